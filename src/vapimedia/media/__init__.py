@@ -1,0 +1,19 @@
+"""One direction of a call's media: envelope, conversion, slicing, playout, latency. Sans-I/O; time is an argument.
+
+Media messages pass through here in C, without a Python object of ours: other Cython code reaches the same
+functions through ``path.pxd``.
+"""
+
+from vapimedia.media._types import HopStats, LivePolicy, PathStats, PlayoutPolicy
+from vapimedia.media.path import Envelope, LivePath, MediaPath, PlayoutPath
+
+__all__ = [
+    "Envelope",
+    "HopStats",
+    "LivePath",
+    "LivePolicy",
+    "MediaPath",
+    "PathStats",
+    "PlayoutPath",
+    "PlayoutPolicy",
+]

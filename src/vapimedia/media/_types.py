@@ -1,0 +1,82 @@
+"""Plain data of the media layer: settings in, figures out. All durations carry their unit in the name."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["HopStats", "LivePolicy", "PathStats", "PlayoutPolicy"]
+
+
+class LivePolicy(msgspec.Struct, frozen=True):
+    """How a live path (caller to Vapi) behaves.
+
+    ``gap_ms``: silence is inserted after this much without media, or twice the largest chunk if that is more.
+    ``max_backlog_ms``: how far the stream may run ahead of real time before frames are dropped (flood), and how
+    much is kept while the far side is not open yet. ``paced=False`` lifts both limits (benchmarks).
+    """
+
+    gap_ms: int = 60
+    max_backlog_ms: int = 2000
+    paced: bool = True
+
+
+class PlayoutPolicy(msgspec.Struct, frozen=True):
+    """How a playout path (Vapi to caller) behaves.
+
+    ``exact_frames``: one message per frame, never a partial one. ``lead_ms``: how far ahead of playout audio is
+    sent. ``prebuffer_ms``: the cushion that starts each utterance. ``max_playout_ms``: what may be queued; more is
+    dropped, newest first, and counted. ``paced=False`` sends everything at once (benchmarks).
+    """
+
+    exact_frames: bool = False
+    lead_ms: int = 60_000
+    prebuffer_ms: int = 40
+    max_playout_ms: int = 120_000
+    paced: bool = True
+
+
+class HopStats(msgspec.Struct, frozen=True):
+    """One latency histogram, read out. Microseconds."""
+
+    count: int
+    p50_us: float
+    p99_us: float
+    max_us: float
+
+
+class PathStats(msgspec.Struct, frozen=True):
+    """Figures of one direction since its start. Nothing is lost silently: what came in is what went out, is
+    queued, was cleared, or stands in a ``dropped_*`` field."""
+
+    messages_in: int = 0
+    """Media messages received."""
+    messages_out: int = 0
+    audio_in_ms: float = 0.0
+    """Audio received, whatever became of it."""
+    audio_out_ms: float = 0.0
+    """Audio sent, inserted silence included."""
+    queued_ms: float = 0.0
+    """Audio that was not sent yet, plus what the provider has not played yet (playout paths)."""
+    heard_ms: float = 0.0
+    """Audio that the caller has heard, by the provider's clock and marks (playout paths)."""
+    inserted_silence_ms: float = 0.0
+    repaid_silence_ms: float = 0.0
+    """Silent frames left out again to repay inserted silence."""
+    dropped_flood_ms: float = 0.0
+    dropped_overflow_ms: float = 0.0
+    dropped_closed_ms: float = 0.0
+    """Audio left when the path was closed or its far side was gone or stalled."""
+    cleared_ms: float = 0.0
+    """Audio dropped by clears: our queue and what the provider had not played."""
+    clears: int = 0
+    foreign: int = 0
+    """Messages of another stream or track."""
+    invalid: int = 0
+    """Media messages that could not be read (base64, empty)."""
+    codec_delay_ms: float = 0.0
+    convert: HopStats | None = None
+    """Received to converted."""
+    queue: HopStats | None = None
+    """Converted to due for sending, prebuffer and pacing included."""
+    send: HopStats | None = None
+    """Received to handed to the socket."""
