@@ -1,0 +1,1 @@
+"""Fakes and judges: what a bridge is tested against, with no account and no network."""
