@@ -1,0 +1,1 @@
+"""Sockets, clock and tasks: everything that touches the outside world."""

@@ -1,0 +1,343 @@
+"""The settings of a bridge: one struct, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import force_setattr
+
+from vapimedia.errors import ConfigError
+from vapimedia.formats import AudioFormat, Quality
+
+__all__ = ["SECRETS", "BridgeConfig", "load_config", "suggest"]
+
+Port = Annotated[int, Meta(ge=0, le=65535, description="a port number, 0..65535 (0 picks a free one)")]
+
+SECRETS = frozenset({"vapi_api_key", "vapi_webhook_secret", "twilio_account_sid", "twilio_auth_token"})
+"""Settings that come by environment or file only and never appear in a ``repr``."""
+
+# Variables with our prefix that are no setting of the bridge.
+_OTHER_VARIABLES = frozenset(
+    {"VAPIMEDIA_CONFIG", "VAPIMEDIA_LOG_LEVEL", "VAPIMEDIA_SIMD", "VAPIMEDIA_WERROR"}
+)
+# What Kubernetes adds for a service that happens to be named vapimedia.
+_KUBERNETES = re.compile(r"VAPIMEDIA_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_.+)?)\Z")
+_UNPREFIXED = {
+    "VAPI_API_KEY": "vapi_api_key",
+    "VAPI_WEBHOOK_SECRET": "vapi_webhook_secret",
+    "TWILIO_ACCOUNT_SID": "twilio_account_sid",
+    "TWILIO_AUTH_TOKEN": "twilio_auth_token",
+    "TWILIO_API_URL": "twilio_api_url",
+}
+
+_AVAILABLE_PROVIDERS = ("twilio",)
+_PLANNED_PROVIDERS = ("vonage", "browser")
+_BOOL_WORDS = {"yes": True, "on": True, "no": False, "off": False}
+_VAPI_ENCODINGS = ("mulaw", "pcm_s16le")
+
+
+class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every setting of a bridge. Its ``repr`` hides the secrets; ``check`` says whether the whole can run."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    providers: Annotated[tuple[str, ...], Meta(description="a list of providers such as twilio")] = (
+        "twilio",
+    )
+    vapi_url: str = "https://api.vapi.ai"
+    assistant_id: str = ""
+    vapi_format: str = "auto"
+    """``auto`` picks what needs least work for the provider's format; else like ``mulaw/8000``."""
+    public_url: str = ""
+    """The origin under which the provider reaches the public port; signatures are checked against it."""
+    admin: str = "127.0.0.1:8081"
+    app: str | None = None
+    """``pkg.mod:bridge``, a user's own bridge to run."""
+    workers: Annotated[int, Meta(ge=1, le=256, description="a number of processes, 1..256")] = 1
+    record: str | None = None
+    auth: bool = True
+    unpaced: bool = False
+
+    max_calls: Annotated[int, Meta(ge=1, le=100_000, description="a number of calls, 1..100000")] = 500
+    drain_s: Annotated[float, Meta(ge=0, le=86_400, description="seconds, 0..86400")] = 30.0
+    token_ttl_s: Annotated[float, Meta(gt=0, le=3600, description="seconds, above 0 and up to 3600")] = 60.0
+    ping_interval_s: Annotated[float, Meta(gt=0, le=3600, description="seconds, above 0 and up to 3600")] = (
+        20.0
+    )
+    tool_timeout_s: Annotated[float, Meta(gt=0, le=300, description="seconds, above 0 and up to 300")] = 18.0
+
+    quality: Quality = "balanced"
+    lead_ms: Annotated[int, Meta(ge=100, le=60_000, description="milliseconds, 100..60000")] | None = None
+    """How far ahead of playout audio is sent; ``None`` takes the provider's own limit."""
+    prebuffer_ms: Annotated[int, Meta(ge=0, le=200, description="milliseconds, 0..200")] = 40
+    dtmf: Literal["message", "tone", "ignore"] = "message"
+    barge_in: Literal["user-interrupted", "speech-update", "off"] = "user-interrupted"
+    interrupt_guard_ms: Annotated[int, Meta(ge=0, le=5000, description="milliseconds, 0..5000")] = 0
+    on_vapi_lost: Literal["hang_up", "continue"] = "hang_up"
+    vapi_ws_auth: bool = True
+    vapi_hosts: Annotated[tuple[str, ...], Meta(description="a list of host names")] = ("vapi.ai",)
+    """Suffixes of hosts that a call's socket may be on. Loopback is always allowed."""
+
+    vapi_api_key: str = ""
+    vapi_webhook_secret: str = ""
+    twilio_account_sid: str = ""
+    twilio_auth_token: str = ""
+    twilio_api_url: str = "https://api.twilio.com"
+
+    def __post_init__(self) -> None:
+        for name in ("vapi_url", "public_url", "twilio_api_url"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                force_setattr(self, name, value.strip().rstrip("/"))
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"BridgeConfig({', '.join(shown)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return [(name, "***" if name in SECRETS and value else value) for name, value in values.items()]
+
+    def admin_address(self) -> tuple[str, int]:
+        """Return host and port of ``admin``. Raises ``ConfigError``."""
+        return _split_address("admin", self.admin)
+
+    def vapi_audio_format(self) -> AudioFormat | None:
+        """Return the format that ``vapi_format`` names, ``None`` for ``auto``. Raises ``ConfigError``."""
+        if self.vapi_format.strip().lower() == "auto":
+            return None
+        try:
+            wanted = AudioFormat.parse(self.vapi_format)
+            wanted.frame_bytes()
+        except ConfigError as error:
+            raise ConfigError(f"vapi_format: {error}") from None
+        if wanted.encoding not in _VAPI_ENCODINGS:
+            raise ConfigError(
+                f"vapi_format {self.vapi_format!r} is not one that Vapi speaks; "
+                "use auto, mulaw/8000 or pcm_s16le/16000"
+            )
+        return wanted
+
+    def check(self) -> None:
+        """Raise ``ConfigError`` for the first thing that keeps a bridge with these settings from running."""
+        for info in msgspec.structs.fields(self):
+            _convert(info, getattr(self, info.name), source="", strict=True)
+        self._check_not_yet()
+        self._check_providers()
+        _check_url("vapi_url", self.vapi_url, plain_on_loopback_only=True)
+        _check_url("twilio_api_url", self.twilio_api_url, plain_on_loopback_only=True)
+        self.vapi_audio_format()
+        self.admin_address()
+        admin_host, admin_port = self.admin_address()
+        if self.port and admin_port == self.port and admin_host == self.host:
+            raise ConfigError(f"admin and the public port are both {self.admin}; give --admin another port")
+        if not self.vapi_api_key:
+            raise ConfigError(
+                "VAPI_API_KEY is not set; put Vapi's private key in the environment or the file"
+            )
+        if self.public_url:
+            _check_url("public_url", self.public_url)
+            if urlsplit(self.public_url).path:
+                raise ConfigError(
+                    f"public_url must be an origin such as https://bridge.example.com, without a path, "
+                    f"not {self.public_url!r}"
+                )
+        if self.auth:
+            self._check_signatures()
+
+    def warnings(self) -> list[str]:
+        """Return one sentence for each setting that runs but is probably not meant."""
+        found = []
+        if not self.auth:
+            found.append(
+                "--no-auth: webhooks and media sockets are NOT verified; use it for development only"
+            )
+        if self.unpaced:
+            found.append("--unpaced: lead and flood limits are off; use it for benchmarks only")
+        host = self.admin_address()[0]
+        if not is_loopback(host):
+            found.append(f"the admin port listens on {host}: anyone who reaches it sees metrics and calls")
+        if self.public_url.startswith("http://") and not is_loopback(
+            urlsplit(self.public_url).hostname or ""
+        ):
+            found.append("public_url is plain http; providers open media sockets over TLS (https) only")
+        if not self.vapi_webhook_secret and self.auth:
+            found.append("VAPI_WEBHOOK_SECRET is not set; Vapi's webhooks (tool calls) cannot be verified")
+        if "twilio" in self.providers and not (self.twilio_account_sid and self.twilio_auth_token):
+            found.append(
+                "TWILIO_ACCOUNT_SID or TWILIO_AUTH_TOKEN is not set; calls cannot be hung up by REST"
+            )
+        return found
+
+    def _check_not_yet(self) -> None:
+        if self.workers > 1:
+            raise ConfigError("more than one worker is not available yet; leave workers at 1")
+        if self.record:
+            raise ConfigError("recording is not available yet; leave record unset")
+
+    def _check_providers(self) -> None:
+        if not self.providers:
+            raise ConfigError(f"no provider is chosen; choose from {', '.join(_AVAILABLE_PROVIDERS)}")
+        for name in self.providers:
+            if name in _AVAILABLE_PROVIDERS:
+                continue
+            if name in _PLANNED_PROVIDERS:
+                raise ConfigError(
+                    f"provider {name!r} is not available yet; choose from {', '.join(_AVAILABLE_PROVIDERS)}"
+                )
+            raise ConfigError(f"unknown provider {name!r}; choose from {', '.join(_AVAILABLE_PROVIDERS)}")
+
+    def _check_signatures(self) -> None:
+        if "twilio" not in self.providers:
+            return
+        if not self.twilio_auth_token:
+            raise ConfigError(
+                "TWILIO_AUTH_TOKEN is not set; Twilio's signatures are checked with it "
+                "(--no-auth for development)"
+            )
+        if not self.public_url:
+            raise ConfigError(
+                "public_url is not set; pass --public-url with the https origin that Twilio calls "
+                "(--no-auth for development)"
+            )
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean ...?`` for the closest of *known*, or nothing."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def load_config(
+    *, flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None = None
+) -> BridgeConfig:
+    """Return the settings of all sources: *flags* win over *environ* over the TOML *file* over defaults.
+
+    A flag that is ``None`` and a variable that is empty count as not given. Every setting ``x`` is also the
+    variable ``VAPIMEDIA_X``; secrets and API bases are known by their own names too. Raises ``ConfigError``
+    naming the setting and its source; what makes sense only together is left to ``BridgeConfig.check``.
+    """
+    values: dict[str, object] = {}
+    known = {info.name: info for info in msgspec.structs.fields(BridgeConfig)}
+    if file is not None:
+        for name, value in _read_toml(file).items():
+            if name not in known:
+                raise ConfigError(f"unknown key {name!r} in {file.name}{suggest(name, known)}")
+            values[name] = _convert(known[name], value, source=file.name, strict=True)
+    for name, (variable, text) in _read_environment(environ, known).items():
+        value = text.split(",") if _is_list(known[name]) else text
+        values[name] = _convert(known[name], value, source=variable, strict=False)
+    for name, value in flags.items():
+        flag = f"--{name.replace('_', '-')}"
+        if name not in known:
+            raise ConfigError(f"unknown flag {flag}{suggest(name, known)}")
+        if value is None:
+            continue
+        if name in SECRETS:
+            raise ConfigError(f"{name} is a secret; set it in the environment or the file, not by {flag}")
+        values[name] = _convert(known[name], value, source=flag, strict=False)
+    return BridgeConfig(**values)  # type: ignore[arg-type]
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"cannot read {file}: it is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file.name} is not valid TOML: {error}") from None
+
+
+def _read_environment(environ: Mapping[str, str], known: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the variable and its text for every setting found in *environ*."""
+    by_variable = {f"VAPIMEDIA_{name.upper()}": name for name in known}
+    found: dict[str, tuple[str, str]] = {}
+    for variable, name in (_UNPREFIXED | by_variable).items():  # the prefixed name wins, as it comes last
+        if text := environ.get(variable, "").strip():
+            found[name] = variable, text
+    for variable in environ:
+        if not variable.startswith("VAPIMEDIA_") or variable in by_variable or variable in _OTHER_VARIABLES:
+            continue
+        if not _KUBERNETES.match(variable):
+            raise ConfigError(
+                f"unknown variable {variable!r} in the environment{suggest(variable, by_variable)}"
+            )
+    return found
+
+
+def _convert(info: msgspec.structs.FieldInfo, value: object, *, source: str, strict: bool) -> object:
+    if isinstance(value, str) and not strict:
+        value = _BOOL_WORDS.get(value.lower(), value) if info.type is bool else value
+    elif isinstance(value, list):
+        value = [item.strip() if isinstance(item, str) else item for item in value]
+    try:
+        return msgspec.convert(value, info.type, strict=strict)
+    except msgspec.ValidationError:
+        given = "" if info.name in SECRETS else f", not {value!r}"
+        where = f" (from {source})" if source else ""
+        raise ConfigError(f"{info.name} must be {_describe(info.type)}{given}{where}") from None
+
+
+def _describe(type_: Any) -> str:
+    if type_ is bool:
+        return "true or false"
+    if type_ is str or str in get_args(type_):
+        return "text"
+    if get_origin(type_) is Literal:
+        return "one of " + ", ".join(get_args(type_))
+    for part in (type_, *get_args(type_)):
+        for meta in getattr(part, "__metadata__", ()):
+            return str(meta.description)
+    raise TypeError(f"a setting of type {type_} has no description")
+
+
+def _is_list(info: msgspec.structs.FieldInfo) -> bool:
+    return any(get_origin(part) is tuple for part in get_args(info.type))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host* names this machine only. Nothing is resolved."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split_address(name: str, text: str) -> tuple[str, int]:
+    host, _, port = text.strip().rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ConfigError(f"{name} must put an IPv6 host in brackets, like [::1]:8081, not {text!r}")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"{name} must be host:port, like 127.0.0.1:8081, not {text!r}")
+    return host, int(port)
+
+
+def _check_url(name: str, text: str, *, plain_on_loopback_only: bool = False) -> None:
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        host = None
+    if host is None or url.scheme not in {"http", "https"}:
+        raise ConfigError(f"{name} must be a URL like https://host")
+    if url.username is not None or url.password is not None:
+        raise ConfigError(f"{name} must not hold a user name or a password")
+    if url.query or url.fragment:
+        raise ConfigError(f"{name} must not hold a query or a fragment")
+    if plain_on_loopback_only and url.scheme == "http" and not is_loopback(host):
+        raise ConfigError(f"{name} must be https unless its host is this machine, not {text!r}")
