@@ -41,15 +41,21 @@ class UpgradeRequest(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     remote: str = ""
 
+    def __repr__(self) -> str:
+        return "UpgradeRequest()"
+
 
 class WebhookRequest(msgspec.Struct, frozen=True):
-    """A webhook as it came in. Header names are lower case; ``path`` is raw, with its query; ``body`` is raw."""
+    """A webhook as it came in. Header names are lower case; ``path`` with its query and ``body`` are raw."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
     remote: str = ""
+
+    def __repr__(self) -> str:
+        return f"WebhookRequest({self.method}, {len(self.body)} bytes)"
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -68,6 +74,9 @@ class IncomingCall(msgspec.Struct, frozen=True):
     direction: str = "inbound"
     account_id: str = ""
     fields: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"IncomingCall(call_id={self.call_id!r}, direction={self.direction!r})"
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -88,27 +97,40 @@ class Dialect(Protocol):
     # Before the call has a socket
     def check_webhook(self, request: WebhookRequest) -> Refusal | None:
         """Return why the webhook must be refused, or ``None`` if its signature is good."""
+
     def read_voice_webhook(self, request: WebhookRequest) -> IncomingCall:
         """Return the call that a voice webhook announces. Raises ``ProtocolError`` if it names none."""
+
     def read_status_webhook(self, request: WebhookRequest) -> tuple[str, list[ProviderEvent]]:
-        """Return the call id and what a status callback says (``Stopped`` for a final one). Raises ``ProtocolError``."""
+        """Return the call id and what a status callback says: ``Stopped`` for a final one.
+
+        Raises ``ProtocolError`` if it names no call.
+        """
+
     def answer(self, media_url: str, status_url: str, parameters: Mapping[str, str]) -> Document:
         """Return the document that makes the provider open the media socket at *media_url*."""
+
     def refuse(self, reason: str) -> Document:
-        """Return the document that ends the call politely (sent with status 200 when there is no way to bridge)."""
+        """Return the document that ends the call politely, sent with status 200 when it cannot be bridged."""
+
     def check_upgrade(self, request: UpgradeRequest) -> Refusal | None:
         """Return why the upgrade must be refused, or ``None`` if its signature is good."""
 
     # On the media socket
     def feed(self, message: bytes, is_text: bool) -> Sequence[ProviderEvent]:
         """Return the events in one message that is not plain media. Never raises."""
+
     def envelope_in(self) -> Envelope:
         """Return how media from the provider is wrapped. Valid once ``Started`` was returned."""
+
     def envelope_out(self) -> Envelope:
         """Return how media to the provider must be wrapped. Valid once ``Started`` was returned."""
+
     def mark(self, name: str) -> SendText | None:
-        """Return the message that asks to be told when everything so far was played; ``None`` without marks."""
+        """Return the message that asks to be told when all so far was played; ``None`` without marks."""
+
     def clear(self) -> SendText | None:
         """Return the message that empties the provider's buffer; ``None`` if it cannot."""
+
     def hangup(self) -> Sequence[Command]:
         """Return how to end the phone leg, in order."""

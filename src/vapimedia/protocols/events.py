@@ -58,18 +58,30 @@ class Started(msgspec.Struct, frozen=True):
     account_id: str = ""
     parameters: dict[str, str] = {}
 
+    def __repr__(self) -> str:
+        return f"Started(call_id={self.call_id!r}, stream_id={self.stream_id!r}, format={self.format!r})"
+
 
 class Media(msgspec.Struct, frozen=True):
     """One media message that only the full parser could read; ``payload`` is in the leg's format."""
 
     payload: bytes
 
+    def __repr__(self) -> str:
+        return f"Media({len(self.payload)} bytes)"
+
 
 class Dtmf(msgspec.Struct, frozen=True):
-    """The caller pressed a key. ``digit`` is one of ``0-9*#A-D``; ``duration_ms`` where the provider tells."""
+    """The caller pressed a key. ``digit`` is one of ``0-9*#A-D``; ``duration_ms`` where the provider tells.
+
+    ``repr`` hides the digit: digits in a row are a PIN or a card number.
+    """
 
     digit: str
     duration_ms: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Dtmf(duration_ms={self.duration_ms!r})"
 
 
 class MarkPlayed(msgspec.Struct, frozen=True):
@@ -92,8 +104,8 @@ class Problem(msgspec.Struct, frozen=True):
     """The peer did something wrong. A fatal problem ends the call with ``reason``; others are counted by it.
 
     ``reason`` is one of a small fixed set of snake_case words (``media_before_start``, ``invalid_json``,
-    ``invalid_base64``, ``wrong_stream``, ``second_start``, ``unsupported_format``, ``missing_field``); ``text`` is a
-    sentence for the log without secrets or phone numbers.
+    ``invalid_base64``, ``wrong_stream``, ``second_start``, ``unsupported_format``, ``missing_field``);
+    ``text`` is a sentence for the log without secrets or phone numbers.
     """
 
     reason: str
@@ -107,6 +119,4 @@ class UnknownMessage(msgspec.Struct, frozen=True):
     name: str
 
 
-ProviderEvent = (
-    Connected | Started | Media | Dtmf | MarkPlayed | Cleared | Stopped | Problem | UnknownMessage
-)
+ProviderEvent = Connected | Started | Media | Dtmf | MarkPlayed | Cleared | Stopped | Problem | UnknownMessage

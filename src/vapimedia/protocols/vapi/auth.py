@@ -1,0 +1,153 @@
+"""Whether a webhook comes from Vapi: a shared secret, a bearer token, or an HMAC over the raw body.
+
+Source: docs.vapi.ai (server authentication). The unit of the HMAC's timestamp is not documented, so seconds,
+milliseconds and ISO 8601 are all read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from vapimedia.errors import ConfigError
+from vapimedia.protocols.dialect import Refusal
+
+__all__ = ["WebhookSecrets", "check_webhook_secret"]
+
+# A time in ms since 1970 passed this in 1973; a time in seconds will not before the year 5138.
+_FIRST_MS = 1e11
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+class WebhookSecrets(msgspec.Struct, frozen=True):
+    """What Vapi was told to authenticate with. Any one that is set and matches lets a webhook in.
+
+    ``secret`` is compared with ``X-Vapi-Secret``, ``bearer`` with ``Authorization: Bearer``; ``hmac_secret``
+    keys a signature over ``payload_format``, and the other fields are those of Vapi's HMAC credential. A
+    signature without a timestamp can be replayed for ever. ``repr`` shows no secret.
+    """
+
+    secret: str = ""
+    bearer: str = ""
+    hmac_secret: str = ""
+    hmac_secret_is_base64: bool = False
+    algorithm: Literal["sha256", "sha512", "sha1"] = "sha256"
+    encoding: Literal["hex", "base64"] = "hex"
+    signature_header: str = "x-signature"
+    signature_prefix: str = ""
+    timestamp_header: str = "x-timestamp"
+    include_timestamp: bool = True
+    payload_format: str = "{timestamp}.{body}"
+    max_age_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        unknown = set(_PLACEHOLDER.findall(self.payload_format)) - {"timestamp", "body"}
+        if unknown or "{body}" not in self.payload_format:
+            raise ConfigError(
+                "payload_format may hold {timestamp} and must hold {body}, and nothing else in braces"
+            )
+        if self.algorithm not in ("sha256", "sha512", "sha1") or self.encoding not in ("hex", "base64"):
+            raise ConfigError("the webhook's HMAC is sha256, sha512 or sha1, written as hex or base64")
+        if self.hmac_secret_is_base64:
+            try:
+                base64.b64decode(self.hmac_secret, validate=True)
+            except ValueError:
+                raise ConfigError(
+                    "the webhook's HMAC secret is not base64, though it is said to be"
+                ) from None
+
+    @classmethod
+    def any_of(cls, secret: str) -> WebhookSecrets:
+        """Accept *secret* in whichever of the three ways Vapi sends it."""
+        return cls(secret=secret, bearer=secret, hmac_secret=secret)
+
+    def __repr__(self) -> str:
+        kinds = ("secret", "bearer", "hmac_secret")
+        return f"WebhookSecrets({', '.join(kind for kind in kinds if getattr(self, kind))})"
+
+
+def check_webhook_secret(
+    headers: Mapping[str, str], body: bytes, secrets: WebhookSecrets, now_s: float
+) -> Refusal | None:
+    """Return why a webhook must be refused, or ``None`` if it proves that it comes from Vapi.
+
+    *headers* have lower-case names, *body* is raw, *now_s* is in s since 1970. Compares in constant time.
+    """
+    if not (secrets.secret or secrets.bearer or secrets.hmac_secret):
+        return Refusal(403, "no webhook secret is configured; set VAPI_WEBHOOK_SECRET")
+    if secrets.secret and _same(headers.get("x-vapi-secret", ""), secrets.secret):
+        return None
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if secrets.bearer and scheme.lower() == "bearer" and _same(token.strip(), secrets.bearer):
+        return None
+    signature = headers.get(secrets.signature_header.lower(), "")
+    if secrets.hmac_secret and signature:
+        return _check_hmac(signature, headers, body, secrets, now_s)
+    return Refusal(403, "the webhook carries no valid secret")
+
+
+def _check_hmac(
+    signature: str, headers: Mapping[str, str], body: bytes, secrets: WebhookSecrets, now_s: float
+) -> Refusal | None:
+    timestamp = headers.get(secrets.timestamp_header.lower(), "")
+    values = {"timestamp": timestamp.encode("utf-8", "surrogatepass"), "body": body}
+    # Text and placeholders take turns; replacing one after the other would also replace inside the body.
+    parts = _PLACEHOLDER.split(secrets.payload_format)
+    payload = b"".join(values[part] if i % 2 else part.encode() for i, part in enumerate(parts))
+    key = (
+        base64.b64decode(secrets.hmac_secret)
+        if secrets.hmac_secret_is_base64
+        else secrets.hmac_secret.encode()
+    )
+    digest = hmac.digest(key, payload, secrets.algorithm)
+    sent = signature.removeprefix(secrets.signature_prefix).removeprefix(f"{secrets.algorithm}=")
+    if not hmac.compare_digest(_decode(sent.strip(), secrets.encoding), digest):
+        return Refusal(403, "the webhook's signature does not match")
+    if not secrets.include_timestamp:
+        return None
+    made_s = _seconds(timestamp)
+    if made_s is None:
+        return Refusal(403, "the webhook's timestamp is missing or cannot be read")
+    if not abs(now_s - made_s) <= secrets.max_age_s:
+        return Refusal(403, "the webhook's timestamp is too old or in the future")
+    return None
+
+
+def _decode(text: str, encoding: str) -> bytes:
+    try:
+        return bytes.fromhex(text) if encoding == "hex" else base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        return b""
+
+
+def _seconds(text: str) -> float | None:
+    """Read a time in s or ms since 1970, or in ISO 8601, as seconds; ``None`` if it is none of these."""
+    try:
+        number = float(text)
+    except ValueError:
+        return _iso_seconds(text)
+    if not math.isfinite(number):
+        return None
+    return number / 1000 if abs(number) >= _FIRST_MS else number
+
+
+def _iso_seconds(text: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _same(sent: str, expected: str) -> bool:
+    return hmac.compare_digest(
+        sent.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass")
+    )
