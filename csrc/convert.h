@@ -15,12 +15,17 @@ typedef struct vm_converter vm_converter;
 vm_converter *vm_converter_new(vm_encoding from, uint32_t from_hz, vm_encoding to, uint32_t to_hz, vm_fir_quality quality);
 void vm_converter_free(vm_converter *converter);
 
+/* Bytes that the next push of `n` bytes returns, exactly. */
+size_t vm_converter_count(const vm_converter *converter, size_t n);
+
 /* Most bytes that one push of `n` bytes can return, and most that a flush can return. */
 size_t vm_converter_max_output(const vm_converter *converter, size_t n);
 size_t vm_converter_max_flush(const vm_converter *converter);
 
 /* Convert `n` bytes; return the bytes written. A split 16-bit sample is carried to the next call. */
 size_t vm_converter_push(vm_converter *converter, uint8_t *dst, const uint8_t *src, size_t n);
+
+/* Write the tail; then the state is that of a new converter. */
 size_t vm_converter_flush(vm_converter *converter, uint8_t *dst);
 void vm_converter_reset(vm_converter *converter);
 

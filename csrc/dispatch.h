@@ -1,0 +1,30 @@
+/* One table of kernel variants, filled once at import. Each extension module links its own copy of the kernels and so has
+ * its own table. */
+#ifndef VM_DISPATCH_H
+#define VM_DISPATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fir_kernels.h"
+
+typedef struct vm_dispatch_table {
+    const char *name; /* "scalar" */
+    void (*mulaw_decode)(int16_t *pcm, const uint8_t *mulaw, size_t n);
+    void (*alaw_decode)(int16_t *pcm, const uint8_t *alaw, size_t n);
+    void (*mulaw_encode)(uint8_t *mulaw, const int16_t *pcm, size_t n);
+    void (*alaw_encode)(uint8_t *alaw, const int16_t *pcm, size_t n);
+    void (*fir_grid)(float *out, const vm_fir_grid *grid, size_t n_rounds);
+    float (*fir_dot)(const float *x, const float *row, size_t n);
+    void (*fir_round)(int16_t *dst, const float *src, size_t n);
+} vm_dispatch_table;
+
+/* Holds the portable variants until vm_dispatch_init chooses. */
+extern vm_dispatch_table vm_dispatch;
+
+/* Choose the variants: the best for this machine (`name` NULL or empty) or those of one ISA. Return 0, or -1 and leave
+ * the table alone when there is no such ISA here. */
+int vm_dispatch_init(const char *name);
+const char *vm_dispatch_name(void);
+
+#endif

@@ -1,0 +1,55 @@
+/* The playout ledger: what the provider holds, what the caller has heard, and when more may be sent.
+ *
+ *   0 ........ heard ........ sent ........ sent + queued          positions in the stream, ns of audio
+ *              |<- ahead ->|
+ *              now          dry_ns                                  `dry_ns`: when the provider will have played all
+ *
+ * The provider plays in real time and without a gap while it holds audio. A mark that comes back corrects `dry_ns`. */
+#ifndef VM_PLAYOUT_H
+#define VM_PLAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct vm_playout {
+    int64_t lead_ns;      /* how far ahead of playout to send; INT64_MAX: no pacing */
+    int64_t prebuffer_ns; /* cushion that starts an utterance */
+    int64_t guard_ns;     /* a partial frame is padded this long before the provider runs dry */
+    int64_t frame_ns;     /* 0: any size may be sent; else whole frames only */
+    int64_t sent_ns;
+    int64_t lost_ns;      /* sent, but dropped by a clear before it was heard */
+    int64_t dry_ns;
+    int64_t waiting_since_ns; /* first arrival of an utterance that has not started; INT64_MAX: none */
+    uint64_t generation;
+    bool is_open;
+    bool ending; /* the assistant has finished: send what is left, padded */
+} vm_playout;
+
+void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t frame_ns);
+void vm_playout_open(vm_playout *playout, int64_t now_ns);
+
+/* Audio came in while `queued_ns` (with it) waits. */
+void vm_playout_arrived(vm_playout *playout, int64_t now_ns);
+
+/* How much of `queued_ns` may be sent now, at most `max_ns`: a duration, rounded down to whole frames where frames must
+ * be exact. `*pad` says that a last partial frame is to be padded and sent. */
+int64_t vm_playout_allow(const vm_playout *playout, int64_t queued_ns, int64_t max_ns, int64_t now_ns, bool *pad);
+
+/* `duration_ns` went to the provider. */
+void vm_playout_sent(vm_playout *playout, int64_t duration_ns, int64_t now_ns);
+
+/* When vm_playout_allow will allow something of `queued_ns`; INT64_MAX if only new audio changes anything. */
+int64_t vm_playout_next_ns(const vm_playout *playout, int64_t queued_ns);
+
+/* What the provider holds unplayed, and what the caller has heard. */
+int64_t vm_playout_ahead_ns(const vm_playout *playout, int64_t now_ns);
+int64_t vm_playout_heard_ns(const vm_playout *playout, int64_t now_ns);
+
+/* The provider drops what it holds: return how much. */
+int64_t vm_playout_clear(vm_playout *playout, int64_t now_ns);
+
+/* A mark of `generation` at position `position_ns` came back. False: it is stale, or was never sent. */
+bool vm_playout_mark(vm_playout *playout, uint64_t generation, int64_t position_ns, int64_t now_ns);
+
+#endif

@@ -1,0 +1,117 @@
+#include "queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void vm_queue_init(vm_queue *queue) { memset(queue, 0, sizeof *queue); }
+
+static void free_pages(vm_page *page) {
+    while (page != NULL) {
+        vm_page *next = page->next;
+        free(page);
+        page = next;
+    }
+}
+
+void vm_queue_free(vm_queue *queue) {
+    free_pages(queue->head);
+    vm_queue_init(queue);
+}
+
+/* Link enough empty pages behind the tail to hold `n` more bytes. */
+static bool reserve(vm_queue *queue, size_t n) {
+    size_t room = queue->tail == NULL ? 0 : VM_QUEUE_PAGE - queue->tail_at;
+    vm_page *first = NULL;
+    vm_page **link = &first;
+    while (room < n) {
+        vm_page *page = malloc(sizeof *page);
+        if (page == NULL) {
+            free_pages(first);
+            return false;
+        }
+        page->next = NULL;
+        *link = page;
+        link = &page->next;
+        room += VM_QUEUE_PAGE;
+    }
+    if (first == NULL) return true;
+    if (queue->tail == NULL) {
+        queue->head = queue->tail = first;
+        queue->head_at = queue->tail_at = 0;
+    } else {
+        queue->tail->next = first;
+    }
+    return true;
+}
+
+static void stamp(vm_queue *queue, int64_t received_ns) {
+    const uint64_t end = queue->popped + queue->n_bytes;
+    if (queue->n_stamps == VM_QUEUE_STAMPS) {
+        queue->stamps[(queue->first_stamp + queue->n_stamps - 1) % VM_QUEUE_STAMPS].end = end;
+        return;
+    }
+    vm_stamp *new_stamp = &queue->stamps[(queue->first_stamp + queue->n_stamps) % VM_QUEUE_STAMPS];
+    new_stamp->end = end;
+    new_stamp->received_ns = received_ns;
+    queue->n_stamps++;
+}
+
+bool vm_queue_push(vm_queue *queue, const uint8_t *src, size_t n, int64_t received_ns) {
+    if (n == 0) return true;
+    if (!reserve(queue, n)) return false;
+    queue->n_bytes += n;
+    while (n > 0) {
+        if (queue->tail_at == VM_QUEUE_PAGE) {
+            queue->tail = queue->tail->next;
+            queue->tail_at = 0;
+        }
+        const size_t room = VM_QUEUE_PAGE - queue->tail_at;
+        const size_t part = n < room ? n : room;
+        memcpy(queue->tail->bytes + queue->tail_at, src, part);
+        queue->tail_at += part;
+        src += part;
+        n -= part;
+    }
+    stamp(queue, received_ns);
+    return true;
+}
+
+size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_ns) {
+    const size_t taken = n < queue->n_bytes ? n : queue->n_bytes;
+    if (taken == 0) return 0;
+    *received_ns = vm_queue_oldest(queue, *received_ns);
+    size_t left = taken;
+    while (left > 0) {
+        const size_t stored = (queue->head == queue->tail ? queue->tail_at : VM_QUEUE_PAGE) - queue->head_at;
+        const size_t part = left < stored ? left : stored;
+        if (dst != NULL) {
+            memcpy(dst, queue->head->bytes + queue->head_at, part);
+            dst += part;
+        }
+        queue->head_at += part;
+        left -= part;
+        if (queue->head_at == VM_QUEUE_PAGE && queue->head != queue->tail) {
+            vm_page *used = queue->head;
+            queue->head = used->next;
+            queue->head_at = 0;
+            free(used);
+        }
+    }
+    queue->n_bytes -= taken;
+    queue->popped += taken;
+    while (queue->n_stamps > 0 && queue->stamps[queue->first_stamp].end <= queue->popped) {
+        queue->first_stamp = (queue->first_stamp + 1) % VM_QUEUE_STAMPS;
+        queue->n_stamps--;
+    }
+    if (queue->n_bytes == 0) queue->head_at = queue->tail_at = 0; /* head == tail here: reuse the page */
+    return taken;
+}
+
+int64_t vm_queue_oldest(const vm_queue *queue, int64_t otherwise) {
+    return queue->n_stamps == 0 ? otherwise : queue->stamps[queue->first_stamp].received_ns;
+}
+
+void vm_queue_clear(vm_queue *queue) {
+    int64_t ignored = 0;
+    (void)vm_queue_pop(queue, NULL, queue->n_bytes, &ignored);
+}

@@ -1,0 +1,54 @@
+/* A byte queue in pages, with the time at which its audio arrived.
+ *
+ *   head -> [page] -> [page] -> [page] <- tail        one page is kept when empty, so that a path that never falls
+ *            ^head_at             ^tail_at            behind never allocates after its first message
+ *
+ * Stamps say when the bytes up to a position came in; when more than VM_QUEUE_STAMPS are waiting, the newest ones are
+ * merged (a latency figure then errs to the high side). */
+#ifndef VM_QUEUE_H
+#define VM_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { VM_QUEUE_PAGE = 2040, VM_QUEUE_STAMPS = 32 };
+
+typedef struct vm_page {
+    struct vm_page *next;
+    uint8_t bytes[VM_QUEUE_PAGE];
+} vm_page;
+
+typedef struct vm_stamp {
+    uint64_t end; /* position in the stream, counted in bytes from its start */
+    int64_t received_ns;
+} vm_stamp;
+
+typedef struct vm_queue {
+    vm_page *head;
+    vm_page *tail;
+    size_t head_at;
+    size_t tail_at;
+    size_t n_bytes;
+    uint64_t popped; /* position of the first byte in the queue */
+    uint32_t first_stamp;
+    uint32_t n_stamps;
+    vm_stamp stamps[VM_QUEUE_STAMPS];
+} vm_queue;
+
+void vm_queue_init(vm_queue *queue);
+void vm_queue_free(vm_queue *queue);
+
+/* Append `n` bytes. False when memory runs out: nothing was appended. */
+bool vm_queue_push(vm_queue *queue, const uint8_t *src, size_t n, int64_t received_ns);
+
+/* Take out at most `n` bytes (`dst` may be NULL to drop them); return how many. `*received_ns` becomes the arrival of
+ * the oldest, and is left alone when there were none. */
+size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_ns);
+
+/* Arrival of the oldest byte; `otherwise` when empty. */
+int64_t vm_queue_oldest(const vm_queue *queue, int64_t otherwise);
+
+void vm_queue_clear(vm_queue *queue);
+
+#endif
