@@ -204,6 +204,7 @@ static void run_line(vm_fir *fir, float *out, size_t n_out, const void *src, sam
     size_t stride = table->row_stride;
 
     load_line(line, fir, src, type, n, VM_FIR_LANES);
+    const uint32_t whole_step = table->down / table->up, part_step = table->down % table->up;
     uint64_t phase = fir->phase;
     const float *x = line;
     for (size_t k = 0; k < n_out; k++) {
@@ -217,9 +218,12 @@ static void run_line(vm_fir *fir, float *out, size_t n_out, const void *src, sam
         } else {
             out[k] = vm_dispatch.fir_dot(x, table->rows + (size_t)phase * stride, stride);
         }
-        phase += table->down;
-        x += phase / table->up;
-        phase %= table->up;
+        x += whole_step;
+        phase += part_step;
+        if (phase >= table->up) {
+            phase -= table->up;
+            x++;
+        }
     }
     memcpy(fir->history, line + fir->n_held + n - n_keep, n_keep * sizeof(float));
 }

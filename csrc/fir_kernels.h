@@ -26,7 +26,7 @@ typedef struct vm_fir_grid {
     size_t starts[VM_FIR_MAX_PHASES]; /* first input of the phase's first output */
 } vm_fir_grid;
 
-/* Write out[round * n_phases + phase] for all phases of `n_rounds` rounds, rounded up to VM_FIR_BLOCK. */
+/* Write out[round * n_phases + phase] for all phases of `n_rounds` rounds, rounded up to VM_FIR_BLOCK; a variant may take several blocks at a time. */
 void vm_fir_grid_scalar(float *out, const vm_fir_grid *grid, size_t n_rounds);
 
 /* Sum of row[i] * x[i]; `n` is a multiple of VM_FIR_LANES. */

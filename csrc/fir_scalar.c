@@ -2,49 +2,107 @@
 
 #include "fir_kernels.h"
 
-/* Plain loops over whole blocks of outputs, which compilers turn into the baseline's vectors. */
-static void block(float *restrict y, const float *plane, const vm_fir_grid *grid, const float *row, size_t start, size_t round)
+/* Four floats in a register of any baseline (SSE2, NEON): optimisers leave arrays of accumulators in memory. Lane by lane
+ * the arithmetic is that of plain floats. */
+#if defined(__GNUC__)
+typedef float four __attribute__((vector_size(16)));
+static inline four multiply_add(four acc, four x, four c) { return acc + x * c; }
+static inline four splat(float c) { return (four){c, c, c, c}; }
+#else
+typedef struct four {
+    float lane[4];
+} four;
+static inline four multiply_add(four acc, four x, four c)
 {
-    float acc[VM_FIR_BLOCK] = {0};
-    size_t plane_index = start % grid->n_planes;
-    const float *x = plane + plane_index * grid->plane_stride + start / grid->n_planes + round;
-    const size_t back = grid->n_planes * grid->plane_stride - 1;
+    for (int i = 0; i < 4; i++) acc.lane[i] += x.lane[i] * c.lane[i];
+    return acc;
+}
+static inline four splat(float c) { return (four){{c, c, c, c}}; }
+#endif
 
-    for (size_t i = 0; i < grid->n_taps; i++) {
-        float c = row[i];
-        for (size_t j = 0; j < VM_FIR_BLOCK; j++) acc[j] += c * x[j];
-        x += grid->plane_stride;
-        if (++plane_index == grid->n_planes) {
-            plane_index = 0;
-            x -= back;
-        }
+static inline four load(const float *x)
+{
+    four value;
+    memcpy(&value, x, sizeof value);
+    return value;
+}
+
+typedef struct cursor {
+    const float *x;
+    size_t plane, n_planes;
+    size_t stride;
+} cursor;
+
+static inline cursor start_at(const vm_fir_grid *grid, size_t start, size_t round)
+{
+    size_t plane = start % grid->n_planes;
+    const float *x = grid->planes + plane * grid->plane_stride + start / grid->n_planes + round;
+    return (cursor){x, plane, grid->n_planes, grid->plane_stride};
+}
+
+static inline void next_tap(cursor *at)
+{
+    at->x += at->stride;
+    if (++at->plane == at->n_planes) {
+        at->plane = 0;
+        at->x -= at->n_planes * at->stride - 1;
     }
-    memcpy(y, acc, sizeof acc);
+}
+
+/* One phase of 4 * n_fours rounds. Additions wait for each other only along one output: eight chains keep a core busy. */
+static inline void block(float *y, const vm_fir_grid *grid, size_t phase, size_t round, const size_t n_fours)
+{
+    four acc[8] = {{0}};
+    const float *row = grid->rows[phase];
+    cursor at = start_at(grid, grid->starts[phase], round);
+    for (size_t i = 0; i < grid->n_taps; i++) {
+        four c = splat(row[i]);
+        for (size_t j = 0; j < n_fours; j++) acc[j] = multiply_add(acc[j], load(at.x + 4 * j), c);
+        next_tap(&at);
+    }
+    memcpy(y, acc, n_fours * sizeof *acc);
+}
+
+static inline void scatter(float *to, const float *y, size_t n_phases, size_t n)
+{
+    if (n_phases == 1) {
+        memcpy(to, y, n * sizeof *y);
+    } else {
+        for (size_t j = 0; j < n; j++) to[j * n_phases] = y[j];
+    }
 }
 
 void vm_fir_grid_scalar(float *out, const vm_fir_grid *grid, size_t n_rounds)
 {
-    float y[VM_FIR_BLOCK];
+    float y[2 * VM_FIR_BLOCK];
     size_t n_phases = grid->n_phases;
-    for (size_t round = 0; round < n_rounds; round += VM_FIR_BLOCK) {
+    size_t n_done;
+    for (size_t round = 0; round < n_rounds; round += n_done) {
+        n_done = n_rounds - round > VM_FIR_BLOCK ? 2 * VM_FIR_BLOCK : VM_FIR_BLOCK;
         for (size_t phase = 0; phase < n_phases; phase++) {
             float *to = out + round * n_phases + phase;
-            block(y, grid->planes, grid, grid->rows[phase], grid->starts[phase], round);
-            for (size_t j = 0; j < VM_FIR_BLOCK; j++) to[j * n_phases] = y[j];
+            if (n_done > VM_FIR_BLOCK) {
+                block(y, grid, phase, round, 8);
+            } else {
+                block(y, grid, phase, round, 4);
+            }
+            scatter(to, y, n_phases, n_done);
         }
     }
 }
 
 float vm_fir_dot_scalar(const float *x, const float *row, size_t n)
 {
-    float acc[VM_FIR_LANES] = {0};
+    four acc[4] = {{0}};
     for (size_t i = 0; i < n; i += VM_FIR_LANES) {
-        for (size_t j = 0; j < VM_FIR_LANES; j++) acc[j] += row[i + j] * x[i + j];
+        for (size_t j = 0; j < 4; j++) acc[j] = multiply_add(acc[j], load(x + i + 4 * j), load(row + i + 4 * j));
     }
+    float lane[VM_FIR_LANES];
+    memcpy(lane, acc, sizeof lane);
     for (size_t width = VM_FIR_LANES / 2; width > 0; width /= 2) {
-        for (size_t j = 0; j < width; j++) acc[j] += acc[j + width];
+        for (size_t j = 0; j < width; j++) lane[j] += lane[j + width];
     }
-    return acc[0];
+    return lane[0];
 }
 
 void vm_fir_round_scalar(int16_t *dst, const float *src, size_t n)

@@ -81,7 +81,8 @@ void vm_g711_alaw_encode_scalar(uint8_t *alaw, const int16_t *pcm, size_t n)
         int32_t sign = x >> 31;
         int32_t magnitude = (x ^ sign) >> 4;
         int32_t logarithmic = segment_and_position(magnitude, 3);
-        int32_t code = magnitude < 16 ? magnitude : logarithmic; /* segment 0 is linear */
+        int32_t linear = (magnitude - 16) >> 31; /* all ones in segment 0; a mask, as SSE2 has no blend */
+        int32_t code = logarithmic ^ ((logarithmic ^ magnitude) & linear);
         alaw[i] = (uint8_t)((code | (~sign & SIGN)) ^ ALAW_TOGGLE);
     }
 }

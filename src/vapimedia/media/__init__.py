@@ -5,7 +5,10 @@ functions through ``path.pxd``.
 """
 
 from vapimedia.media._types import HopStats, LivePolicy, PathStats, PlayoutPolicy
-from vapimedia.media.path import Envelope, LivePath, MediaPath, PlayoutPath
+from vapimedia.media.envelope import Envelope
+from vapimedia.media.live import LivePath
+from vapimedia.media.path import MediaPath
+from vapimedia.media.playout import PlayoutPath
 
 __all__ = [
     "Envelope",

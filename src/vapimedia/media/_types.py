@@ -12,11 +12,13 @@ class LivePolicy(msgspec.Struct, frozen=True):
 
     ``gap_ms``: silence is inserted after this much without media, or twice the largest chunk if that is more.
     ``max_backlog_ms``: how far the stream may run ahead of real time before frames are dropped (flood), and how
-    much is kept while the far side is not open yet. ``paced=False`` lifts both limits (benchmarks).
+    much is kept while the far side is not open yet. ``max_age_ms``: how much is kept while the far side does not
+    read; older audio is dropped. ``paced=False`` lifts the flood limit and inserts no silence (benchmarks).
     """
 
     gap_ms: int = 60
     max_backlog_ms: int = 2000
+    max_age_ms: int = 200
     paced: bool = True
 
 
@@ -25,13 +27,15 @@ class PlayoutPolicy(msgspec.Struct, frozen=True):
 
     ``exact_frames``: one message per frame, never a partial one. ``lead_ms``: how far ahead of playout audio is
     sent. ``prebuffer_ms``: the cushion that starts each utterance. ``max_playout_ms``: what may be queued; more is
-    dropped, newest first, and counted. ``paced=False`` sends everything at once (benchmarks).
+    dropped, newest first, and counted; ``early_ms`` is the same limit before the provider takes audio.
+    ``paced=False`` sends everything at once (benchmarks).
     """
 
     exact_frames: bool = False
     lead_ms: int = 60_000
     prebuffer_ms: int = 40
     max_playout_ms: int = 120_000
+    early_ms: int = 10_000
     paced: bool = True
 
 

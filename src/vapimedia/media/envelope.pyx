@@ -1,0 +1,79 @@
+# cython: language_level=3, freethreading_compatible=True
+"""How a dialect wraps media, as data that C reads."""
+
+from libc.string cimport memcpy, memset
+
+from vapimedia.errors import ConfigError
+
+__all__ = ["Envelope"]
+
+
+cdef bytes _bounded(object text, Py_ssize_t limit, str what):
+    cdef bytes data = text.encode("ascii") if isinstance(text, str) else bytes(text)
+    if len(data) > limit:
+        raise ConfigError(f"{what} of an envelope has {len(data)} bytes; the limit is {limit}")
+    return data
+
+
+cdef void _copy(char* dst, bytes data) noexcept:
+    memcpy(dst, <const char*>data, <size_t>len(data))
+
+
+cdef int _fill_path(vm_envelope_path* path, object keys) except -1:
+    cdef bytes key
+    if not 1 <= len(keys) <= VM_ENVELOPE_DEPTH:
+        raise ConfigError(f"a key path of an envelope has 1 to {VM_ENVELOPE_DEPTH} keys, not {len(keys)}")
+    path.depth = <uint8_t>len(keys)
+    for level, name in enumerate(keys):
+        key = _bounded(name, VM_ENVELOPE_KEY, "a key")
+        path.n[<int>level] = <uint8_t>len(key)
+        _copy(path.key[<int>level], key)
+    return 0
+
+
+cdef int _fill_rules(vm_envelope* c, object rules, bint required) except -1:
+    cdef vm_envelope_rule* rule
+    cdef bytes value
+    for keys, text in rules.items():
+        if c.n_rules == VM_ENVELOPE_RULES:
+            raise ConfigError(f"an envelope has at most {VM_ENVELOPE_RULES} rules")
+        rule = &c.rules[c.n_rules]
+        _fill_path(&rule.path, keys)
+        value = _bounded(text, VM_ENVELOPE_VALUE, "a value")
+        rule.required = required
+        rule.n = <uint8_t>len(value)
+        _copy(rule.value, value)
+        c.n_rules += 1
+    return 0
+
+
+cdef class Envelope:
+    def __cinit__(self, *, bint text, tuple payload=(), object match={}, object expect={},
+                  bytes prefix=b"", bytes suffix=b""):
+        memset(&self.c, 0, sizeof(vm_envelope))
+        self.c.is_text = text
+        if not text:
+            return
+        if payload:
+            _fill_path(&self.c.payload, payload)
+        _fill_rules(&self.c, match, True)
+        _fill_rules(&self.c, expect, False)
+        prefix = _bounded(prefix, VM_ENVELOPE_AFFIX, "the prefix")
+        suffix = _bounded(suffix, VM_ENVELOPE_AFFIX, "the suffix")
+        self.c.n_prefix = <uint8_t>len(prefix)
+        self.c.n_suffix = <uint8_t>len(suffix)
+        _copy(self.c.prefix, prefix)
+        _copy(self.c.suffix, suffix)
+
+    @property
+    def text(self):
+        return self.c.is_text
+
+    def scan(self, bytes message not None):
+        cdef const char* payload = NULL
+        cdef size_t n = 0
+        cdef vm_envelope_kind kind = vm_envelope_scan(
+            &self.c, <const char*>message, <size_t>len(message), &payload, &n)
+        if kind == VM_ENVELOPE_MEDIA:
+            return payload[:n]
+        return None if kind == VM_ENVELOPE_OTHER else b""

@@ -1,0 +1,21 @@
+from vapimedia.formats import AudioFormat, Quality
+from vapimedia.media._types import LivePolicy
+from vapimedia.media.envelope import Envelope
+from vapimedia.media.path import MediaPath
+
+class LivePath(MediaPath):
+    """Caller to Vapi: continuous and live. Holds frames until ``open``; then whole frames in real time."""
+
+    def __init__(
+        self,
+        source: AudioFormat,
+        target: AudioFormat,
+        *,
+        policy: LivePolicy = ...,
+        unwrap: Envelope | None = None,
+        wrap: Envelope | None = None,
+        ptime_ms: int = 20,
+        quality: Quality = "balanced",
+    ) -> None: ...
+    def open(self, now_ns: int) -> list[bytes]:
+        """The far side takes audio from now on: return what was held; silence runs from here."""

@@ -1,0 +1,121 @@
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from vapimedia.media.envelope cimport Envelope
+
+cdef extern from "convert.h" nogil:
+    ctypedef enum vm_encoding:
+        VM_MULAW
+        VM_ALAW
+        VM_PCM_S16LE
+    ctypedef enum vm_fir_quality:
+        VM_FIR_TELEPHONE
+        VM_FIR_BALANCED
+        VM_FIR_HIGH
+    ctypedef struct vm_converter:
+        pass
+    vm_converter* vm_converter_new(vm_encoding source, uint32_t source_hz, vm_encoding target, uint32_t target_hz,
+                                   vm_fir_quality quality) noexcept
+    void vm_converter_free(vm_converter* converter) noexcept
+    size_t vm_converter_max_output(const vm_converter* converter, size_t n) noexcept
+    size_t vm_converter_max_flush(const vm_converter* converter) noexcept
+    size_t vm_converter_push(vm_converter* converter, uint8_t* dst, const uint8_t* src, size_t n) noexcept
+    size_t vm_converter_flush(vm_converter* converter, uint8_t* dst) noexcept
+    void vm_converter_reset(vm_converter* converter) noexcept
+    uint32_t vm_converter_latency(const vm_converter* converter) noexcept
+
+cdef extern from "queue.h" nogil:
+    ctypedef struct vm_queue:
+        size_t n_bytes
+    void vm_queue_init(vm_queue* queue) noexcept
+    void vm_queue_free(vm_queue* queue) noexcept
+    bint vm_queue_push(vm_queue* queue, const uint8_t* src, size_t n, int64_t received_ns) noexcept
+    size_t vm_queue_pop(vm_queue* queue, uint8_t* dst, size_t n, int64_t* received_ns) noexcept
+    void vm_queue_clear(vm_queue* queue) noexcept
+
+cdef extern from "histogram.h" nogil:
+    ctypedef struct vm_histogram:
+        uint64_t count
+        uint64_t max
+    void vm_histogram_reset(vm_histogram* histogram) noexcept
+    void vm_histogram_add(vm_histogram* histogram, uint64_t value) noexcept
+    uint64_t vm_histogram_quantile(const vm_histogram* histogram, double q) noexcept
+
+cdef enum Taken:
+    TAKEN = 0    # media of this stream, or foreign media: dealt with
+    NOT_TAKEN = 1    # not media, or media that only a full parser can read: the caller's
+
+cdef enum Hop:
+    HOP_CONVERT = 0    # received -> converted
+    HOP_QUEUE = 1    # received -> due for sending
+    HOP_SEND = 2    # received -> handed to the socket
+    HOPS = 3
+
+cdef enum:
+    NS_PER_MS = 1000000
+    NS_PER_S = 1000000000
+
+# Head-room in front of every message: the longest WebSocket header, RFC 6455 s. 5.2.
+cdef enum:
+    HEAD_ROOM = 14
+
+
+# What happened to the audio, in bytes of the target format unless the name says otherwise.
+cdef struct Counters:
+    uint64_t messages_in
+    uint64_t messages_out
+    uint64_t source_bytes
+    uint64_t sent
+    uint64_t inserted
+    uint64_t repaid
+    uint64_t flooded
+    uint64_t overflowed
+    uint64_t unsent
+    uint64_t clears
+    uint64_t foreign
+    uint64_t invalid
+    int64_t cleared_ns
+
+
+cdef class MediaPath:
+    cdef readonly object source
+    cdef readonly object target
+    cdef Envelope _unwrap
+    cdef Envelope _wrap
+    cdef vm_converter* _converter
+    cdef vm_queue _queue
+    cdef vm_histogram* _hops
+    cdef Counters _counters
+    cdef uint8_t* _scratch    # decoded base64, then converted audio
+    cdef size_t _n_converted    # room for converted audio
+    cdef uint8_t* _audio    # payload of the next message
+    cdef char* _message    # head-room and next message
+    cdef size_t _n_message    # most payload bytes of one message
+    cdef size_t _frame_bytes    # one frame of the target format
+    cdef size_t _sample_bytes
+    cdef uint8_t _silence_byte
+    cdef int64_t _source_bytes_per_s
+    cdef int64_t _target_bytes_per_s
+    cdef int64_t _oldest_ns    # arrival of the audio in the last message
+    cdef vm_encoding _encoding    # of the target
+    cdef bint _is_closed
+    cdef bint _is_stalled
+
+    # For other Cython code: no Python object is made, nothing is raised.
+    cdef Taken receive(self, const char* message, size_t n, bint is_text, int64_t now_ns) noexcept
+    cdef char* next_message(self, size_t* n, int64_t now_ns) noexcept
+    cdef int64_t next_due(self) noexcept
+    cdef void note(self, Hop hop, int64_t since_ns, int64_t now_ns) noexcept
+    cdef bint sends_text(self) noexcept
+
+    # What the kinds of path do differently.
+    cdef size_t _take(self, uint8_t* dst, int64_t now_ns) noexcept
+    cdef bint _admit(self, size_t n_converted) noexcept
+    cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept
+
+    cdef bint _push(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept
+    cdef bint _push_base64(self, const char* text, size_t n, int64_t now_ns) noexcept
+    cdef int64_t _ns(self, size_t n_bytes) noexcept
+    cdef int _size_messages(self, size_t n_frames) except -1
+    cdef list _collect(self, int64_t now_ns)
+    cdef object _stats(self, int64_t queued_ns, int64_t heard_ns)

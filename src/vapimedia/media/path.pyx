@@ -1,0 +1,307 @@
+# cython: language_level=3, freethreading_compatible=True
+"""One direction of a call's media: unwrap, convert, slice, wrap."""
+
+from libc.stdint cimport INT64_MAX
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memset
+
+from vapimedia.errors import ConfigError, StateError
+from vapimedia.media._types import HopStats, PathStats
+
+from vapimedia.media.envelope cimport (
+    VM_ENVELOPE_FOREIGN, VM_ENVELOPE_MEDIA, Envelope, vm_envelope_kind, vm_envelope_scan, vm_envelope_size,
+    vm_envelope_write)
+
+cdef extern from "base64.h" nogil:
+    ptrdiff_t vm_base64_decode(uint8_t* dst, const char* src, size_t n) noexcept
+
+__all__ = ["MediaPath"]
+
+cdef enum:
+    PIECE = 768    # audio bytes handled at a time; the scratch buffers are sized for it
+    PIECE_TEXT = 1024    # the same as base64
+
+_ENCODINGS = {"mulaw": VM_MULAW, "alaw": VM_ALAW, "pcm_s16le": VM_PCM_S16LE}
+_QUALITIES = {"telephone": VM_FIR_TELEPHONE, "balanced": VM_FIR_BALANCED, "high": VM_FIR_HIGH}
+
+
+cdef object _hop_stats(const vm_histogram* hop):
+    if hop.count == 0:
+        return None
+    return HopStats(count=hop.count, p50_us=vm_histogram_quantile(hop, 0.5) / 1e3,
+                    p99_us=vm_histogram_quantile(hop, 0.99) / 1e3, max_us=hop.max / 1e3)
+
+
+cdef class MediaPath:
+    def __cinit__(self, source, target, *, Envelope unwrap=None, Envelope wrap=None, int ptime_ms=20,
+                  str quality="balanced", **_policy):
+        cdef int hop
+        if quality not in _QUALITIES:
+            raise ConfigError(f"unknown quality {quality!r}; known are {', '.join(_QUALITIES)}")
+        self.source = source
+        self.target = target
+        vm_queue_init(&self._queue)
+        self._frame_bytes = target.frame_bytes(ptime_ms)
+        self._sample_bytes = target.bytes_per_sample
+        self._silence_byte = target.silence[0]
+        self._source_bytes_per_s = source.sample_rate * source.bytes_per_sample
+        self._target_bytes_per_s = target.sample_rate * target.bytes_per_sample
+        self._encoding = _ENCODINGS[target.encoding]
+        self._converter = vm_converter_new(
+            _ENCODINGS[source.encoding], source.sample_rate, _ENCODINGS[target.encoding], target.sample_rate,
+            _QUALITIES[quality])
+        self._hops = <vm_histogram*>malloc(HOPS * sizeof(vm_histogram))
+        if self._converter == NULL or self._hops == NULL:
+            raise MemoryError
+        for hop in range(<int>HOPS):
+            vm_histogram_reset(self._hops + hop)
+        self._n_converted = max(vm_converter_max_output(self._converter, PIECE),
+                                vm_converter_max_flush(self._converter))
+        self._scratch = <uint8_t*>malloc(PIECE + self._n_converted)
+        if self._scratch == NULL:
+            raise MemoryError
+        if unwrap is not None:
+            self.set_unwrap(unwrap)
+        self._wrap = wrap if wrap is not None else Envelope(text=False)
+        self._size_messages(1)
+
+    def __dealloc__(self):
+        vm_queue_free(&self._queue)
+        vm_converter_free(self._converter)
+        free(self._hops)
+        free(self._scratch)
+        free(self._audio)
+        free(self._message)
+
+    # --- for other Cython code -------------------------------------------------------------------------------
+
+    cdef Taken receive(self, const char* message, size_t n, bint is_text, int64_t now_ns) noexcept:
+        cdef const char* text = NULL
+        cdef size_t n_text = 0
+        cdef vm_envelope_kind kind
+        if is_text != (self._unwrap is not None and self._unwrap.c.is_text):
+            return NOT_TAKEN
+        if not is_text:
+            self._counters.messages_in += 1
+            self._push(<const uint8_t*>message, n, now_ns)
+            return TAKEN
+        kind = vm_envelope_scan(&self._unwrap.c, message, n, &text, &n_text)
+        if kind == VM_ENVELOPE_FOREIGN:
+            self._counters.foreign += 1
+            return TAKEN
+        # Text that is not base64 goes to the caller too: what becomes of it is a policy.
+        if kind != VM_ENVELOPE_MEDIA or not self._push_base64(text, n_text, now_ns):
+            return NOT_TAKEN
+        self._counters.messages_in += 1
+        return TAKEN
+
+    cdef char* next_message(self, size_t* n, int64_t now_ns) noexcept:
+        cdef size_t n_audio
+        if self._is_closed or self._is_stalled:
+            return NULL
+        self._oldest_ns = now_ns
+        n_audio = self._take(self._audio, now_ns)
+        if n_audio == 0:
+            return NULL
+        self.note(HOP_QUEUE, self._oldest_ns, now_ns)
+        self._counters.messages_out += 1
+        self._counters.sent += n_audio
+        n[0] = vm_envelope_write(&self._wrap.c, self._message + HEAD_ROOM, self._audio, n_audio)
+        return self._message + HEAD_ROOM
+
+    cdef int64_t next_due(self) noexcept:
+        return INT64_MAX
+
+    cdef void note(self, Hop hop, int64_t since_ns, int64_t now_ns) noexcept:
+        vm_histogram_add(&self._hops[<int>hop], <uint64_t>(now_ns - since_ns) if now_ns > since_ns else 0)
+
+    cdef bint sends_text(self) noexcept:
+        return self._wrap.c.is_text
+
+    cdef size_t _take(self, uint8_t* dst, int64_t now_ns) noexcept:
+        if self._queue.n_bytes < self._frame_bytes:
+            return 0
+        return vm_queue_pop(&self._queue, dst, self._frame_bytes, &self._oldest_ns)
+
+    cdef bint _admit(self, size_t n_converted) noexcept:
+        return True
+
+    cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept:
+        pass
+
+    # --- audio in --------------------------------------------------------------------------------------------
+
+    cdef bint _push(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept:
+        cdef uint8_t* converted = self._scratch + PIECE
+        cdef size_t n_piece
+        cdef size_t n_converted
+        self._counters.source_bytes += n
+        if self._is_closed:
+            return True
+        self._arrived(n, now_ns)
+        while n > 0:
+            n_piece = n if n < PIECE else PIECE
+            n_converted = vm_converter_push(self._converter, converted, audio, n_piece)
+            if self._admit(n_converted) and not vm_queue_push(&self._queue, converted, n_converted, now_ns):
+                self._counters.overflowed += n_converted
+            audio += n_piece
+            n -= n_piece
+        return True
+
+    cdef bint _push_base64(self, const char* text, size_t n, int64_t now_ns) noexcept:
+        cdef ptrdiff_t n_audio
+        cdef size_t n_piece
+        cdef size_t at = 0
+        if n > PIECE_TEXT:
+            # All of it must be good before any of it is taken.
+            while at < n:
+                n_piece = n - at if n - at < PIECE_TEXT else PIECE_TEXT
+                n_audio = vm_base64_decode(self._scratch, text + at, n_piece)
+                at += n_piece
+                if n_audio < 0 or (at < n and n_audio < PIECE):
+                    return False
+        while n > PIECE_TEXT:
+            n_audio = vm_base64_decode(self._scratch, text, PIECE_TEXT)
+            self._push(self._scratch, <size_t>n_audio, now_ns)
+            text += PIECE_TEXT
+            n -= PIECE_TEXT
+        n_audio = vm_base64_decode(self._scratch, text, n)
+        if n_audio < 0:
+            return False
+        return self._push(self._scratch, <size_t>n_audio, now_ns)
+
+    cdef int64_t _ns(self, size_t n_bytes) noexcept:
+        return <int64_t>n_bytes * NS_PER_S // self._target_bytes_per_s
+
+    cdef list _collect(self, int64_t now_ns):
+        cdef list messages = []
+        cdef size_t n = 0
+        cdef char* message = self.next_message(&n, now_ns)
+        while message != NULL:
+            messages.append(message[:n])
+            message = self.next_message(&n, now_ns)
+        return messages
+
+    # --- for Python ------------------------------------------------------------------------------------------
+
+    @property
+    def sends(self):
+        return "text" if self._wrap.c.is_text else "binary"
+
+    @property
+    def codec_delay_ms(self):
+        return vm_converter_latency(self._converter) * 1e3 / self.target.sample_rate
+
+    def set_unwrap(self, Envelope unwrap not None):
+        self._unwrap = unwrap
+
+    def set_wrap(self, Envelope wrap not None):
+        self._wrap = wrap
+        self._size_messages(self._n_message // self._frame_bytes)
+
+    cdef int _size_messages(self, size_t n_frames) except -1:
+        cdef size_t n_audio = n_frames * self._frame_bytes
+        cdef uint8_t* audio = <uint8_t*>realloc(self._audio, n_audio)
+        cdef char* message
+        if audio == NULL:
+            raise MemoryError
+        self._audio = audio
+        message = <char*>realloc(self._message, HEAD_ROOM + vm_envelope_size(&self._wrap.c, n_audio))
+        if message == NULL:
+            raise MemoryError
+        self._message = message
+        self._n_message = n_audio
+        return 0
+
+    def is_media(self, bytes message not None):
+        cdef const char* text = NULL
+        cdef size_t n_text = 0
+        if self._unwrap is None or not self._unwrap.c.is_text:
+            return True
+        return vm_envelope_scan(&self._unwrap.c, <const char*>message, <size_t>len(message), &text,
+                                &n_text) in (VM_ENVELOPE_MEDIA, VM_ENVELOPE_FOREIGN)
+
+    def feed(self, bytes message not None, int64_t now_ns):
+        cdef bint is_text = self._unwrap is not None and self._unwrap.c.is_text
+        if self.receive(<const char*>message, <size_t>len(message), is_text, now_ns) == NOT_TAKEN:
+            self._counters.invalid += 1
+        return self._collect(now_ns)
+
+    def feed_payload(self, bytes payload not None, int64_t now_ns):
+        self._counters.messages_in += 1
+        self._push(<const uint8_t*><const char*>payload, <size_t>len(payload), now_ns)
+        return self._collect(now_ns)
+
+    def due(self, int64_t now_ns):
+        return self._collect(now_ns)
+
+    @property
+    def next_due_ns(self):
+        cdef int64_t due_ns = self.next_due()
+        return None if due_ns == INT64_MAX or self._is_closed or self._is_stalled else due_ns
+
+    def clear(self, int64_t now_ns=0):
+        cdef int64_t dropped_ns = self._ns(self._queue.n_bytes)
+        vm_queue_clear(&self._queue)
+        vm_converter_reset(self._converter)
+        self._counters.clears += 1
+        self._counters.cleared_ns += dropped_ns
+        return dropped_ns / NS_PER_MS
+
+    def flush(self, int64_t now_ns=0):
+        cdef list messages = []
+        cdef uint8_t* converted = self._scratch + PIECE
+        cdef size_t n
+        if self._is_closed:
+            raise StateError("the path is closed; nothing is left to flush")
+        n = vm_converter_flush(self._converter, converted)
+        vm_converter_reset(self._converter)
+        if not vm_queue_push(&self._queue, converted, n, now_ns):
+            self._counters.overflowed += n
+        while self._queue.n_bytes > 0:
+            n = vm_queue_pop(&self._queue, self._audio, self._n_message, &self._oldest_ns)
+            if self._n_message == self._frame_bytes and n < self._frame_bytes:
+                memset(self._audio + n, self._silence_byte, self._frame_bytes - n)
+                self._counters.inserted += self._frame_bytes - n
+                n = self._frame_bytes
+            self._counters.messages_out += 1
+            self._counters.sent += n
+            n = vm_envelope_write(&self._wrap.c, self._message, self._audio, n)
+            messages.append(self._message[:n])
+        return messages
+
+    def set_stalled(self, bint stalled):
+        self._is_stalled = stalled
+
+    def close(self):
+        self._counters.unsent += self._queue.n_bytes
+        vm_queue_clear(&self._queue)
+        self._is_closed = True
+
+    cdef object _stats(self, int64_t queued_ns, int64_t heard_ns):
+        cdef Counters* c = &self._counters
+        cdef double target_ms = 1e3 / self._target_bytes_per_s
+        return PathStats(
+            messages_in=c.messages_in,
+            messages_out=c.messages_out,
+            audio_in_ms=c.source_bytes * 1e3 / self._source_bytes_per_s,
+            audio_out_ms=c.sent * target_ms,
+            queued_ms=queued_ns / NS_PER_MS,
+            heard_ms=heard_ns / NS_PER_MS,
+            inserted_silence_ms=c.inserted * target_ms,
+            repaid_silence_ms=c.repaid * target_ms,
+            dropped_flood_ms=c.flooded * target_ms,
+            dropped_overflow_ms=c.overflowed * target_ms,
+            dropped_closed_ms=c.unsent * target_ms,
+            cleared_ms=c.cleared_ns / NS_PER_MS,
+            clears=c.clears,
+            foreign=c.foreign,
+            invalid=c.invalid,
+            codec_delay_ms=self.codec_delay_ms,
+            convert=_hop_stats(&self._hops[<int>HOP_CONVERT]),
+            queue=_hop_stats(&self._hops[<int>HOP_QUEUE]),
+            send=_hop_stats(&self._hops[<int>HOP_SEND]),
+        )
+
+    def stats(self, int64_t now_ns=0):
+        return self._stats(self._ns(self._queue.n_bytes), 0)

@@ -1,0 +1,31 @@
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint64_t
+
+from vapimedia.media.path cimport MediaPath
+
+cdef extern from "<stdbool.h>" nogil:
+    ctypedef unsigned char c_bool "bool"
+
+cdef extern from "playout.h" nogil:
+    ctypedef struct vm_playout:
+        int64_t sent_ns
+        uint64_t generation
+        bint is_open
+        bint ending
+    void vm_playout_init(vm_playout* playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t frame_ns) noexcept
+    void vm_playout_open(vm_playout* playout, int64_t now_ns) noexcept
+    void vm_playout_arrived(vm_playout* playout, int64_t now_ns) noexcept
+    int64_t vm_playout_allow(const vm_playout* playout, int64_t queued_ns, int64_t max_ns, int64_t now_ns,
+                             c_bool* pad) noexcept
+    void vm_playout_sent(vm_playout* playout, int64_t duration_ns, int64_t now_ns) noexcept
+    int64_t vm_playout_next_ns(const vm_playout* playout, int64_t queued_ns) noexcept
+    int64_t vm_playout_ahead_ns(const vm_playout* playout, int64_t now_ns) noexcept
+    int64_t vm_playout_heard_ns(const vm_playout* playout, int64_t now_ns) noexcept
+    int64_t vm_playout_clear(vm_playout* playout, int64_t now_ns) noexcept
+    bint vm_playout_mark(vm_playout* playout, uint64_t generation, int64_t position_ns, int64_t now_ns) noexcept
+
+
+cdef class PlayoutPath(MediaPath):
+    cdef vm_playout _playout
+    cdef size_t _max_queued
+    cdef size_t _max_early
