@@ -38,6 +38,9 @@ _UNPREFIXED = {
     "TWILIO_AUTH_TOKEN": "twilio_auth_token",
     "TWILIO_API_URL": "twilio_api_url",
 }
+# Flags whose name is not that of their setting.
+_FLAG_VARIABLES = {"VAPIMEDIA_PROVIDER": "providers", "VAPIMEDIA_VAPI_HOST": "vapi_hosts"}
+_NEGATED = {"VAPIMEDIA_NO_AUTH": "auth", "VAPIMEDIA_NO_VAPI_WS_AUTH": "vapi_ws_auth"}
 
 _AVAILABLE_PROVIDERS = ("twilio",)
 _PLANNED_PROVIDERS = ("vonage", "browser")
@@ -235,7 +238,8 @@ def load_config(
             values[name] = _convert(known[name], value, source=file.name, strict=True)
     for name, (variable, text) in _read_environment(environ, known).items():
         value = text.split(",") if _is_list(known[name]) else text
-        values[name] = _convert(known[name], value, source=variable, strict=False)
+        given = _convert(known[name], value, source=variable, strict=False)
+        values[name] = not given if variable in _NEGATED else given
     for name, value in flags.items():
         flag = f"--{name.replace('_', '-')}"
         if name not in known:
@@ -261,7 +265,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 def _read_environment(environ: Mapping[str, str], known: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return the variable and its text for every setting found in *environ*."""
-    by_variable = {f"VAPIMEDIA_{name.upper()}": name for name in known}
+    by_variable = _FLAG_VARIABLES | _NEGATED | {f"VAPIMEDIA_{name.upper()}": name for name in known}
     found: dict[str, tuple[str, str]] = {}
     for variable, name in (_UNPREFIXED | by_variable).items():  # the prefixed name wins, as it comes last
         if text := environ.get(variable, "").strip():

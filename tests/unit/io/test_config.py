@@ -70,6 +70,15 @@ def test_a_variable_holds_booleans_as_words(word: str, value: bool) -> None:
     assert load(environ={"VAPIMEDIA_AUTH": word}).auth is value
 
 
+def test_a_flag_that_switches_off_is_a_variable_too() -> None:
+    assert load(environ={"VAPIMEDIA_NO_AUTH": "1"}).auth is False
+    assert load(environ={"VAPIMEDIA_NO_AUTH": "0"}).auth is True
+
+
+def test_a_flag_that_may_repeat_is_a_variable_too() -> None:
+    assert load(environ={"VAPIMEDIA_PROVIDER": "twilio,vonage"}).providers == ("twilio", "vonage")
+
+
 def test_lists_are_comma_separated_in_the_environment() -> None:
     config = load(environ={"VAPIMEDIA_VAPI_HOSTS": "vapi.ai, example.com"})
     assert config.vapi_hosts == ("vapi.ai", "example.com")

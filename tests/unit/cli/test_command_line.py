@@ -1,0 +1,182 @@
+"""The command line: exit codes, one line for an error, help, and nothing heavy at import."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vapimedia.cli import main
+
+FLAGS_OF_THE_CONTRACT = (
+    *("--host", "--port", "--provider", "--vapi-url", "--assistant-id", "--vapi-format", "--public-url"),
+    *("--admin", "--config", "--app", "--workers", "--no-auth", "--unpaced", "--drain-s", "--token-ttl-s"),
+    *("--lead-ms", "--prebuffer-ms", "--record"),
+)
+KEYS = {"VAPI_API_KEY": "canary-key", "TWILIO_AUTH_TOKEN": "canary-token"}
+PUBLIC = ("--public-url", "https://bridge.example.com")
+ASSISTANT = ("--assistant-id", "asst_1")
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run away from any settings of the machine, and from colours and narrow terminals."""
+    for name in os.environ:
+        if name.startswith(("VAPI", "TWILIO", "VONAGE")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.chdir(tmp_path)
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the only line of standard error, without its ``error:``."""
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+def run_python(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *args], capture_output=True, text=True, timeout=50, check=False)
+
+
+def test_the_module_is_the_command() -> None:
+    done = run_python("-m", "vapimedia", "--version")
+    assert done.returncode == 0 and done.stdout.startswith("vapimedia ")
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    heavy = ["typer", "rich", "aiohttp", "uvloop", "picows", "prometheus_client"]
+    code = f"import sys, vapimedia, vapimedia.cli; sys.exit(any(name in sys.modules for name in {heavy}))"
+    assert run_python("-c", code).returncode == 0
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['typer'] = None; from vapimedia.cli import main; sys.exit(main(['serve']))"
+    )
+    done = run_python("-c", code)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1 and "pip install 'vapimedia[bridge]'" in done.stderr
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("serve", "bench"))
+
+
+def test_help_of_serve_shows_every_flag_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(flag in text for flag in FLAGS_OF_THE_CONTRACT)
+    assert "VAPI_API_KEY" in text and "vapimedia serve --config" in text
+
+
+@pytest.mark.parametrize(
+    "argv", [["--prot"], ["serve", "--prot", "1"], ["nonsense"], ["serve", "--port", "x"]]
+)
+def test_wrong_usage_is_exit_code_2_without_a_traceback(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_missing_api_key_is_exit_code_2_and_one_line_that_names_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["serve", *ASSISTANT, "--no-auth"]) == 2
+    assert "VAPI_API_KEY" in error_line(capsys)
+
+
+def test_a_missing_twilio_token_is_exit_code_2_and_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VAPI_API_KEY", "canary-key")
+    assert main(["serve", *ASSISTANT, *PUBLIC]) == 2
+    line = error_line(capsys)
+    assert "TWILIO_AUTH_TOKEN" in line and "canary" not in line
+
+
+def serve_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *argv: str, **environ: str
+) -> str:
+    for name, value in (KEYS | environ).items():
+        monkeypatch.setenv(name, value)
+    assert main(["serve", *argv]) == 2
+    line = error_line(capsys)
+    assert "canary" not in line
+    return line
+
+
+def test_a_missing_assistant_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--assistant-id" in serve_error(monkeypatch, capsys, *PUBLIC)
+
+
+def test_a_missing_public_url_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--public-url" in serve_error(monkeypatch, capsys, *ASSISTANT)
+
+
+def test_a_flag_out_of_range_names_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = serve_error(monkeypatch, capsys, *ASSISTANT, *PUBLIC, "--prebuffer-ms", "500")
+    assert "prebuffer_ms must be" in line and "(from --prebuffer-ms)" in line
+
+
+def test_a_wrong_variable_names_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = serve_error(monkeypatch, capsys, *ASSISTANT, *PUBLIC, VAPIMEDIA_DRAIN_S="long")
+    assert "VAPIMEDIA_DRAIN_S" in line
+
+
+def test_an_unknown_key_of_the_file_names_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "bridge.toml").write_text("prot = 1\n")
+    line = serve_error(monkeypatch, capsys, "--config", "bridge.toml")
+    assert line == "unknown key 'prot' in bridge.toml; did you mean 'port'?"
+
+
+def test_the_file_can_be_named_by_a_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "absent.toml" in serve_error(monkeypatch, capsys, VAPIMEDIA_CONFIG="absent.toml")
+
+
+def test_a_wrong_log_level_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "log level" in serve_error(monkeypatch, capsys, *ASSISTANT, *PUBLIC, "--log-level", "loud")
+
+
+@pytest.mark.parametrize("argv", [("--workers", "2"), ("--record", "calls"), ("--provider", "vonage")])
+def test_what_is_planned_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv: tuple[str, str]
+) -> None:
+    assert "not available yet" in serve_error(monkeypatch, capsys, *ASSISTANT, *PUBLIC, *argv)
+
+
+@pytest.mark.parametrize(
+    "spec,word",
+    [
+        ("shop", "pkg.mod:bridge"),
+        ("absent_shop:bridge", "absent_shop"),
+        ("broken_shop:bridge", "broken_shop.py, line 2"),
+    ],
+)
+def test_an_app_that_cannot_be_loaded_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, spec: str, word: str
+) -> None:
+    (tmp_path / "broken_shop.py").write_text("x = 1\nraise ValueError('no\\nstock')\n")
+    assert word in serve_error(monkeypatch, capsys, *PUBLIC, "--app", spec)
