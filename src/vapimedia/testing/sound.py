@@ -88,7 +88,7 @@ def is_speech(frame: bytes | bytearray | memoryview, fmt: AudioFormat) -> bool:
 
 
 def tone(fmt: AudioFormat, ms: float, *, hz: float = 440.0, level: int = 6000) -> bytes:
-    """Return *ms* of a sine with 5 ms ramps at its ends. Raises ``ConfigError`` above half the sample rate."""
+    """Return *ms* of a sine with 5 ms ramps. Raises ``ConfigError`` above half the sample rate."""
     if hz * 2 >= fmt.sample_rate:
         raise ConfigError(f"a tone of {hz} Hz does not fit {fmt}")
     time_s = np.arange(round(fmt.sample_rate * ms / 1000)) / fmt.sample_rate

@@ -1,0 +1,185 @@
+"""The caller's ear: Twilio's playout buffer, its marks and its clear, and a record of what was heard."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from vapimedia.formats import AudioFormat
+from vapimedia.testing import sound
+
+__all__ = ["BargeIn", "Clear", "Ear", "Mark"]
+
+_MULAW = AudioFormat("mulaw", 8000)
+_FRAME_BYTES = 160
+_TICK_MS = 20.0
+_SILENT = b"\xff" * _FRAME_BYTES
+# Energy of one sample by its code: a table look-up and a sum tell speech from silence in a few microseconds.
+_SQUARES = np.square(sound.decode(bytes(range(256)), _MULAW).astype(np.float64))
+_SPEECH_ENERGY = sound.SPEECH_RMS**2 * _FRAME_BYTES
+# Twilio drops what is queued beyond ten minutes (warning 31931).
+_MAX_QUEUED_BYTES = 10 * 60 * 8000
+_SILENCE_RUN = 10  # ticks without a voice that count as silence, longer than a pause between words
+_RESUMES_WITHIN = 6  # ticks after which audio that comes back no longer belongs to the same speech
+
+
+@dataclass
+class Mark:
+    """A mark as it travelled: received from the bridge, returned when played, or by a clear."""
+
+    name: str
+    received_ns: int
+    returned_ns: int | None = None
+    by_clear: bool = False
+
+
+@dataclass
+class Clear:
+    """A clear message: when it came and how much unplayed audio it dropped."""
+
+    received_ns: int
+    dropped_ms: float
+
+
+@dataclass
+class BargeIn:
+    """One interruption by the caller: times on the monotonic clock; ``None`` for what never happened."""
+
+    speech_ns: int
+    clear_ns: int | None = None
+    silent_ns: int | None = None
+
+    @property
+    def speech_to_silence_ms(self) -> float | None:
+        """From the caller's first voiced frame to silence in the ear; the assistant's detection included."""
+        return None if self.silent_ns is None else max(0.0, (self.silent_ns - self.speech_ns) / 1e6)
+
+    @property
+    def clear_to_silence_ms(self) -> float | None:
+        """From the arrival of the bridge's clear to silence in the ear; late audio of the old turn counts."""
+        if self.silent_ns is None or self.clear_ns is None:
+            return None
+        return max(0.0, (self.silent_ns - self.clear_ns) / 1e6)
+
+
+class Ear:
+    """Play mulaw/8000 in 20 ms ticks as Twilio does.
+
+    ``heard`` is the whole timeline: what was played, with 0xFF where nothing was there to play.
+    ``tick_ns`` and ``voiced`` hold one entry a tick. ``underruns`` counts the gaps inside speech.
+    """
+
+    def __init__(self) -> None:
+        self.heard = bytearray()
+        self.tick_ns: list[int] = []
+        self.voiced: list[bool] = []
+        self.marks: list[Mark] = []
+        self.clears: list[Clear] = []
+        self.overflow_bytes = 0
+        self.underruns = 0
+        self.speech_ms = 0.0
+        self.quiet_ms = 0.0
+        self._queue: deque[bytes] = deque()
+        self._head = 0  # bytes of the first queued payload that have been played
+        self._queued = 0
+        self._taken = 0  # bytes received, dropped ones included: marks refer to it
+        self._pending: deque[tuple[int, Mark]] = deque()
+        self._dry_ticks = _RESUMES_WITHIN + 1
+
+    @property
+    def queued_ms(self) -> float:
+        """What waits to be played."""
+        return self._queued / 8
+
+    def listen(self) -> None:
+        """Start ``speech_ms`` and ``quiet_ms`` again from zero."""
+        self.speech_ms = self.quiet_ms = 0.0
+
+    def media(self, payload: bytes) -> bool:
+        """Queue a payload; ``False`` when the buffer is full and it was dropped."""
+        if self._queued + len(payload) > _MAX_QUEUED_BYTES:
+            self.overflow_bytes += len(payload)
+            return False
+        if payload:
+            self._queue.append(payload)
+            self._queued += len(payload)
+            self._taken += len(payload)
+        return True
+
+    def mark(self, name: str, now_ns: int) -> list[str]:
+        """Note a mark; returns the names to send back now: at once when nothing is queued."""
+        mark = Mark(name, now_ns)
+        self.marks.append(mark)
+        self._pending.append((self._taken, mark))
+        return self._due(now_ns)
+
+    def clear(self, now_ns: int) -> list[str]:
+        """Drop the queue; returns every outstanding mark."""
+        self.clears.append(Clear(now_ns, self.queued_ms))
+        self._queue.clear()
+        self._head = self._queued = 0
+        self._dry_ticks = _RESUMES_WITHIN + 1
+        for _, mark in self._pending:
+            mark.by_clear = True
+        return self._due(now_ns)
+
+    def tick(self, now_ns: int) -> list[str]:
+        """Play 20 ms; returns the names of the marks that are reached."""
+        frame = self._take()
+        voiced = frame is not _SILENT and bool(
+            _SQUARES[np.frombuffer(frame, np.uint8)].sum() >= _SPEECH_ENERGY
+        )
+        self.heard += frame
+        self.tick_ns.append(now_ns)
+        self.voiced.append(voiced)
+        if voiced:
+            self.speech_ms += _TICK_MS
+            self.quiet_ms = 0.0
+        else:
+            self.quiet_ms += _TICK_MS
+        return self._due(now_ns)
+
+    def silent_since_ns(self, from_ns: int) -> int | None:
+        """Return when a lasting silence began at or after *from_ns*; ``None`` when speech never stopped."""
+        run = 0
+        for index, (tick_ns, voiced) in enumerate(zip(self.tick_ns, self.voiced, strict=True)):
+            # The frame that is being played when *from_ns* falls still belongs to the speech before it.
+            if tick_ns < from_ns:
+                continue
+            run = 0 if voiced else run + 1
+            if run == _SILENCE_RUN:
+                return max(from_ns, self.tick_ns[index - run + 1])
+        # The call ended before the silence could prove lasting.
+        return max(from_ns, self.tick_ns[-run]) if run else None
+
+    def _take(self) -> bytes:
+        if not self._queued:
+            self._dry_ticks += 1
+            return _SILENT
+        if 0 < self._dry_ticks <= _RESUMES_WITHIN:
+            self.underruns += 1
+        parts: list[bytes] = []
+        missing = _FRAME_BYTES
+        while missing and self._queue:
+            payload = self._queue[0]
+            piece = payload[self._head : self._head + missing]
+            parts.append(piece)
+            missing -= len(piece)
+            self._head += len(piece)
+            if self._head == len(payload):
+                self._queue.popleft()
+                self._head = 0
+        self._queued -= _FRAME_BYTES - missing
+        self._dry_ticks = 1 if missing else 0
+        return b"".join(parts) + _SILENT[:missing]
+
+    def _due(self, now_ns: int) -> list[str]:
+        played = self._taken - self._queued
+        names = []
+        while self._pending and self._pending[0][0] <= played:
+            mark = self._pending.popleft()[1]
+            mark.returned_ns = now_ns
+            names.append(mark.name)
+        return names
