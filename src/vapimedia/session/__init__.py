@@ -1,0 +1,32 @@
+"""One call as sans-I/O state: legs, lifecycle, barge-in, marks, key presses. Time is an argument."""
+
+from vapimedia.session.call import CallSession
+from vapimedia.session.config import DtmfTone, SessionConfig
+from vapimedia.session.events import (
+    Actions,
+    BargeIn,
+    CallEnded,
+    CallEvent,
+    CallStarted,
+    CallSummary,
+    Dtmf,
+    EndReason,
+    VapiEvent,
+)
+from vapimedia.session.lifecycle import State
+
+__all__ = [
+    "Actions",
+    "BargeIn",
+    "CallEnded",
+    "CallEvent",
+    "CallSession",
+    "CallStarted",
+    "CallSummary",
+    "Dtmf",
+    "DtmfTone",
+    "EndReason",
+    "SessionConfig",
+    "State",
+    "VapiEvent",
+]

@@ -1,0 +1,155 @@
+"""What the provider's words do to a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from vapimedia.errors import ConfigError
+from vapimedia.protocols.events import (
+    Dtmf,
+    MarkPlayed,
+    Media,
+    Problem,
+    ProviderEvent,
+    Started,
+    Stopped,
+    UnknownMessage,
+)
+from vapimedia.session.core import CallCore, audio_format, sends
+from vapimedia.session.dtmf import FREQUENCIES_HZ, key_message, key_tone
+from vapimedia.session.events import Actions, CallStarted, EndReason
+from vapimedia.session.lifecycle import Leg, State, Step
+from vapimedia.session.vapi_leg import VapiLeg
+from vapimedia.session.watch import BadStreak, is_unreadable
+
+__all__ = ["ProviderLeg"]
+
+
+class ProviderLeg:
+    """One handler per provider event; an event without one changes nothing."""
+
+    def __init__(self, core: CallCore, vapi: VapiLeg) -> None:
+        self._core = core
+        self._vapi = vapi
+        self._media_is_text: bool | None = None
+        self._unreadable = BadStreak(core.config.max_bad_in_a_row)
+        self._n_media = 0
+        self._handlers: Mapping[type[Any], Callable[[Any, int, Actions], None]] = {
+            Started: self._on_started,
+            Media: self._on_media,
+            Dtmf: self._on_dtmf,
+            MarkPlayed: self._on_mark_played,
+            Stopped: self._on_stopped,
+            Problem: self._on_problem,
+            UnknownMessage: self._on_unknown,
+        }
+
+    def open(self, now_ns: int, actions: Actions) -> None:
+        """The socket is open. A message proves it too, whatever the I/O layer reports first."""
+        core = self._core
+        if core.provider is Leg.UNOPENED:
+            core.provider = Leg.OPEN
+            core.step(Step.PROVIDER_OPENED)
+            core.deadlines.disarm("media_timeout")
+            core.deadlines.arm("start_timeout", now_ns, core.config.start_timeout_ms)
+
+    def close(self, code: int, now_ns: int, actions: Actions) -> None:
+        """The socket is gone."""
+        self._core.provider, self._core.provider_is_over = Leg.CLOSED, True
+        reason: EndReason = "provider_reset" if code == 1006 else "provider_closed"
+        self._core.end(reason, str(code), now_ns, actions)
+
+    def take_media(self, message: bytes, is_text: bool, now_ns: int, actions: Actions) -> bool:
+        """Feed *message* to the uplink if it is media; return whether it was."""
+        uplink = self._core.uplink
+        if is_text is not self._media_is_text or not uplink.is_media(message):
+            return False
+        actions.to_vapi += sends(uplink, uplink.feed(message, now_ns))
+        return True
+
+    def take_message(self, message: bytes, is_text: bool, now_ns: int, actions: Actions) -> None:
+        """Act on one message that is not plain media."""
+        events = self._core.dialect.feed(message, is_text)
+        self.take_events(events, now_ns, actions)
+        if not any(isinstance(event, Problem) and is_unreadable(event) for event in events):
+            self._unreadable.good()
+            return
+        # Media in between may have passed the session by.
+        n_media = self._core.uplink.stats(now_ns).messages_in
+        if n_media != self._n_media:
+            self._unreadable.good()
+            self._n_media = n_media
+        if self._unreadable.bad():
+            self._core.end("protocol_error", "unreadable messages", now_ns, actions, provider_code=1007)
+
+    def take_events(self, events: Iterable[ProviderEvent], now_ns: int, actions: Actions) -> None:
+        """Act on events, up to the one that ends the call."""
+        for event in events:
+            handle = self._handlers.get(type(event))
+            if handle is not None and self._core.state is not State.ENDED:
+                handle(event, now_ns, actions)
+
+    def _on_started(self, event: Started, now_ns: int, actions: Actions) -> None:
+        core = self._core
+        if core.started is not None or core.provider is not Leg.OPEN:
+            core.counters["second_start" if core.started is not None else "start_without_socket"] += 1
+            return
+        if audio_format(event.format) != core.leg_format:
+            said = f"{event.format.codec[:32]!r} at {event.format.sample_rate} Hz"
+            core.end("unsupported_format", f"{said} instead of {core.leg_format}", now_ns, actions)
+            return
+        try:
+            unwrap, wrap = core.dialect.envelope_in(), core.dialect.envelope_out()
+        except ConfigError:
+            # An id in the start message is longer than any that the provider makes.
+            core.end("protocol_error", "missing_field", now_ns, actions)
+            return
+        core.start(event, now_ns)
+        self._media_is_text = unwrap.text
+        core.uplink.set_unwrap(unwrap)
+        core.downlink.set_wrap(wrap)
+        actions.events.append(
+            CallStarted(event.call_id, event.stream_id, event.parameters, core.dialect.name)
+        )
+        actions.to_provider += sends(core.downlink, core.downlink.open(now_ns))
+        core.check_ready()
+
+    def _on_media(self, event: Media, now_ns: int, actions: Actions) -> None:
+        if self._core.started is None:
+            self._core.counters["media_before_start"] += 1
+        else:
+            self._feed_payload(event.payload, now_ns, actions)
+
+    def _on_dtmf(self, event: Dtmf, now_ns: int, actions: Actions) -> None:
+        core = self._core
+        actions.events.append(event)
+        if event.digit not in FREQUENCIES_HZ:
+            core.counters["unknown_digit"] += 1
+        elif core.config.dtmf == "message" and core.goodbye is None:
+            self._vapi.tell(key_message(event.digit), actions)
+        elif core.config.dtmf == "tone" and core.started is not None:
+            self._feed_payload(key_tone(event.digit, core.leg_format, core.config.dtmf_tone), now_ns, actions)
+
+    def _on_mark_played(self, event: MarkPlayed, now_ns: int, actions: Actions) -> None:
+        worth = self._core.marks.played(event.name, self._core.downlink, now_ns)
+        if worth != "played":
+            self._core.counters[f"{worth}_mark"] += 1
+
+    def _on_stopped(self, event: Stopped, now_ns: int, actions: Actions) -> None:
+        self._core.provider_is_over = True
+        self._core.end("provider_stop", event.reason, now_ns, actions)
+
+    def _on_problem(self, event: Problem, now_ns: int, actions: Actions) -> None:
+        self._core.counters[event.reason] += 1
+        if event.fatal:
+            is_format = event.reason == "unsupported_format"
+            reason: EndReason = "unsupported_format" if is_format else "protocol_error"
+            self._core.end(reason, event.text if is_format else event.reason, now_ns, actions)
+
+    def _on_unknown(self, event: UnknownMessage, now_ns: int, actions: Actions) -> None:
+        self._core.counters["unknown_message"] += 1
+
+    def _feed_payload(self, payload: bytes, now_ns: int, actions: Actions) -> None:
+        uplink = self._core.uplink
+        actions.to_vapi += sends(uplink, uplink.feed_payload(payload, now_ns))
