@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Group
 from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from vapimedia.cli import report
 from vapimedia.errors import ConfigError
@@ -233,18 +230,9 @@ def load_app(spec: str) -> Bridge:
 
 async def run_bridge(bridge: Bridge, settings: BridgeConfig) -> int:
     """Serve until SIGTERM or SIGINT has drained the bridge; a second one closes it at once."""
-    try:
-        await bridge.start()
-    except OSError as error:
-        where = f"{settings.host}:{settings.port} or {settings.admin}"
-        report.print_error(f"cannot listen on {where}: {error.strerror or error}")
-        return report.FAILED_EXIT
+    await bridge.start()
     stopping: list[asyncio.Task[None]] = []
     received: list[signal.Signals] = []
-
-    async def drain() -> None:
-        await bridge.drain("signal")
-        await bridge.close()
 
     def stop(number: signal.Signals) -> None:
         received.append(number)
@@ -252,7 +240,7 @@ async def run_bridge(bridge: Bridge, settings: BridgeConfig) -> int:
             report.stderr().print(
                 f"{number.name}: draining, up to {settings.drain_s:g} s; again to stop at once"
             )
-            stopping.append(asyncio.ensure_future(drain()))
+            stopping.append(asyncio.ensure_future(bridge.drain(number.name)))
         elif len(received) == 2:
             stopping.append(asyncio.ensure_future(bridge.close()))
 
@@ -260,7 +248,7 @@ async def run_bridge(bridge: Bridge, settings: BridgeConfig) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
     try:
-        report.stdout().print(banner(settings, bridge.port, bridge.admin_port))
+        report.stdout().print(banner(settings, bridge.port, bridge.admin_port), soft_wrap=True)
         sys.stdout.flush()  # a supervisor that reads the banner through a pipe waits for it
         await bridge.wait_closed()
         await asyncio.gather(*stopping)
@@ -271,31 +259,28 @@ async def run_bridge(bridge: Bridge, settings: BridgeConfig) -> int:
     return report.INTERRUPTED_EXIT if received and received[0] == signal.SIGINT else 0
 
 
-def banner(settings: BridgeConfig, port: int, admin_port: int) -> Group:
-    """Return what to paste where. Nothing here is secret."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    local = f"http://{host}:{port}"
+def banner(settings: BridgeConfig, port: int, admin_port: int) -> str:
+    """Return what to paste where, as rich markup. Nothing here is secret."""
+    local = f"http://{_bracketed(settings.host)}:{port}"
     base = settings.public_url or local
-    admin_host = settings.admin_address()[0]
-    admin_host = f"[{admin_host}]" if ":" in admin_host else admin_host
     rows = [("Listening", local)]
     if "twilio" in settings.providers:
-        rows.append(("Twilio: a call comes in, webhook, POST", f"{base}/twilio/voice"))
-        rows.append(("Twilio: call status changes, POST", f"{base}/twilio/status"))
+        rows.append(("Twilio: a call comes in (POST)", f"{base}/twilio/voice"))
+        rows.append(("Twilio: call status changes (POST)", f"{base}/twilio/status"))
     rows.append(("Vapi: server URL", f"{base}/vapi/webhook"))
-    rows.append(("Health, readiness", f"{base}/healthz  {base}/readyz"))
-    rows.append(("Admin", f"http://{admin_host}:{admin_port}/metrics  /calls"))
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ignore")
-    for name, value in rows:
-        table.add_row(name, f"[bold]{escape(value)}[/]")
-    lines: list[Any] = [Text("vapimedia serves", style="bold green"), table]
+    rows.append(("Health, readiness", f"{local}/healthz /readyz"))
+    admin = f"http://{_bracketed(settings.admin_address()[0])}:{admin_port}"
+    rows.append(("Admin", f"{admin}/metrics /calls"))
+    lines = ["[bold green]vapimedia serves[/]"]
+    lines += [f"  {name:<36}[bold]{escape(value)}[/]" for name, value in rows]
     if not settings.auth:
-        lines.append(
-            Text(" NO AUTH: anyone can place calls here. Development only. ", style="bold white on red")
-        )
-    return Group(*lines)
+        lines.append("[bold white on red] NO AUTH: anyone can place calls here. Development only. [/]")
+    return "\n".join(lines)
+
+
+def _bracketed(host: str) -> str:
+    """Return *host* as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _place(error: BaseException) -> str:
