@@ -1,0 +1,67 @@
+"""The media layer of voice-AI bridges: phone-call audio to and from Vapi.
+
+Four levels, each usable without the ones above it: ``vapimedia.audio`` (kernels), ``vapimedia.media`` and
+``vapimedia.session`` (one call, sans-I/O), ``Bridge`` (sockets), and the command line. What needs the
+``bridge`` extra is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vapimedia._version import __version__
+from vapimedia.errors import ConfigError, ProtocolError, StateError, VapiError, VapimediaError
+from vapimedia.formats import AudioFormat
+
+if TYPE_CHECKING:
+    from vapimedia.io.bridge import Bridge
+    from vapimedia.io.config import BridgeConfig, load_config
+    from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
+    from vapimedia.io.vapi_client import VapiClient
+
+__all__ = [
+    "AudioFormat",
+    "Bridge",
+    "BridgeConfig",
+    "Call",
+    "CallInfo",
+    "CallOptions",
+    "ConfigError",
+    "ProtocolError",
+    "Reject",
+    "StateError",
+    "VapiClient",
+    "VapiError",
+    "VapimediaError",
+    "__version__",
+    "load_config",
+]
+
+_LAZY = {
+    "Bridge": "vapimedia.io.bridge",
+    "BridgeConfig": "vapimedia.io.config",
+    "load_config": "vapimedia.io.config",
+    "Call": "vapimedia.io.hooks",
+    "CallInfo": "vapimedia.io.hooks",
+    "CallOptions": "vapimedia.io.hooks",
+    "Reject": "vapimedia.io.hooks",
+    "VapiClient": "vapimedia.io.vapi_client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'vapimedia' has no attribute {name!r}")
+    import importlib  # noqa: PLC0415  only when something heavy is asked for
+
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"vapimedia.{name} needs {error.name}; install it with: pip install 'vapimedia[bridge]'"
+        ) from error
+
+
+def __dir__() -> list[str]:
+    return __all__

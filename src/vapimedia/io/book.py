@@ -1,0 +1,122 @@
+"""The calls of a bridge: those that live, what became of the others, and whose a media token is."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import Counter, deque
+
+from vapimedia.io.live_call import LiveCall
+from vapimedia.protocols.dialect import Refusal
+from vapimedia.protocols.token import TokenClaims, TokenLedger, TokenSigner
+from vapimedia.session import CallSummary
+
+__all__ = ["CallBook", "TokenDesk"]
+
+_REMEMBERED_CALLS = 1000
+_TOTALS = (
+    "messages_in",
+    "messages_out",
+    "dropped_flood_ms",
+    "dropped_overflow_ms",
+    "dropped_closed_ms",
+    "cleared_ms",
+    "inserted_silence_ms",
+)
+
+
+class CallBook:
+    """Live calls, and the figures of all that were."""
+
+    def __init__(self) -> None:
+        self.live: set[LiveCall] = set()
+        self.summaries: deque[CallSummary] = deque(maxlen=_REMEMBERED_CALLS)
+        self.ended_by_reason: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter()
+        self.is_empty = asyncio.Event()
+        self.is_empty.set()
+        self._totals: dict[str, Counter[str]] = {"uplink": Counter(), "downlink": Counter()}
+
+    def add(self, call: LiveCall) -> None:
+        """A call begins."""
+        self.live.add(call)
+        self.is_empty.clear()
+
+    def close(self, call: LiveCall, summary: CallSummary) -> None:
+        """A call is over on both legs."""
+        self.live.discard(call)
+        self.summaries.append(summary)
+        self.ended_by_reason[str(summary.end_reason)] += 1
+        self.counters.update(summary.counters)
+        _add_up(self._totals, summary)
+        if not self.live:
+            self.is_empty.set()
+
+    def find(self, provider: str, call_id: str) -> LiveCall | None:
+        """Return the live call that *provider* knows as *call_id*."""
+        found = (c for c in self.live if call_id and c.call_id == call_id and c.info.provider == provider)
+        return next(found, None)
+
+    def find_vapi(self, vapi_call_id: str) -> LiveCall | None:
+        """Return the live call that Vapi knows as *vapi_call_id*."""
+        return next((c for c in self.live if vapi_call_id and c.vapi_call_id == vapi_call_id), None)
+
+    def media_totals(self) -> dict[str, Counter[str]]:
+        """Return messages and audio by path, over ended and live calls."""
+        totals = {name: Counter(counter) for name, counter in self._totals.items()}
+        for call in self.live:
+            _add_up(totals, call.summary())
+        return totals
+
+
+class TokenDesk:
+    """Hands out the one-time token of a call's media socket, and takes it back."""
+
+    def __init__(self, ttl_s: float) -> None:
+        self._ttl_s = ttl_s
+        self._signer = TokenSigner(secrets.token_bytes(32))
+        self._ledger = TokenLedger()
+        self._waiting: dict[bytes, LiveCall] = {}  # by jti: answered, no media socket yet
+        self._claims: dict[LiveCall, TokenClaims] = {}
+
+    def issue(self, call: LiveCall, call_id: str) -> None:
+        """Give *call* its token."""
+        now_s = time.time()
+        call.token = self._signer.issue(call_id, 0, now_s, self._ttl_s)
+        claims = self._signer.open(call.token, now_s)
+        if isinstance(claims, TokenClaims):
+            self._waiting[claims.jti] = call
+            self._claims[call] = claims
+
+    def redeem(self, token: str) -> LiveCall | Refusal:
+        """Return the call whose socket comes with *token*, once, or why it is refused."""
+        now_s = time.time()
+        claims = self._signer.open(token, now_s)
+        if isinstance(claims, Refusal):
+            return claims
+        refusal = self._ledger.spend(claims, now_s)
+        if refusal is not None:
+            return refusal
+        call = self._waiting.pop(claims.jti, None)
+        if call is None or call.is_over:
+            return Refusal(403, "the call of this media token is over")
+        return call
+
+    def belongs(self, call: LiveCall, call_id: str) -> bool:
+        """Whether *call*'s token, if it came with one, was made for *call_id*."""
+        claims = self._claims.get(call)
+        return claims is None or self._signer.is_for(claims, call_id)
+
+    def forget(self, call: LiveCall) -> None:
+        """The call is over: its token is worth nothing any more."""
+        claims = self._claims.pop(call, None)
+        if claims is not None:
+            self._waiting.pop(claims.jti, None)
+
+
+def _add_up(totals: dict[str, Counter[str]], summary: CallSummary) -> None:
+    for name, stats in (("uplink", summary.uplink), ("downlink", summary.downlink)):
+        if stats is not None:
+            for field in _TOTALS:
+                totals[name][field] += getattr(stats, field)

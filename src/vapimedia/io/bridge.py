@@ -1,0 +1,395 @@
+"""A whole bridge inside one asyncio program: public port, admin port, live calls, callbacks, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Self, TypeVar
+
+from aiohttp import web
+
+from vapimedia.errors import ConfigError, StateError
+from vapimedia.formats import AudioFormat
+from vapimedia.io.admin import admin_app
+from vapimedia.io.book import CallBook, TokenDesk
+from vapimedia.io.config import BridgeConfig
+from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
+from vapimedia.io.http_head import Head
+from vapimedia.io.live_call import LiveCall
+from vapimedia.io.public_port import PublicPort
+from vapimedia.io.pump import MediaSocket, Pump
+from vapimedia.io.tools import ToolBox, ToolFunction
+from vapimedia.io.vapi_client import VapiClient
+from vapimedia.io.webhooks import public_app
+from vapimedia.media import HopStats
+from vapimedia.protocols import get_dialect
+from vapimedia.protocols.commands import HttpCall
+from vapimedia.protocols.dialect import Dialect, Document, Refusal, UpgradeRequest
+from vapimedia.protocols.twilio import TwilioSettings
+from vapimedia.session import CallSummary, SessionConfig
+
+__all__ = ["Bridge"]
+
+_log = logging.getLogger("vapimedia.bridge")
+
+OnCall = Callable[[CallInfo], Awaitable[CallOptions | Reject | None]]
+OnEvent = Callable[[Call | None, Any], object]
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_DRAIN_ACCEPT_S = 20.0
+"""How long sockets with a live token are still taken while draining."""
+_CLOSE_GRACE_S = 1.0
+
+
+class Bridge:
+    """Joins phone calls to Vapi calls.
+
+    ``async with Bridge(config) as bridge: await bridge.wait_closed()``, or ``await bridge.serve()``. Register
+    callbacks before it starts. One bridge belongs to one event loop.
+    """
+
+    def __init__(self, config: BridgeConfig | None = None) -> None:
+        self.config = config or BridgeConfig()
+        self.tools = ToolBox(self.config.tool_timeout_s)
+        self.book = CallBook()
+        self.port = 0
+        self.admin_port = 0
+        self.pump: Pump
+        self.client: VapiClient
+        self._on_call: OnCall | None = None
+        self._on_event: OnEvent | None = None
+        self._tokens: TokenDesk
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._draining_since: float | None = None
+        self._is_started = False
+        self._closed = asyncio.Event()
+        self._public: PublicPort | None = None
+        self._runners: list[web.AppRunner] = []
+
+    # --- what the user registers -----------------------------------------------------------------
+
+    def on_call(self, function: OnCall) -> OnCall:
+        """Decorator: an async function that chooses, for each call, how it is answered, or rejects it."""
+        self._on_call = function
+        return function
+
+    def on_event(self, function: OnEvent) -> OnEvent:
+        """Decorator: a plain function that sees every event of every call; it must return at once."""
+        self._on_event = function
+        return function
+
+    def tool(self, name: str) -> Callable[[ToolFunction], ToolFunction]:
+        """Decorator: a function ``(call, args)`` that answers the tool *name*; plain ones run in a thread.
+
+        ``args`` is what its annotation says, a msgspec Struct (checked) or a dict. ``call`` is ``None`` when Vapi
+        asks about a call that is not (any more) here.
+        """
+
+        def register(function: ToolFunction) -> ToolFunction:
+            self.tools.add(name, function)
+            return function
+
+        return register
+
+    def configure(self, config: BridgeConfig) -> None:
+        """Replace the settings. Raises ``StateError`` once the bridge has started."""
+        if self._is_started:
+            raise StateError("the bridge has started; configure it before")
+        self.config = config
+        self.tools.deadline_s = config.tool_timeout_s
+
+    # --- life ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Check the settings and bind both ports. Raises ``ConfigError``; nothing is left open then."""
+        self.config.check()
+        if not self.config.assistant_id and self._on_call is None:
+            raise ConfigError("no assistant: give --assistant-id, or choose one for each call in on_call")
+        self._is_started = True
+        self._tokens = TokenDesk(self.config.token_ttl_s)
+        self.pump = Pump(asyncio.get_running_loop())
+        self.client = VapiClient(self.config.vapi_api_key, base_url=self.config.vapi_url)
+        public = await self._runner(public_app(self))
+        self._public = PublicPort(
+            self._route_upgrade,
+            public.server,  # type: ignore[arg-type]  # set by setup()
+            ping_interval_s=self.config.ping_interval_s,
+        )
+        try:
+            self.port = self._public.start(self.config.host, self.config.port)
+            host, port = self.config.admin_address()
+            site = web.TCPSite(await self._runner(admin_app(self)), host, port)
+            await site.start()
+        except OSError as error:
+            await self.close()
+            raise ConfigError(
+                f"cannot listen: {error.strerror or error}; choose another host or port"
+            ) from None
+        self.admin_port = site.port or 0
+
+    async def _runner(self, app: web.Application) -> web.AppRunner:
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        self._runners.append(runner)
+        return runner
+
+    async def serve(self) -> None:
+        """Start, and run until ``close`` or ``drain`` is done, or the task is cancelled."""
+        async with self:
+            await self.wait_closed()
+
+    async def wait_closed(self) -> None:
+        """Wait until the bridge is closed."""
+        await self._closed.wait()
+
+    async def drain(self, reason: str = "drain") -> None:
+        """Take no new calls, let the live ones run for ``drain_s`` at most, then end them and close."""
+        if self._draining_since is None:
+            self._draining_since = time.monotonic()
+            _log.info("draining %d calls: %s", len(self.book.live), reason)
+        try:
+            await asyncio.wait_for(self.book.is_empty.wait(), self.config.drain_s)
+        except TimeoutError:
+            _log.warning("%d calls are ended by the drain limit", len(self.book.live))
+        await self.close()
+
+    async def close(self) -> None:
+        """End what lives and let go of everything. Safe to call twice."""
+        if not self._is_started or self._closed.is_set():
+            return
+        self._draining_since = self._draining_since or time.monotonic()
+        calls = list(self.book.live)
+        for call in calls:
+            call.hang_up("drain")
+        if self._public is not None:
+            await self._public.close()
+        await self._settle(calls)
+        for runner in self._runners:
+            await runner.cleanup()
+        self.pump.close()
+        self.tools.close()
+        await self.client.close()
+        self._closed.set()
+
+    async def _settle(self, calls: list[LiveCall]) -> None:
+        """Give the closing handshakes and the last requests a moment, then cut what is left."""
+        until = time.monotonic() + _CLOSE_GRACE_S
+        while time.monotonic() < until and (
+            self._tasks or any(socket.is_connected for call in calls for socket in (call.provider, call.vapi))
+        ):
+            await asyncio.sleep(0.01)
+        for call in calls:
+            call.provider.abort()
+            call.vapi.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *(call.settled() for call in calls), return_exceptions=True)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # --- calls -----------------------------------------------------------------------------------
+
+    @property
+    def calls(self) -> list[LiveCall]:
+        """The calls that live now."""
+        return list(self.book.live)
+
+    @property
+    def summaries(self) -> deque[CallSummary]:
+        """The calls that ended, newest last; the last thousand."""
+        return self.book.summaries
+
+    @property
+    def counters(self) -> Counter[str]:
+        """Everything that was dropped, unknown, malformed or stale, by a word, over all ended calls."""
+        return self.book.counters
+
+    @property
+    def loop_lag(self) -> HopStats | None:
+        """How late the media timer was; ``None`` before the first call."""
+        count, p50_us, p99_us, max_us = self.pump.lag_us()
+        return HopStats(count, p50_us, p99_us, max_us) if count else None
+
+    def admission(self) -> Refusal | None:
+        """Return why no call can be taken now, or ``None``."""
+        if self._draining_since is not None:
+            return Refusal(503, "the bridge is draining")
+        if len(self.book.live) >= self.config.max_calls:
+            return Refusal(503, f"the bridge carries {self.config.max_calls} calls already")
+        return None
+
+    def new_dialect(self, provider: str) -> Dialect:
+        """Return *provider*'s dialect for one call or one webhook."""
+        config = self.config
+        settings = TwilioSettings(
+            account_sid=config.twilio_account_sid,
+            auth_token=config.twilio_auth_token,
+            api_url=config.twilio_api_url,
+            public_url=config.public_url,
+            auth=config.auth,
+        )
+        return get_dialect(provider)(settings)  # type: ignore[call-arg]  # each has settings of its own
+
+    async def answer(self, dialect: Dialect, info: CallInfo, origin: str) -> Document | Reject | Refusal:
+        """Start the Vapi call for *info* and return the document that makes the provider open its socket.
+
+        A webhook that is sent again gets the same answer while the call still waits for its socket.
+        """
+        call = self.book.find(info.provider, info.call_id)
+        options = CallOptions()
+        if call is None:
+            chosen = await self._ask(info)
+            if isinstance(chosen, Reject):
+                return chosen
+            options = chosen
+            refusal = self.admission()  # others may have come in meanwhile
+            if refusal is not None:
+                return refusal
+            call = self._open(dialect, info, options)
+            self._tokens.issue(call, info.call_id)
+        scheme, _, host = origin.partition("://")
+        media_scheme = "wss" if scheme == "https" else "ws"
+        return dialect.answer(
+            f"{media_scheme}://{host}/{info.provider}/media/{call.token}",
+            f"{origin}/{info.provider}/status",
+            options.parameters,
+        )
+
+    async def _ask(self, info: CallInfo) -> CallOptions | Reject:
+        if self._on_call is None:
+            return CallOptions()
+        try:
+            return await self._on_call(info) or CallOptions()
+        except Exception as error:  # a user's function may raise anything; the caller hears the fallback
+            _log.error("on_call raised %s", type(error).__name__)
+            return Reject("on_call failed")
+
+    def _open(self, dialect: Dialect, info: CallInfo, options: CallOptions) -> LiveCall:
+        vapi_format = self._vapi_format(dialect)
+        request = options.request(vapi_format, self.config.assistant_id)
+        call = LiveCall(self, dialect, self._session_config(vapi_format), info)
+        self.book.add(call)
+        call.start_vapi(request)
+        return call
+
+    def _vapi_format(self, dialect: Dialect) -> AudioFormat:
+        """The configured format, or the one that needs least work for the provider's."""
+        chosen = self.config.vapi_audio_format()
+        if chosen is not None:
+            return chosen
+        leg = dialect.leg_format.audio_format
+        if leg is not None and leg.encoding in ("mulaw", "pcm_s16le"):
+            return leg
+        return AudioFormat("pcm_s16le", leg.sample_rate if leg is not None else 16000)
+
+    def _session_config(self, vapi_format: AudioFormat) -> SessionConfig:
+        config = self.config
+        return SessionConfig(
+            vapi_format=vapi_format,
+            quality=config.quality,
+            lead_ms=config.lead_ms,
+            prebuffer_ms=config.prebuffer_ms,
+            paced=not config.unpaced,
+            dtmf=config.dtmf,
+            barge_in=config.barge_in,
+            interrupt_guard_ms=config.interrupt_guard_ms,
+            on_vapi_lost=config.on_vapi_lost,
+        )
+
+    # --- media sockets ---------------------------------------------------------------------------
+
+    def _route_upgrade(self, head: Head, remote: str) -> MediaSocket | Refusal:
+        path = head.target.partition("?")[0]
+        provider, _, rest = path.removeprefix("/").partition("/")
+        if provider not in self.config.providers or rest.partition("/")[0] != "media":
+            return Refusal(404, "there is no media socket at this path")
+        dialect = self.new_dialect(provider)
+        refusal = dialect.check_upgrade(UpgradeRequest(head.target, head.headers, remote))
+        if refusal is not None:
+            return refusal
+        token = rest.partition("/")[2].rstrip("/")
+        if token:
+            return self._redeem(token)
+        if self.config.auth:
+            return Refusal(403, "the path holds no media token")
+        return self.admission() or self._open_bare(dialect, provider)
+
+    def _redeem(self, token: str) -> MediaSocket | Refusal:
+        if self._draining_since is not None and time.monotonic() - self._draining_since > _DRAIN_ACCEPT_S:
+            return Refusal(503, "the bridge is draining")
+        call = self._tokens.redeem(token)
+        return call if isinstance(call, Refusal) else call.provider
+
+    def _open_bare(self, dialect: Dialect, provider: str) -> MediaSocket | Refusal:
+        """Take a media socket that no webhook announced (development only)."""
+        try:
+            vapi_format = self._vapi_format(dialect)
+            call = LiveCall(self, dialect, self._session_config(vapi_format), CallInfo(provider=provider))
+        except ConfigError as error:
+            return Refusal(500, str(error))
+        self.book.add(call)
+        self.run(self._start_bare(call, vapi_format))
+        return call.provider
+
+    async def _start_bare(self, call: LiveCall, vapi_format: AudioFormat) -> None:
+        options = await self._ask(call.info)
+        if isinstance(options, Reject):
+            call.hang_up("rejected")
+            return
+        try:
+            call.start_vapi(options.request(vapi_format, self.config.assistant_id))
+        except ConfigError as error:
+            _log.error("%s", error)
+            call.hang_up("no assistant")
+
+    # --- what live calls ask for (CallHost) ------------------------------------------------------
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run *work* beside everything else; it is waited for, briefly, at the end."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def carry_out(self, request: HttpCall) -> None:
+        """Make a request that nobody waits for; a failure is counted."""
+
+        async def work() -> None:
+            if not await self.client.carry_out(request):
+                self.count(f"{request.purpose}_failed")
+
+        self.run(work())
+
+    def count(self, what: str, n: int = 1) -> None:
+        """Count an irregularity."""
+        self.counters[what] += n
+
+    def tell(self, call: LiveCall | None, event: object) -> None:
+        """Show *event* to the user's callback. If that raises, the call ends and the others go on."""
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(call.handle if call is not None else None, event)
+        except Exception as error:  # a user's function may raise anything
+            _log.error("on_event raised %s at %s", type(error).__name__, type(event).__name__)
+            self.count("callback_error")
+            if call is not None and not call.is_over:
+                call.hang_up("callback_error")
+
+    def started(self, call: LiveCall) -> None:
+        """The provider's start message named the call: it must be the one that the token was made for."""
+        if not self._tokens.belongs(call, call.session.summary(0).call_id):
+            self.count("foreign_start")
+            call.hang_up("the start message names another call than the token")
+
+    def ended(self, call: LiveCall, summary: CallSummary) -> None:
+        """Book a call that is over on both legs."""
+        self._tokens.forget(call)
+        self.book.close(call, summary)

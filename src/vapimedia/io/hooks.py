@@ -1,0 +1,126 @@
+"""What a user's bridge is asked and told: the call that comes in, how to answer it, the call that lives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from vapimedia.errors import ConfigError
+from vapimedia.formats import AudioFormat
+from vapimedia.protocols.vapi import CreateCall, add_message, say
+from vapimedia.session import CallSummary
+
+if TYPE_CHECKING:
+    from vapimedia.io.live_call import LiveCall
+
+__all__ = ["Call", "CallInfo", "CallOptions", "Reject"]
+
+
+class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that comes in, before it is answered. Its ``repr`` shows no phone number.
+
+    ``fields`` are the provider's own webhook fields; all but ``provider`` are empty when the media socket was
+    opened without a webhook (``--no-auth``).
+    """
+
+    provider: str
+    call_id: str = ""
+    from_: str = ""
+    to: str = ""
+    direction: str = "inbound"
+    fields: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"CallInfo(provider={self.provider!r}, call_id={self.call_id!r}, direction={self.direction!r})"
+
+
+class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to answer one call. What is not given comes from the bridge's settings.
+
+    One of ``assistant_id``, ``assistant``, ``squad_id``, ``squad``, ``workflow_id``, ``workflow`` at most.
+    ``overrides`` go to whichever answers, ``metadata`` into them; ``CallStarted`` returns ``parameters``.
+    """
+
+    assistant_id: str | None = None
+    assistant: dict[str, Any] | None = None
+    squad_id: str | None = None
+    squad: dict[str, Any] | None = None
+    workflow_id: str | None = None
+    workflow: dict[str, Any] | None = None
+    overrides: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    name: str | None = None
+    parameters: Mapping[str, str] = {}
+
+    def request(self, audio_format: AudioFormat, default_assistant_id: str) -> CreateCall:
+        """Return the call to create. Raises ``ConfigError`` when it names no assistant, or several."""
+        families = {
+            name: getattr(self, name)
+            for name in ("assistant_id", "assistant", "squad_id", "squad", "workflow_id", "workflow")
+            if getattr(self, name) is not None
+        }
+        if not families:
+            if not default_assistant_id:
+                raise ConfigError(
+                    "no assistant is configured; give --assistant-id, or choose one in on_call for each call"
+                )
+            families = {"assistant_id": default_assistant_id}
+        family = next(iter(families)).removesuffix("_id")
+        if self.overrides is not None:
+            families[f"{family}_overrides"] = self.overrides
+        return CreateCall(format=audio_format, metadata=self.metadata, name=self.name, **families)
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """Do not answer the call. ``reason`` goes to the log, never to the caller."""
+
+    reason: str = ""
+
+
+class Call:
+    """One call, as callbacks and tools see it. All methods may be called on the loop at any time."""
+
+    def __init__(self, live: LiveCall) -> None:
+        self._live = live
+        self.user_data: dict[str, Any] = {}
+
+    @property
+    def info(self) -> CallInfo:
+        """What the provider said when the call came in."""
+        return self._live.info
+
+    @property
+    def id(self) -> str:
+        """The provider's call id; empty until it is known."""
+        return self._live.call_id
+
+    @property
+    def vapi_call_id(self) -> str:
+        """Vapi's call id; empty until ``POST /call`` was answered."""
+        return self._live.vapi_call_id
+
+    @property
+    def provider(self) -> str:
+        """``twilio``, ..."""
+        return self._live.info.provider
+
+    def say(self, text: str, *, end_call_after: bool = False) -> None:
+        """Have the assistant say *text* next."""
+        self._live.send_to_vapi(say(text, end_call_after_spoken=end_call_after))
+
+    def add_message(self, role: str, content: str, *, trigger_response: bool = True) -> None:
+        """Put a message into the conversation."""
+        self._live.send_to_vapi(add_message(role, content, trigger_response=trigger_response))  # type: ignore[arg-type]
+
+    def hang_up(self, reason: str = "hang_up") -> None:
+        """End the call on both legs."""
+        self._live.hang_up(reason)
+
+    def summary(self) -> CallSummary:
+        """Return the call in figures, so far or at its end."""
+        return self._live.summary()
+
+    def __repr__(self) -> str:
+        return f"Call(id={self.id!r}, vapi_call_id={self.vapi_call_id!r}, provider={self.provider!r})"

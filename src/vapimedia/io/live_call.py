@@ -1,0 +1,251 @@
+"""One live call: a session joined to its two sockets. Does what the session says and waits for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+import picows
+
+from vapimedia.errors import ConfigError, VapiError
+from vapimedia.io.config import BridgeConfig
+from vapimedia.io.hooks import Call, CallInfo
+from vapimedia.io.pump import MediaSocket, Pump, now_ns
+from vapimedia.io.vapi_client import USER_AGENT, VapiClient
+from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendBinary, SendText
+from vapimedia.protocols.dialect import Dialect
+from vapimedia.protocols.events import ProviderEvent
+from vapimedia.protocols.vapi import CreateCall, CreatedCall, check_call_url
+from vapimedia.session import (
+    Actions,
+    CallEnded,
+    CallEvent,
+    CallSession,
+    CallStarted,
+    CallSummary,
+    SessionConfig,
+)
+
+__all__ = ["CallHost", "LiveCall"]
+
+_log = logging.getLogger("vapimedia.call")
+_picows_log = logging.getLogger("vapimedia.io.picows")
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_CONNECT_TIMEOUT_S = 5.0
+_MAX_FRAME_BYTES = 65536
+
+
+class CallHost(Protocol):
+    """What a live call needs of its bridge."""
+
+    config: BridgeConfig
+    pump: Pump
+    client: VapiClient
+
+    def carry_out(self, request: HttpCall) -> None: ...
+    def tell(self, call: LiveCall, event: CallEvent) -> None:
+        """Pass an event to the user."""
+
+    def started(self, call: LiveCall) -> None: ...
+    def ended(self, call: LiveCall, summary: CallSummary) -> None:
+        """The call is over on both legs. Called exactly once."""
+
+
+class LiveCall:
+    """The owner of both sockets of one call (``SocketOwner`` of the pump)."""
+
+    def __init__(self, host: CallHost, dialect: Dialect, config: SessionConfig, info: CallInfo) -> None:
+        self.host = host
+        self.info = info
+        self.handle = Call(self)
+        self.call_id = info.call_id
+        self.vapi_call_id = ""
+        self.token = ""
+        self.is_over = False
+        self.session = CallSession(dialect, config, now_ns=now_ns(), carries_media=False)
+        self.provider = MediaSocket(self, "provider")
+        self.vapi = MediaSocket(self, "vapi")
+        self._created: CreatedCall | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._provider_is_there = asyncio.Event()
+        host.pump.add(self.provider, self._tick)
+        host.pump.add(self.vapi, self._tick)
+        self._do(self.session.tick(now_ns()))
+
+    # --- Vapi's leg ------------------------------------------------------------------------------
+
+    def start_vapi(self, request: CreateCall) -> None:
+        """Create the call at Vapi now, and open its socket once the provider's is there."""
+        self._task = asyncio.get_running_loop().create_task(self._run_vapi(request))
+
+    async def _run_vapi(self, request: CreateCall) -> None:
+        try:
+            created = await self.host.client.create_call(request)
+            self._check(created)
+            self._take_created(created)
+            if self.is_over:
+                return
+            await self._provider_is_there.wait()
+            await self._connect(created)
+        except (VapiError, ConfigError) as error:
+            _log.error("call %s: %s", self.call_id or "(new)", error)
+            self._do(self.session.vapi_failed(str(error), now_ns()))
+
+    def _check(self, created: CreatedCall) -> None:
+        """Refuse URLs that the key and the caller's voice must not go to."""
+        if created.concurrency_blocked:
+            raise VapiError("Vapi's concurrency limit is reached; the call was not started")
+        hosts = (*self.host.config.vapi_hosts, *LOOPBACK)
+        for url in (created.websocket_call_url, created.control_url):
+            refusal = check_call_url(url, hosts) if url else None
+            if refusal is not None:
+                raise VapiError(f"Vapi's answer cannot be used: {refusal.reason}")
+
+    def _take_created(self, created: CreatedCall) -> None:
+        self._created = created
+        self.vapi_call_id = created.id
+        self._do(self.session.set_vapi_call(created.id, created.control_url, {}))
+
+    async def _connect(self, created: CreatedCall) -> None:
+        headers = [("User-Agent", USER_AGENT)]
+        if self.host.config.vapi_ws_auth:
+            headers += self.host.client.authorization.items()
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                await picows.ws_connect(
+                    lambda: self.vapi,
+                    created.websocket_call_url,
+                    logger_name=_picows_log,
+                    max_redirects=0,
+                    max_frame_size=_MAX_FRAME_BYTES,
+                    read_buffer_init_size=4096,
+                    websocket_handshake_timeout=_CONNECT_TIMEOUT_S,
+                    enable_auto_ping=True,
+                    auto_ping_idle_timeout=self.host.config.ping_interval_s,
+                    auto_ping_reply_timeout=self.host.config.ping_interval_s / 2,
+                    extra_headers=headers,
+                )
+        except TimeoutError:
+            raise VapiError(f"Vapi's call socket did not open within {_CONNECT_TIMEOUT_S:g} s") from None
+        except (OSError, picows.WSError) as error:
+            # The text of these may hold the URL, which is a secret.
+            raise VapiError(f"Vapi's call socket could not be opened: {type(error).__name__}") from None
+
+    # --- what the sockets say --------------------------------------------------------------------
+
+    def socket_opened(self, socket: MediaSocket) -> None:
+        """Join the new socket to the media paths, then let the session act."""
+        if self.is_over:
+            socket.close(1001)
+            return
+        session = self.session
+        if socket is self.provider:
+            socket.connect_media(session.uplink, session.downlink, self.vapi)
+            self._provider_is_there.set()
+            self._do(session.provider_opened(now_ns()))
+        else:
+            socket.connect_media(session.downlink, session.uplink, self.provider)
+            self._do(session.vapi_opened(now_ns()))
+
+    def socket_message(self, socket: MediaSocket, message: bytes, is_text: bool) -> None:
+        """Hand over what the media paths did not take."""
+        take = self.session.provider_message if socket is self.provider else self.session.vapi_message
+        self._do(take(message, is_text, now_ns()))
+        self.vapi.drop_inbound_until(self.session.drop_downlink_until_ns)
+
+    def socket_mark_due(self, socket: MediaSocket) -> None:
+        """Send a mark after the audio that has just gone to the provider, if it is time for one."""
+        mark = self.session.mark_due(now_ns())
+        if mark is not None:
+            self.provider.send_text(mark.data)
+
+    def socket_closed(self, socket: MediaSocket, code: int) -> None:
+        """Let the session end the call."""
+        closed = self.session.provider_closed if socket is self.provider else self.session.vapi_closed
+        self._do(closed(code, now_ns()))
+
+    # --- what others say -------------------------------------------------------------------------
+
+    def provider_events(self, events: Sequence[ProviderEvent]) -> None:
+        """Take what a status callback says."""
+        self._do(self.session.provider_events(events, now_ns()))
+
+    def send_to_vapi(self, data: bytes) -> None:
+        """Send a control message to the assistant, now or when its socket opens."""
+        self._do(self.session.send_to_vapi(data, now_ns()))
+
+    def hang_up(self, reason: str) -> None:
+        """End the call on both legs."""
+        self._do(self.session.hang_up(reason, now_ns()))
+
+    def summary(self) -> CallSummary:
+        """Return the call in figures, with what the sockets counted."""
+        summary = self.session.summary(now_ns())
+        counted = {
+            "provider_unsent": self.provider.unsent,
+            "vapi_unsent": self.vapi.unsent,
+            "guarded_message": self.vapi.guarded,
+        }
+        counters = summary.counters | {name: n for name, n in counted.items() if n}
+        return msgspec.structs.replace(summary, counters=counters, call_id=summary.call_id or self.call_id)
+
+    def _tick(self, at_ns: int) -> None:
+        self._do(self.session.tick(at_ns))
+
+    # --- doing what the session says -------------------------------------------------------------
+
+    def _do(self, actions: Actions) -> None:
+        self._command(self.vapi, actions.to_vapi)
+        self._command(self.provider, actions.to_provider)
+        if not self.is_over:
+            self.host.pump.set_deadline(self.provider, actions.next_tick_ns)
+        for event in actions.events:
+            if isinstance(event, CallStarted):
+                self.call_id = self.call_id or event.call_id
+                self.host.started(self)
+            if isinstance(event, CallEnded):
+                self._finish(event)
+            self.host.tell(self, event)
+
+    def _command(self, socket: MediaSocket, commands: Iterable[Command]) -> None:
+        for command in commands:
+            match command:
+                case SendText(data):
+                    socket.send_text(data)
+                case SendBinary(data):
+                    socket.send_binary(data)
+                case CloseSocket(code, reason):
+                    socket.close(code, reason)
+                case HttpCall():
+                    self.host.carry_out(command)
+
+    def _finish(self, event: CallEnded) -> None:
+        if self.is_over:
+            return
+        self.is_over = True
+        self.host.pump.remove(self.provider)
+        self.host.pump.remove(self.vapi)
+        for socket in (self.provider, self.vapi):
+            socket.connect_media(None, None, None)
+        self._abandon_vapi()
+        _log.info("call %s ended: %s %s", self.call_id or "(new)", event.reason, event.detail)
+        self.host.ended(self, self.summary())
+
+    def _abandon_vapi(self) -> None:
+        """Stop what was still being opened. A call that Vapi may be making now is waited for, to end it."""
+        task = self._task
+        if task is None or task.done() or task is asyncio.current_task():
+            return
+        if self._created is not None:
+            task.cancel()
+
+    async def settled(self) -> None:
+        """Wait until nothing of this call runs any more."""
+        if self._task is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task

@@ -1,0 +1,329 @@
+# cython: language_level=3
+"""The frame path's two ends. This is the one file that knows picows' C interface."""
+
+import asyncio
+import logging
+import socket as socket_module
+
+import picows
+
+from vapimedia.errors import ConfigError
+
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
+from libc.stddef cimport size_t
+from libc.time cimport timespec
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime
+
+from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from vapimedia.media.path cimport (
+    HOP_CONVERT, HOP_SEND, NOT_TAKEN, NS_PER_S, MediaPath, Taken, vm_histogram, vm_histogram_add,
+    vm_histogram_quantile, vm_histogram_reset)
+from vapimedia.media.playout cimport PlayoutPath
+
+__all__ = ["MediaSocket", "Pump", "now_ns"]
+
+# The C interface is bound to this minor version: a newer one would change it unseen.
+if picows.__version__.split(".")[:2] != ["2", "3"]:
+    raise ConfigError(
+        f"vapimedia needs picows 2.3, found {picows.__version__}; install it with: pip install 'picows>=2.3.1,<2.4'")
+
+_log = logging.getLogger("vapimedia.io")
+
+cdef enum:
+    MAX_MESSAGE = 65536    # bytes of one message, fragments together
+    MAX_FRAGMENTS = 16
+    SEND_BUFFER = 32768    # bytes asked of the kernel: what it holds is late already
+    WRITE_HIGH = 16384    # bytes in user space before the path is told to wait
+    TICK_NS = 10000000
+    LATE_TICK_NS = 15000000
+    MARK_INTERVAL_NS = 100000000    # audio after which the owner is asked for a mark; how often it sends one is its own
+
+cdef double _CLOSE_TIMEOUT_S = 0.5
+
+
+cdef int64_t _now() noexcept:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return <int64_t>t.tv_sec * NS_PER_S + t.tv_nsec
+
+
+def now_ns():
+    return _now()
+
+
+cdef class MediaSocket(WSListener):
+    cdef readonly str name
+    cdef readonly uint64_t unsent
+    cdef readonly uint64_t guarded
+    cdef object _owner
+    cdef WSTransport _transport
+    cdef MediaPath _inbound
+    cdef MediaPath _outbound
+    cdef MediaSocket _peer
+    cdef int64_t _received_ns
+    cdef int64_t _guard_ns
+    cdef PlayoutPath _playout    # the inbound path, where it keeps a ledger
+    cdef int64_t _mark_at_ns    # its position at which the owner is asked for a mark
+    cdef bytearray _fragments
+    cdef int _n_fragments
+    cdef bint _fragments_are_text
+    cdef object _close_timer
+    # driven by the pump
+    cdef object _deadline
+    cdef int64_t _deadline_ns
+
+    def __init__(self, owner, str name not None):
+        self._owner = owner
+        self.name = name
+        self._deadline_ns = INT64_MAX
+
+    @property
+    def is_open(self):
+        return self._is_open()
+
+    cdef bint _is_open(self) noexcept:
+        return self._transport is not None and not (
+            self._transport.is_close_frame_sent or self._transport.is_disconnected)
+
+    @property
+    def is_connected(self):
+        return self._transport is not None and not self._transport.is_disconnected
+
+    @property
+    def last_received_ns(self):
+        return self._received_ns
+
+    @property
+    def write_backlog(self):
+        return 0 if self._transport is None else self._transport.underlying_transport.get_write_buffer_size()
+
+    def connect_media(self, MediaPath inbound, MediaPath outbound, MediaSocket peer):
+        self._inbound = inbound
+        self._playout = inbound if isinstance(inbound, PlayoutPath) else None
+        self._outbound = outbound
+        self._peer = peer
+
+    def drop_inbound_until(self, int64_t until_ns):
+        self._guard_ns = until_ns
+
+    # --- picows' callbacks -----------------------------------------------------------------------
+
+    cpdef on_ws_connected(self, WSTransport transport):
+        self._transport = transport
+        self._received_ns = _now()
+        raw = transport.underlying_transport.get_extra_info("socket")
+        raw.setsockopt(socket_module.SOL_SOCKET, socket_module.SO_SNDBUF, SEND_BUFFER)
+        transport.underlying_transport.set_write_buffer_limits(high=WRITE_HIGH)
+        self._owner.socket_opened(self)
+
+    cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
+        cdef int64_t now = _now()
+        cdef WSMsgType kind = frame.msg_type
+        self._received_ns = now
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._fail(WSCloseCode.PROTOCOL_ERROR, "reserved bits are set")
+        elif transport.is_close_frame_sent and kind != WSMsgType.CLOSE:
+            pass    # RFC 6455 s. 5.5.1: data after our CLOSE is of no use to anybody
+        elif kind == WSMsgType.CLOSE:
+            self._closing(frame)
+        elif kind == WSMsgType.TEXT or kind == WSMsgType.BINARY:
+            if self._fragments is not None:
+                self._fail(WSCloseCode.PROTOCOL_ERROR, "a new message began inside another")
+            elif frame.fin:
+                self._message(frame.payload_ptr, <size_t>frame.payload_size, kind == WSMsgType.TEXT, now)
+            else:
+                self._fragments_are_text = kind == WSMsgType.TEXT
+                self._fragments = bytearray()
+                self._n_fragments = 0
+                self._fragment(frame, now)
+        elif kind == WSMsgType.CONTINUATION:
+            if self._fragments is None:
+                self._fail(WSCloseCode.PROTOCOL_ERROR, "a continuation without a beginning")
+            else:
+                self._fragment(frame, now)
+
+    cpdef on_ws_disconnected(self, WSTransport transport):
+        cdef int code = 1006
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
+        if transport.close_handshake is not None and transport.close_handshake.recv is not None:
+            code = transport.close_handshake.recv.code or 1005    # 0 is picows' word for "none was given"
+        owner, self._owner = self._owner, None
+        self.connect_media(None, None, None)
+        if owner is not None:
+            owner.socket_closed(self, code)
+
+    cpdef pause_writing(self):
+        if self._outbound is not None:
+            self._outbound.set_stalled(True)
+
+    cpdef resume_writing(self):
+        if self._outbound is not None:
+            self._outbound.set_stalled(False)
+
+    # --- messages --------------------------------------------------------------------------------
+
+    cdef void _message(self, const char* message, size_t n, bint is_text, int64_t now):
+        cdef bytes copy
+        if self._inbound is not None:
+            if now < self._guard_ns and not is_text:
+                self.guarded += 1
+                return
+            if self._inbound.receive(message, n, is_text, now) != NOT_TAKEN:
+                self._inbound.note(HOP_CONVERT, now, _now())
+                self._forward(now)
+                return
+        if self._owner is None:
+            return
+        copy = message[:n]
+        if is_text:
+            try:
+                copy.decode("utf-8")
+            except UnicodeDecodeError:
+                self._fail(WSCloseCode.INVALID_TEXT, "text is not UTF-8")
+                return
+        self._owner.socket_message(self, copy, is_text)
+
+    cdef void _forward(self, int64_t now):
+        """Hand what is due to the peer. Media before the peer is there waits in the path."""
+        cdef size_t n = 0
+        cdef char* message
+        cdef MediaPath path = self._inbound
+        cdef MediaSocket peer = self._peer
+        cdef WSMsgType kind
+        if path is None or peer is None or not peer._is_open():
+            return
+        kind = WSMsgType.TEXT if path.sends_text() else WSMsgType.BINARY
+        message = path.next_message(&n, now)
+        while message != NULL:
+            peer._transport.send_reuse_external_buffer(kind, message, <Py_ssize_t>n)
+            path.note(HOP_SEND, path._oldest_ns, _now())
+            message = path.next_message(&n, now)
+        if self._playout is not None and self._playout._playout.sent_ns >= self._mark_at_ns:
+            self._mark_at_ns = self._playout._playout.sent_ns + MARK_INTERVAL_NS
+            self._owner.socket_mark_due(self)
+
+    cdef void _fragment(self, WSFrame frame, int64_t now):
+        cdef bytearray whole
+        self._n_fragments += 1
+        if self._n_fragments > MAX_FRAGMENTS or len(self._fragments) + frame.payload_size > MAX_MESSAGE:
+            self._fail(WSCloseCode.MESSAGE_TOO_BIG, "a fragmented message is too big")
+            return
+        self._fragments += frame.payload_ptr[:frame.payload_size]
+        if frame.fin:
+            whole, self._fragments = self._fragments, None
+            self._message(whole, <size_t>len(whole), self._fragments_are_text, now)
+
+    cdef void _closing(self, WSFrame frame):
+        cdef WSCloseCode code = frame.get_close_code()
+        if not self._transport.is_close_frame_sent:
+            self._transport.send_close(code)
+        self._transport.disconnect()
+
+    cdef void _fail(self, WSCloseCode code, str reason):
+        _log.warning("%s leg closed with %d: %s", self.name, <int>code, reason)
+        self._fragments = None
+        self.close(code, reason)
+
+    # --- sending ---------------------------------------------------------------------------------
+
+    def send_text(self, bytes data not None):
+        self._send(WSMsgType.TEXT, data)
+
+    def send_binary(self, bytes data not None):
+        self._send(WSMsgType.BINARY, data)
+
+    cdef void _send(self, WSMsgType kind, bytes data):
+        if self._is_open():
+            self._transport.send(kind, data)
+        else:
+            self.unsent += 1
+
+    def ping(self):
+        if self._is_open():
+            self._transport.send_ping()
+
+    def close(self, int code=1000, str reason=""):
+        if not self._is_open():
+            return
+        self._transport.send_close(<WSCloseCode>code, reason.encode()[:120])
+        self._close_timer = asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT_S, self.abort)
+
+    def abort(self):
+        if self._transport is not None:
+            self._transport.disconnect(False)
+
+
+cdef class Pump:
+    cdef object _loop
+    cdef object _timer
+    cdef list _driven
+    cdef int64_t _due_ns
+    cdef bint _has_waited
+    cdef vm_histogram _lag
+
+    def __init__(self, loop):
+        self._loop = loop
+        self._driven = []
+        vm_histogram_reset(&self._lag)
+
+    @property
+    def n_driven(self):
+        return len(self._driven)
+
+    def add(self, MediaSocket receiver not None, deadline):
+        receiver._deadline = deadline
+        self._driven.append(receiver)
+        if self._timer is None:
+            self._due_ns = _now() + TICK_NS
+            self._schedule()
+
+    def set_deadline(self, MediaSocket receiver not None, at_ns):
+        receiver._deadline_ns = INT64_MAX if at_ns is None else at_ns
+
+    def remove(self, MediaSocket receiver not None):
+        receiver._deadline = None
+        receiver._deadline_ns = INT64_MAX
+        if receiver in self._driven:
+            self._driven.remove(receiver)
+
+    def close(self):
+        self._driven.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def lag_us(self):
+        return (self._lag.count, vm_histogram_quantile(&self._lag, 0.5) / 1e3,
+                vm_histogram_quantile(&self._lag, 0.99) / 1e3, self._lag.max / 1e3)
+
+    cdef _schedule(self):
+        cdef int64_t wait_ns = self._due_ns - _now()
+        self._timer = self._loop.call_later(wait_ns / 1e9 if wait_ns > 0 else 0.0, self._tick)
+
+    def _tick(self):
+        cdef int64_t now = _now()
+        cdef int64_t late_ns = now - self._due_ns
+        cdef MediaSocket receiver
+        if late_ns > LATE_TICK_NS and not self._has_waited:
+            # We were held up: what the sockets received meanwhile comes first. Not call_soon: uvloop runs that
+            # before it polls.
+            self._has_waited = True
+            self._timer = self._loop.call_later(0.001, self._tick)
+            return
+        self._has_waited = False
+        vm_histogram_add(&self._lag, <uint64_t>late_ns if late_ns > 0 else 0)
+        for receiver in list(self._driven):
+            if receiver._inbound is not None and receiver._inbound.next_due() <= now:
+                receiver._forward(now)
+            if receiver._deadline_ns <= now and receiver._deadline is not None:
+                receiver._deadline_ns = INT64_MAX
+                receiver._deadline(now)
+        # An absolute grid: being late once does not move what follows; ticks that were missed whole are left out.
+        self._due_ns += TICK_NS * max(1, (now - self._due_ns) // TICK_NS + 1)
+        if self._driven:
+            self._schedule()
+        else:
+            self._timer = None

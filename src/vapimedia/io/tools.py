@@ -1,0 +1,97 @@
+"""A user's tool functions: registered by name, run with a deadline, answered in Vapi's form."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import typing
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from vapimedia.errors import ConfigError
+from vapimedia.io.hooks import Call
+from vapimedia.protocols.vapi import ToolCall, ToolResult, encode_tool_results
+
+__all__ = ["ToolBox", "ToolFunction"]
+
+ToolFunction = Callable[[Call | None, Any], Any]
+
+_log = logging.getLogger("vapimedia.tools")
+_THREADS = 16
+
+
+class _Tool(msgspec.Struct, frozen=True):
+    function: ToolFunction
+    arguments: Any  # the annotation of the second parameter
+    is_async: bool
+
+
+class ToolBox:
+    """Tool functions by name. Async ones run on the loop and must not block it; others run in a thread.
+
+    A function that raises, is unknown, or is later than *deadline_s* gives an error entry; its siblings are
+    not affected. A late thread goes on: Python cannot stop it.
+    """
+
+    def __init__(self, deadline_s: float) -> None:
+        self.deadline_s = deadline_s
+        self._tools: dict[str, _Tool] = {}
+        self._threads: ThreadPoolExecutor | None = None
+
+    def add(self, name: str, function: ToolFunction) -> None:
+        """Register *function* ``(call, args)``. Raises ``ConfigError`` if name or signature are wrong."""
+        if name in self._tools:
+            raise ConfigError(f"tool {name!r} is registered twice; give each function its own name")
+        parameters = list(inspect.signature(function).parameters.values())
+        if len(parameters) != 2:
+            raise ConfigError(f"tool {name!r} must take two arguments, (call, args), not {len(parameters)}")
+        hints = typing.get_type_hints(function)
+        arguments = hints.get(parameters[1].name, dict[str, Any])
+        self._tools[name] = _Tool(function, arguments, inspect.iscoroutinefunction(function))
+
+    async def answer(self, call: Call | None, wanted: Sequence[ToolCall]) -> bytes:
+        """Run all of *wanted* side by side; return the body of the answer, in their order. Never raises."""
+        return encode_tool_results(await asyncio.gather(*(self._run(call, one) for one in wanted)))
+
+    async def _run(self, call: Call | None, wanted: ToolCall) -> ToolResult:
+        def failed(error: str) -> ToolResult:
+            return ToolResult(wanted.id, wanted.name, error=error)
+
+        tool = self._tools.get(wanted.name)
+        if tool is None:
+            _log.warning("Vapi asked for tool %r, which is not registered", wanted.name[:64])
+            return failed(f"there is no tool named {wanted.name}")
+        try:
+            arguments = msgspec.convert(wanted.arguments(), tool.arguments, strict=False)
+        except msgspec.ValidationError as error:
+            return failed(f"the arguments do not fit: {error}")
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                return ToolResult(wanted.id, wanted.name, result=await self._start(tool, call, arguments))
+        except TimeoutError:
+            _log.warning("tool %r took longer than %g s", wanted.name, self.deadline_s)
+            return failed(f"the tool took longer than {self.deadline_s:g} s")
+        except Exception as error:  # a user's function may raise anything; the call goes on
+            # The exception's text may hold what a caller said: only its type is logged.
+            _log.error("tool %r raised %s", wanted.name, type(error).__name__)
+            return failed(f"the tool failed: {type(error).__name__}")
+
+    def _start(self, tool: _Tool, call: Call | None, arguments: Any) -> Awaitable[Any]:
+        if tool.is_async:
+            coroutine: Awaitable[Any] = tool.function(call, arguments)
+            return coroutine
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vapimedia-tool")
+        run = functools.partial(tool.function, call, arguments)
+        return asyncio.get_running_loop().run_in_executor(self._threads, run)
+
+    def close(self) -> None:
+        """Let go of the threads; functions that still run are not waited for."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None

@@ -1,0 +1,164 @@
+"""The public port's HTTP routes: voice and status webhooks of the providers, Vapi's webhooks, health.
+
+Every answer closes its connection: an upgrade must never arrive on a connection that this server holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from vapimedia.errors import ConfigError, ProtocolError
+from vapimedia.io.hooks import CallInfo, Reject
+from vapimedia.protocols.dialect import Document, Refusal, WebhookRequest
+from vapimedia.protocols.vapi import (
+    Malformed,
+    ToolCalls,
+    WebhookSecrets,
+    check_webhook_secret,
+    decode_server_message,
+)
+
+if TYPE_CHECKING:
+    from vapimedia.io.bridge import Bridge
+
+__all__ = ["MAX_BODY_BYTES", "public_app"]
+
+_log = logging.getLogger("vapimedia.io")
+
+MAX_BODY_BYTES = 1 << 20
+_JSON = "application/json"
+
+
+def public_app(bridge: Bridge) -> web.Application:
+    """Return the application behind the public port, with the routes of the chosen providers only."""
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app.on_response_prepare.append(_close_after)
+    routes = _Routes(bridge)
+    for provider in bridge.config.providers:
+        app.router.add_post(f"/{provider}/voice", routes.voice(provider))
+        app.router.add_post(f"/{provider}/status", routes.status(provider))
+    app.router.add_post("/vapi/webhook", routes.vapi)
+    app.router.add_post("/voice/vapi/tool", routes.vapi)
+    app.router.add_get("/healthz", routes.healthz)
+    app.router.add_get("/readyz", routes.readyz)
+    return app
+
+
+async def _close_after(_request: web.Request, response: web.StreamResponse) -> None:
+    response.force_close()
+
+
+def _refused(refusal: Refusal) -> web.Response:
+    _log.warning("webhook refused with %d: %s", refusal.status, refusal.reason)
+    return web.Response(status=refusal.status, text=refusal.reason + "\n")
+
+
+def _document(document: Document) -> web.Response:
+    return web.Response(body=document.body, headers={"Content-Type": document.content_type})
+
+
+async def _webhook(request: web.Request) -> WebhookRequest:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return WebhookRequest(
+        request.method, request.raw_path, headers, await request.read(), request.remote or ""
+    )
+
+
+class _Routes:
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        secret = bridge.config.vapi_webhook_secret
+        self._secrets = WebhookSecrets.any_of(secret) if secret else None
+
+    def voice(self, provider: str):  # type: ignore[no-untyped-def]  # aiohttp's handler type is private
+        """Return the handler of *provider*'s voice webhook: a call comes in."""
+
+        async def handle(request: web.Request) -> web.Response:
+            bridge = self._bridge
+            webhook = await _webhook(request)
+            dialect = bridge.new_dialect(provider)
+            refusal = dialect.check_webhook(webhook) or bridge.admission()
+            if refusal is not None:
+                return _refused(refusal)
+            try:
+                incoming = dialect.read_voice_webhook(webhook)
+            except ProtocolError as error:
+                return _refused(Refusal(400, str(error)))
+            info = CallInfo(
+                provider=provider,
+                call_id=incoming.call_id,
+                from_=incoming.from_,
+                to=incoming.to,
+                direction=incoming.direction,
+                fields=incoming.fields,
+            )
+            origin = bridge.config.public_url or f"{request.scheme}://{request.host}"
+            try:
+                answer = await bridge.answer(dialect, info, origin)
+            except ConfigError as error:
+                _log.error("call %s cannot be answered: %s", info.call_id, error)
+                return _document(dialect.refuse(str(error)))
+            if isinstance(answer, Reject):
+                _log.info("call %s rejected: %s", info.call_id, answer.reason)
+                return _document(dialect.refuse(answer.reason))
+            return _refused(answer) if isinstance(answer, Refusal) else _document(answer)
+
+        return handle
+
+    def status(self, provider: str):  # type: ignore[no-untyped-def]
+        """Return the handler of *provider*'s status callbacks: what became of a call."""
+
+        async def handle(request: web.Request) -> web.Response:
+            webhook = await _webhook(request)
+            dialect = self._bridge.new_dialect(provider)
+            refusal = dialect.check_webhook(webhook)
+            if refusal is not None:
+                return _refused(refusal)
+            try:
+                call_id, events = dialect.read_status_webhook(webhook)
+            except ProtocolError as error:
+                return _refused(Refusal(400, str(error)))
+            call = self._bridge.book.find(provider, call_id)
+            if call is not None:
+                call.provider_events(events)
+            return web.Response(status=204)
+
+        return handle
+
+    async def vapi(self, request: web.Request) -> web.Response:
+        """Answer tool calls; pass everything else to the user."""
+        body = await request.read()
+        if self._secrets is not None or self._bridge.config.auth:
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            secrets = self._secrets or WebhookSecrets()
+            refusal = check_webhook_secret(headers, body, secrets, time.time())
+            if refusal is not None:
+                return _refused(refusal)
+        message = decode_server_message(body)
+        if isinstance(message, Malformed):
+            self._bridge.count("vapi_webhook_malformed")
+            return web.Response(status=400, text="the body is not a server message\n")
+        call = self._bridge.book.find_vapi(getattr(message, "call_id", ""))
+        if isinstance(message, ToolCalls):
+            handle = call.handle if call is not None else None
+            answer = await self._bridge.tools.answer(handle, message.calls)
+            return web.Response(body=answer, content_type=_JSON)
+        self._bridge.tell(call, message)
+        return web.Response(body=b"{}", content_type=_JSON)
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """The process lives."""
+        return web.Response(text="ok\n")
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """The bridge takes calls."""
+        refusal = self._bridge.admission()
+        return (
+            web.Response(text="ready\n")
+            if refusal is None
+            else web.Response(status=503, text=refusal.reason + "\n")
+        )
