@@ -1,0 +1,16 @@
+from typing_extensions import Buffer
+
+from vapimedia.formats import AudioFormat, Quality
+
+__all__ = ["Converter"]
+
+class Converter:
+    source: AudioFormat
+    target: AudioFormat
+    quality: Quality
+    def __init__(self, source: AudioFormat, target: AudioFormat, *, quality: Quality = "balanced") -> None: ...
+    def push(self, chunk: Buffer) -> bytes: ...
+    def flush(self) -> bytes: ...
+    def reset(self) -> None: ...
+    @property
+    def latency_ms(self) -> float: ...

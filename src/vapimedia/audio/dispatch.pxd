@@ -1,0 +1,3 @@
+cdef extern from "dispatch.h":
+    int vm_dispatch_init(const char *name) nogil
+    const char *vm_dispatch_name() nogil
