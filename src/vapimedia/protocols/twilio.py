@@ -50,6 +50,8 @@ _PUBLIC_URL = re.compile(r"https?://[^/?#\s@]+(/[^?#\s]*)?")
 _FINAL_STATES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 # Errors 31900..31929 say that the stream's connection failed or is gone; from 31930 on they are warnings.
 _CONNECTION_ERROR = re.compile(r"319[0-2]\d")
+# A SID is two letters and 32 hex digits; fakes are freer. Nothing in it may need an escape in JSON.
+_SID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _DIGITS = frozenset("0123456789*#ABCD")
 _MAX_NAME = 64
 _Message = TypeVar("_Message", bound=msgspec.Struct)
@@ -239,8 +241,8 @@ class TwilioDialect:
         read = _decode(message, StartMessage)
         start, wire = read.start, read.start.media_format
         stream_id = read.stream_sid or start.stream_sid
-        if not stream_id or not start.call_sid:
-            return [Problem("missing_field", "start has no streamSid or no callSid", fatal=True)]
+        if not (_SID.fullmatch(stream_id) and _SID.fullmatch(start.call_sid)):
+            return [Problem("missing_field", "start has no proper streamSid and callSid", fatal=True)]
         if start.stream_sid not in ("", stream_id):
             return [Problem("wrong_stream", "start names two streams", fatal=True)]
         if self._call_id not in ("", start.call_sid):
