@@ -31,11 +31,11 @@ class CallRef(msgspec.Struct, frozen=True, rename="camel"):
     status: str | None = None
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", tag_field="type"):
     """Base of every typed Vapi event. Every field may be missing on the wire and is then ``None`` or empty.
 
     ``timestamp`` is in ms since 1970 where Vapi sends a number. ``repr`` shows no text that people said, no
-    number and no URL; ``msgspec.to_builtins`` shows everything.
+    number and no URL; ``msgspec.json.encode`` shows everything that is kept.
     """
 
     shown: ClassVar[tuple[str, ...]] = ()

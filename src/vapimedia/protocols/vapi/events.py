@@ -158,13 +158,13 @@ class ToolCall(msgspec.Struct, frozen=True):
         return f"ToolCall(id={self.id!r}, name={self.name!r})"
 
 
-class _WireFunction(msgspec.Struct):
+class _WireFunction(msgspec.Struct, omit_defaults=True):
     name: str | None = None
     arguments: msgspec.Raw = NO_JSON
     parameters: msgspec.Raw = NO_JSON
 
 
-class _WireToolCall(msgspec.Struct):
+class _WireToolCall(msgspec.Struct, omit_defaults=True):
     """All three spellings of a tool call: in ``function``, or flat with ``arguments`` or ``parameters``."""
 
     id: str | None = None
@@ -180,7 +180,7 @@ class _WireToolCall(msgspec.Struct):
         return ToolCall(self.id or "", inner.name or self.name or name or "", raw)
 
 
-class _WireToolWithCall(msgspec.Struct, rename="camel"):
+class _WireToolWithCall(msgspec.Struct, omit_defaults=True, rename="camel"):
     name: str | None = None
     function: _WireFunction | None = None
     tool_call: _WireToolCall | None = None
@@ -214,7 +214,7 @@ class ToolCallsResult(Event, frozen=True, tag="tool-calls-result"):
     tool_call_result: msgspec.Raw = NO_JSON
 
 
-class _FunctionCall(msgspec.Struct):
+class _FunctionCall(msgspec.Struct, omit_defaults=True):
     name: str = ""
     parameters: msgspec.Raw = NO_JSON
 

@@ -1,0 +1,77 @@
+"""Vapi's own SDK as the judge. Its models take a minute of CPU to import, so this runs only with ``-m sdk``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vapimedia.formats import AudioFormat
+from vapimedia.protocols import vapi
+from vapimedia.protocols.vapi import CreateCall, ToolResult, decode_server_message, encode_tool_results
+
+# The import counts against the first test that needs it.
+pytestmark = [pytest.mark.sdk, pytest.mark.timeout(900), pytest.mark.filterwarnings("default")]
+DATA = Path(__file__).parents[2] / "data" / "vapi"
+
+
+@pytest.fixture(scope="module")
+def types() -> Any:
+    return pytest.importorskip("vapi.types")
+
+
+def test_tool_results_are_what_the_sdk_expects(types: Any) -> None:
+    results = [ToolResult("call_1", "hours", {"open": "9\n18"}), ToolResult("call_2", "book", error="down")]
+    answer = types.ServerMessageResponseToolCalls.model_validate_json(encode_tool_results(results))
+    read = [(entry.tool_call_id, entry.name, entry.result, entry.error) for entry in answer.results]
+    assert read == [("call_1", "hours", '{"open":"9\\n18"}', None), ("call_2", "book", None, "down")]
+
+
+@pytest.mark.parametrize("format_", [AudioFormat("mulaw", 8000), AudioFormat("pcm_s16le", 16000)])
+def test_the_transport_is_one_the_sdk_builds(format_: AudioFormat) -> None:
+    module = pytest.importorskip("vapi.calls.types.create_call_dto_transport")
+    ours = json.loads(CreateCall(format=format_, assistant_id="a").body())["transport"]
+    model = module.CreateCallDtoTransport_VapiWebsocket.model_validate(ours)
+    assert not model.model_extra
+    assert (model.audio_format.format, model.audio_format.sample_rate) == tuple(
+        str(format_).split("/")[:1]
+    ) + (format_.sample_rate,)
+
+
+@pytest.mark.parametrize(
+    ("command", "type_"),
+    [
+        (vapi.say("Hi.", interruptions_enabled=True), "say"),
+        (vapi.add_message("user", "Hi."), "add-message"),
+        (vapi.append_context("thinking", "Hi."), "append-context"),
+        (vapi.control("mute-assistant"), "control"),
+        (vapi.end_call(), "end-call"),
+    ],
+)
+def test_commands_are_messages_of_the_sdk(types: Any, command: bytes, type_: str) -> None:
+    message = types.ClientInboundMessage.model_validate({"message": json.loads(command)}).message
+    assert message.type == type_
+    assert not message.model_extra
+
+
+@pytest.mark.parametrize(
+    ("name", "class_name", "fields"),
+    [
+        ("status-update.ended", "ServerMessageStatusUpdate", ["status", "ended_reason"]),
+        ("speech-update", "ServerMessageSpeechUpdate", ["status", "role", "turn"]),
+        ("transcript", "ServerMessageTranscript", ["role", "transcript_type", "transcript"]),
+        ("user-interrupted", "ServerMessageUserInterrupted", ["turn_id"]),
+        ("end-of-call-report", "ServerMessageEndOfCallReport", ["ended_reason", "cost"]),
+        ("phone-call-control.forward", "ServerMessagePhoneCallControl", ["request"]),
+        ("voice-request", "ServerMessageVoiceRequest", ["text", "sample_rate"]),
+    ],
+)
+def test_webhooks_are_read_as_the_sdk_reads_them(
+    types: Any, name: str, class_name: str, fields: list[str]
+) -> None:
+    body = (DATA / f"{name}.json").read_bytes()
+    theirs = getattr(types, class_name).model_validate(json.loads(body)["message"])
+    ours = decode_server_message(body)
+    assert [getattr(ours, field) for field in fields] == [getattr(theirs, field) for field in fields]
