@@ -86,7 +86,7 @@ class Driver:
     def __init__(
         self, dialect: Any = None, *, carries_media: bool = True, control: bool = True, **settings: Any
     ) -> None:
-        self.now_ns = 1_000 * MS
+        self.now_ns = self.input_ns = 1_000 * MS
         self.dialect = dialect or FakeDialect()
         settings.setdefault("vapi_format", MULAW)
         settings.setdefault("prebuffer_ms", 0)
@@ -107,6 +107,7 @@ class Driver:
 
         def call(*args: Any) -> Actions:
             actions: Actions = method(*args, self.now_ns)
+            self.input_ns = self.now_ns
             self.to_provider += actions.to_provider
             self.to_vapi += actions.to_vapi
             self.events += actions.events

@@ -5,6 +5,7 @@ from session_fakes import FRAME, MS, MULAW, Driver, FakeDialect
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
+from vapimedia.media import Envelope
 from vapimedia.protocols.commands import CloseSocket, SendBinary, SendText
 from vapimedia.protocols.events import LegFormat
 from vapimedia.protocols.vapi import StatusUpdate, UnknownEvent
@@ -125,6 +126,35 @@ def test_another_format_than_expected_ends_the_call() -> None:
         assert call.ended.reason == "unsupported_format"
         assert announced.codec in call.ended.detail
         assert CloseSocket(1003) in call.to_provider
+
+
+def test_a_start_message_out_of_bounds_ends_the_call() -> None:
+    class Unbounded(FakeDialect):
+        def envelope_in(self) -> Envelope:
+            raise ConfigError("too long")
+
+    call = Driver(Unbounded())
+    call.provider_opened()
+    call.text("start")
+    assert call.ended is not None
+    assert call.ended.reason == "protocol_error"
+
+
+def test_the_last_straw_that_is_also_fatal_ends_the_call_once() -> None:
+    call = Driver().go_live()
+    for _ in range(15):
+        call.text("bad")
+    call.text("fatal missing_field")
+    assert call.ended is not None
+    assert call.ended.detail == "missing_field"
+
+
+def test_the_next_tick_is_never_in_the_past() -> None:
+    call = Driver(lead_ms=100).go_live()
+    call.vapi_audio(1000)
+    call.now_ns += 500 * MS
+    call.text("connected")
+    assert call.next_tick_ns == call.now_ns
 
 
 def test_a_dialect_that_no_kernel_reads_is_a_configuration_error() -> None:
