@@ -81,7 +81,7 @@ class CallSession:
 
         The one input that may act after the end: a Vapi call that was made too late is ended at once.
         """
-        actions = Actions()
+        actions = Actions(next_tick_ns=self.next_tick_ns)
         call = self._core.vapi_call
         call.call_id, call.control_url, call.headers = call_id, control_url, dict(headers)
         if self.state is State.ENDED:

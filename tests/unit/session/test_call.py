@@ -149,6 +149,12 @@ def test_the_last_straw_that_is_also_fatal_ends_the_call_once() -> None:
     assert call.ended.detail == "missing_field"
 
 
+def test_learning_of_vapis_call_moves_no_deadline() -> None:
+    call = Driver(control=False)
+    call.tick()
+    assert call.session.set_vapi_call("vapi-1", "", {}).next_tick_ns == call.next_tick_ns is not None
+
+
 def test_the_next_tick_is_never_in_the_past() -> None:
     call = Driver(lead_ms=100).go_live()
     call.vapi_audio(1000)
