@@ -322,8 +322,8 @@ def _fields(request: WebhookRequest) -> dict[str, str]:
         fields = read_fields(request)
     except ValueError:
         raise ProtocolError("the webhook's form has too many fields") from None
-    if not fields.get("CallSid"):
-        raise ProtocolError("the webhook has no CallSid; is it a voice webhook of Twilio?")
+    if not _SID.fullmatch(fields.get("CallSid", "")):
+        raise ProtocolError("the webhook has no proper CallSid; is it a voice webhook of Twilio?")
     return fields
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vapimedia.errors import ConfigError, StateError
+from vapimedia.errors import ConfigError, ProtocolError, StateError
 from vapimedia.protocols import (
     CloseSocket,
     Connected,
@@ -334,6 +334,24 @@ class TestStatus:
         assert (problem.reason, problem.fatal) == ("stream_error", fatal)
         assert number in problem.text
         assert "secret" not in problem.text
+
+
+class TestWebhook:
+    @pytest.mark.parametrize(
+        "body", [b"", b"CallSid=", b"CallSid=a%0Ab", b"From=1", b"&".join([b"CallSid=C"] * 1001)]
+    )
+    def test_a_webhook_that_names_no_call_is_the_peers_fault(self, body: bytes) -> None:
+        request = WebhookRequest("POST", "/v", FORM, body)
+        with pytest.raises(ProtocolError):
+            TwilioDialect(SETTINGS).read_voice_webhook(request)
+        with pytest.raises(ProtocolError):
+            TwilioDialect(SETTINGS).read_status_webhook(request)
+
+    @pytest.mark.parametrize("word", ["outbound-api", "outbound-dial", "inbound"])
+    def test_the_direction_is_in_or_out(self, word: str) -> None:
+        request = WebhookRequest("POST", "/v", FORM, f"CallSid=C&Direction={word}&From=a&To=b".encode())
+        call = TwilioDialect(SETTINGS).read_voice_webhook(request)
+        assert (call.direction, call.from_, call.to) == (word.partition("-")[0], "a", "b")
 
 
 class TestSettings:
