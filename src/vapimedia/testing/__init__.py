@@ -1,1 +1,107 @@
-"""Fakes and judges: what a bridge is tested against, with no account and no network."""
+"""Fakes and judges: what a bridge is tested against, with no account and no network.
+
+They are built on aiohttp and numpy, and share no code with the bridge they judge::
+
+    async with FakeVapi(assistant=default_script()) as vapi:
+        ...  # start a bridge with vapi.url as its API
+        call = await FakeTwilioCall(voice_url, auth_token=token, caller=default_caller()).run()
+        compare_frames(expected, bytes(next(iter(vapi.calls.values())).uplink), 160, b"\\xff")
+"""
+
+from __future__ import annotations
+
+try:
+    import aiohttp as _aiohttp
+except ImportError as error:
+    raise ImportError(
+        "vapimedia.testing needs aiohttp; install it with: pip install 'vapimedia[bridge]'"
+    ) from error
+
+from vapimedia.testing.caller import (
+    CallerStep,
+    Dtmf,
+    HangUp,
+    Interrupt,
+    Say,
+    Silence,
+    WaitForAssistant,
+    default_caller,
+)
+from vapimedia.testing.clips import CLIPS, Clip, clip_ms, load_clip
+from vapimedia.testing.ear import BargeIn, Clear, Mark
+from vapimedia.testing.fake_twilio import FakeTwilioCall
+from vapimedia.testing.fake_twilio_api import FakeTwilioApi
+from vapimedia.testing.fake_vapi import FakeVapi
+from vapimedia.testing.fake_vapi_call import FakeVapiCall, Utterance
+from vapimedia.testing.faults import VapiFaults
+from vapimedia.testing.pacing import Pacing
+from vapimedia.testing.script import (
+    AssistantScript,
+    AssistantStep,
+    CallTool,
+    Echo,
+    EndCall,
+    Pause,
+    SendText,
+    Speak,
+    StreamBytes,
+    WaitForDtmf,
+    WaitForSilence,
+    default_script,
+)
+from vapimedia.testing.verify import (
+    Correlation,
+    FrameReport,
+    compare_frames,
+    correlate,
+    heard_share,
+    speech_ratio,
+)
+from vapimedia.testing.wav import read_wav, write_wav
+
+del _aiohttp
+
+__all__ = [
+    "CLIPS",
+    "AssistantScript",
+    "AssistantStep",
+    "BargeIn",
+    "CallTool",
+    "CallerStep",
+    "Clear",
+    "Clip",
+    "Correlation",
+    "Dtmf",
+    "Echo",
+    "EndCall",
+    "FakeTwilioApi",
+    "FakeTwilioCall",
+    "FakeVapi",
+    "FakeVapiCall",
+    "FrameReport",
+    "HangUp",
+    "Interrupt",
+    "Mark",
+    "Pacing",
+    "Pause",
+    "Say",
+    "SendText",
+    "Silence",
+    "Speak",
+    "StreamBytes",
+    "Utterance",
+    "VapiFaults",
+    "WaitForAssistant",
+    "WaitForDtmf",
+    "WaitForSilence",
+    "clip_ms",
+    "compare_frames",
+    "correlate",
+    "default_caller",
+    "default_script",
+    "heard_share",
+    "load_clip",
+    "read_wav",
+    "speech_ratio",
+    "write_wav",
+]

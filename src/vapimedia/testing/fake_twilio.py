@@ -102,7 +102,7 @@ class FakeTwilioCall:
         self._over = asyncio.Event()
         self._streaming = asyncio.Event()
 
-    # --- what came of it ----------------------------------------------------------------------------------
+    # --- what came of it ----------------------------------------------------------------------------
 
     @property
     def heard(self) -> bytes:
@@ -132,7 +132,7 @@ class FakeTwilioCall:
             found.append(BargeIn(said.started_ns, clear_ns, silent_ns))
         return found
 
-    # --- what a test may do -------------------------------------------------------------------------------
+    # --- what a test may do -------------------------------------------------------------------------
 
     async def run(self) -> FakeTwilioCall:
         """Make the call and return it once it is over. A call object runs once."""
@@ -165,7 +165,7 @@ class FakeTwilioCall:
         if self._ws is not None and not self._ws.closed:
             await self._ws.send_str(text)
 
-    # --- the webhook --------------------------------------------------------------------------------------
+    # --- the webhook --------------------------------------------------------------------------------
 
     def _call_form(self, status: str) -> dict[str, str]:
         return {
@@ -195,7 +195,7 @@ class FakeTwilioCall:
             return False
         return True
 
-    # --- the stream ---------------------------------------------------------------------------------------
+    # --- the stream ---------------------------------------------------------------------------------
 
     async def _connected(self, http: aiohttp.ClientSession) -> bool:
         url = self.twiml.stream_url if self.twiml is not None else None

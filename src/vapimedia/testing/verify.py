@@ -13,7 +13,7 @@ from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 from vapimedia.testing import sound
 
-__all__ = ["Correlation", "FrameReport", "compare_frames", "correlate", "speech_ratio"]
+__all__ = ["Correlation", "FrameReport", "compare_frames", "correlate", "heard_share", "speech_ratio"]
 
 _LOOK_AHEAD = 24  # frames lost or added in one place before alignment gives up on them
 _CONFIRM = 3  # frames that must agree again after a difference
@@ -152,6 +152,28 @@ class Correlation:
 
     peak: float
     lag_samples: int
+
+
+def heard_share(
+    speech: npt.ArrayLike,
+    recording: npt.ArrayLike,
+    sample_rate: int,
+    *,
+    piece_ms: int = 240,
+    peak: float = 0.9,
+) -> float:
+    """Return the share of *speech* that is to be heard in *recording*: 1.0 is all of it.
+
+    Voiced pieces of *piece_ms* are looked for one by one, so that a gap or a lost frame costs the piece it
+    falls into and not the rest. A piece counts when its normalised cross-correlation is at least *peak*.
+    """
+    samples = np.asarray(speech, np.float64)
+    n_piece = sample_rate * piece_ms // 1000
+    pieces = [samples[at : at + n_piece] for at in range(0, len(samples) - n_piece + 1, n_piece)]
+    voiced = [piece for piece in pieces if np.sqrt(np.mean(np.square(piece))) >= sound.SPEECH_RMS]
+    if not voiced or len(np.asarray(recording)) < n_piece:
+        return 0.0
+    return sum(correlate(piece, recording).peak >= peak for piece in voiced) / len(voiced)
 
 
 def correlate(needle: npt.ArrayLike, haystack: npt.ArrayLike) -> Correlation:

@@ -13,7 +13,7 @@ from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 from vapimedia.testing import sound
 from vapimedia.testing.clips import CLIPS, load_clip
-from vapimedia.testing.verify import FrameReport, compare_frames, correlate, speech_ratio
+from vapimedia.testing.verify import FrameReport, compare_frames, correlate, heard_share, speech_ratio
 from vapimedia.testing.wav import read_wav, write_wav
 
 MULAW = AudioFormat("mulaw", 8000)
@@ -172,3 +172,11 @@ def test_g711_of_the_fakes_round_trips_every_code() -> None:
     for fmt in (MULAW, AudioFormat("alaw", 8000)):
         again = sound.encode(sound.decode(codes, fmt), fmt)
         assert again == (codes.replace(b"\x7f", b"\xff") if fmt == MULAW else codes)
+
+
+def test_heard_share_survives_gaps_and_notices_missing_words() -> None:
+    clip = sound.decode(load_clip("greeting", MULAW), MULAW)
+    gap = np.zeros(160, np.int16)
+    assert heard_share(clip, np.concatenate([gap, clip[:9000], gap, clip[9000:]]), 8000) > 0.8
+    assert heard_share(clip, clip[: len(clip) // 2], 8000) < 0.7
+    assert heard_share(clip, np.zeros(100), 8000) == 0.0

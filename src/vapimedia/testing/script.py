@@ -1,0 +1,134 @@
+"""What the fake assistant does in a call: steps, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from vapimedia.formats import AudioFormat
+from vapimedia.testing.pacing import Pacing
+
+__all__ = [
+    "AssistantScript",
+    "AssistantStep",
+    "CallTool",
+    "Echo",
+    "EndCall",
+    "Pause",
+    "SendText",
+    "Speak",
+    "StreamBytes",
+    "WaitForDtmf",
+    "WaitForSilence",
+    "default_script",
+]
+
+
+@dataclass(frozen=True)
+class Speak:
+    """Speak a clip by name. The caller's voice cuts it short when *interruptible*."""
+
+    clip: str
+    interruptible: bool = True
+
+
+@dataclass(frozen=True)
+class WaitForSilence:
+    """Wait until the caller has spoken and is silent again. *expect* names the clip, for the transcripts."""
+
+    expect: str | None = None
+    timeout_s: float = 15.0
+
+
+@dataclass(frozen=True)
+class WaitForDtmf:
+    """Wait for an ``add-message`` that mentions *digit* (any digit when ``None``)."""
+
+    digit: str | None = None
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class CallTool:
+    """Call a tool: an event on the socket, the question by webhook; its reply is awaited and judged."""
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Do nothing for a while."""
+
+    ms: float
+
+
+@dataclass(frozen=True)
+class SendText:
+    """Send any text frame as it is: broken JSON, unknown events."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class EndCall:
+    """End the call from the assistant's side."""
+
+    reason: str = "assistant-ended-call"
+
+
+AssistantStep = Speak | WaitForSilence | WaitForDtmf | CallTool | Pause | SendText | EndCall
+
+
+@dataclass(frozen=True)
+class AssistantScript:
+    """A scripted assistant. The call stays open after the last step unless that is ``EndCall``."""
+
+    steps: tuple[AssistantStep, ...]
+    name: str = "corner store"
+
+    @property
+    def caller_lines(self) -> tuple[str | None, ...]:
+        """The clips the caller is expected to say, in order."""
+        return tuple(step.expect for step in self.steps if isinstance(step, WaitForSilence))
+
+
+@dataclass(frozen=True)
+class Echo:
+    """Send every message of the caller straight back."""
+
+
+@dataclass(frozen=True)
+class StreamBytes:
+    """Send given audio, without events: for load tests.
+
+    *audio* is in the call's format, or a function that makes it from the format. *end* ends the call when
+    it is all sent.
+    """
+
+    audio: bytes | Callable[[AudioFormat], bytes]
+    pacing: Pacing | None = None
+    delay_ms: float = 0.0
+    end: bool = False
+
+
+def default_script() -> AssistantScript:
+    """Return the assistant's half of the demo dialogue; ``default_caller()`` is the caller's."""
+    return AssistantScript(
+        (
+            Speak("greeting"),
+            WaitForSilence("ask_monday"),
+            Speak("let_me_check"),
+            CallTool("store_hours", {"day": "monday"}),
+            Speak("monday_hours"),
+            WaitForSilence("ask_sunday"),
+            Speak("sunday_hours"),
+            WaitForDtmf("1"),
+            Speak("goodbye", interruptible=False),
+            # What is spoken is still on its way to the ear; the end of the call would cut it off.
+            Pause(400),
+            EndCall(),
+        )
+    )
