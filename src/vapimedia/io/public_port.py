@@ -24,6 +24,8 @@ __all__ = ["PublicPort"]
 
 _log = logging.getLogger("vapimedia.io")
 _picows_log = logging.getLogger("vapimedia.io.picows")
+# Below this it tells of every connection, with peers' addresses and, at its most talkative, request heads.
+_picows_log.setLevel(logging.WARNING)
 
 HANDSHAKE_TIMEOUT_S = 5.0
 MAX_FRAME_BYTES = 65536
