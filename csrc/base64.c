@@ -2,11 +2,11 @@
 
 static const char ALPHABET[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-enum { VALID_MASK = 0x3F, INVALID = 0xFF };
+enum { VALID_MASK = 0x3F };
 
-/* Value of each character, INVALID for what is not in the alphabet ('=' included). */
-#define ROW_INVALID                                                                                          \
-    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255
+/* Value of each character, 255 for what is not in the alphabet ('=' included). */
+#define ROW_INVALID 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255
+/* clang-format off */
 static const uint8_t VALUES[256] = {
     ROW_INVALID, ROW_INVALID,
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 62,  255, 255, 255, 63, /* 0x20: + / */
@@ -17,9 +17,9 @@ static const uint8_t VALUES[256] = {
     41,  42,  43,  44,  45,  46,  47,  48,  49,  50,  51,  255, 255, 255, 255, 255, /* 0x70: ..z */
     ROW_INVALID, ROW_INVALID, ROW_INVALID, ROW_INVALID, ROW_INVALID, ROW_INVALID, ROW_INVALID, ROW_INVALID,
 };
+/* clang-format on */
 
-size_t vm_base64_encode(char *dst, const uint8_t *src, size_t n)
-{
+size_t vm_base64_encode(char *dst, const uint8_t *src, size_t n) {
     char *out = dst;
     size_t i = 0;
     for (; i + 3 <= n; i += 3) {
@@ -42,8 +42,7 @@ size_t vm_base64_encode(char *dst, const uint8_t *src, size_t n)
     return (size_t)(out - dst);
 }
 
-ptrdiff_t vm_base64_decode(uint8_t *dst, const char *src, size_t n)
-{
+ptrdiff_t vm_base64_decode(uint8_t *dst, const char *src, size_t n) {
     const uint8_t *in = (const uint8_t *)src;
     uint8_t *out = dst;
     size_t n_whole = n;
@@ -55,7 +54,8 @@ ptrdiff_t vm_base64_decode(uint8_t *dst, const char *src, size_t n)
         n_whole = n - 4;
     }
 
-    /* Only INVALID has a bit above the six of a value: one test at the end covers every character. */
+    /* Only an invalid character has a bit above the six of a value: one test at the end covers every
+     * character. */
     uint32_t seen = 0;
     for (size_t i = 0; i < n_whole; i += 4) {
         uint32_t a = VALUES[in[i]], b = VALUES[in[i + 1]], c = VALUES[in[i + 2]], d = VALUES[in[i + 3]];

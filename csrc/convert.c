@@ -22,10 +22,12 @@ struct vm_converter {
     uint8_t odd_byte;
 };
 
-static size_t bytes_per_sample(vm_encoding encoding) { return encoding == VM_PCM_S16LE ? 2 : 1; }
+static size_t bytes_per_sample(vm_encoding encoding) {
+    return encoding == VM_PCM_S16LE ? 2 : 1;
+}
 
-vm_converter *vm_converter_new(vm_encoding from, uint32_t from_hz, vm_encoding to, uint32_t to_hz, vm_fir_quality quality)
-{
+vm_converter *vm_converter_new(vm_encoding from, uint32_t from_hz, vm_encoding to, uint32_t to_hz,
+                               vm_fir_quality quality) {
     vm_converter *converter = calloc(1, sizeof *converter);
     if (converter == NULL) return NULL;
     converter->fir = vm_fir_new(from_hz, to_hz, quality);
@@ -40,59 +42,65 @@ vm_converter *vm_converter_new(vm_encoding from, uint32_t from_hz, vm_encoding t
     return converter;
 }
 
-void vm_converter_free(vm_converter *converter)
-{
+void vm_converter_free(vm_converter *converter) {
     if (converter == NULL) return;
     vm_fir_free(converter->fir);
     free(converter);
 }
 
-void vm_converter_reset(vm_converter *converter)
-{
+void vm_converter_reset(vm_converter *converter) {
     converter->has_odd_byte = 0;
     vm_fir_reset(converter->fir);
 }
 
-uint32_t vm_converter_latency(const vm_converter *converter) { return vm_fir_latency(converter->fir); }
+uint32_t vm_converter_latency(const vm_converter *converter) {
+    return vm_fir_latency(converter->fir);
+}
 
-size_t vm_converter_count(const vm_converter *converter, size_t n)
-{
+size_t vm_converter_count(const vm_converter *converter, size_t n) {
     if (converter->from == VM_PCM_S16LE) n = (n + (size_t)converter->has_odd_byte) / 2;
     return vm_fir_count(converter->fir, n) * bytes_per_sample(converter->to);
 }
 
-size_t vm_converter_max_output(const vm_converter *converter, size_t n)
-{
+size_t vm_converter_max_output(const vm_converter *converter, size_t n) {
     if (converter->from == VM_PCM_S16LE) n = (n + 1) / 2;
     return vm_fir_max_output(converter->fir, n) * bytes_per_sample(converter->to);
 }
 
-size_t vm_converter_max_flush(const vm_converter *converter)
-{
+size_t vm_converter_max_flush(const vm_converter *converter) {
     return vm_fir_latency(converter->fir) * bytes_per_sample(converter->to);
 }
 
-static void decode(int16_t *pcm, const uint8_t *src, size_t n, vm_encoding encoding)
-{
+static void decode(int16_t *pcm, const uint8_t *src, size_t n, vm_encoding encoding) {
     switch (encoding) {
-    case VM_MULAW: vm_g711_mulaw_decode(pcm, src, n); break;
-    case VM_ALAW: vm_g711_alaw_decode(pcm, src, n); break;
-    case VM_PCM_S16LE: memcpy(pcm, src, 2 * n); break;
+    case VM_MULAW:
+        vm_g711_mulaw_decode(pcm, src, n);
+        break;
+    case VM_ALAW:
+        vm_g711_alaw_decode(pcm, src, n);
+        break;
+    case VM_PCM_S16LE:
+        memcpy(pcm, src, 2 * n);
+        break;
     }
 }
 
-static void encode(uint8_t *dst, const int16_t *pcm, size_t n, vm_encoding encoding)
-{
+static void encode(uint8_t *dst, const int16_t *pcm, size_t n, vm_encoding encoding) {
     switch (encoding) {
-    case VM_MULAW: vm_g711_mulaw_encode(dst, pcm, n); break;
-    case VM_ALAW: vm_g711_alaw_encode(dst, pcm, n); break;
-    case VM_PCM_S16LE: memcpy(dst, pcm, 2 * n); break;
+    case VM_MULAW:
+        vm_g711_mulaw_encode(dst, pcm, n);
+        break;
+    case VM_ALAW:
+        vm_g711_alaw_encode(dst, pcm, n);
+        break;
+    case VM_PCM_S16LE:
+        memcpy(dst, pcm, 2 * n);
+        break;
     }
 }
 
 /* Convert `n` whole samples; return the bytes written. */
-static size_t run(vm_converter *converter, uint8_t *dst, const uint8_t *src, size_t n)
-{
+static size_t run(vm_converter *converter, uint8_t *dst, const uint8_t *src, size_t n) {
     size_t n_in_bytes = bytes_per_sample(converter->from);
     size_t n_out_bytes = bytes_per_sample(converter->to);
     int resamples = vm_fir_latency(converter->fir) > 0;
@@ -122,8 +130,7 @@ static size_t run(vm_converter *converter, uint8_t *dst, const uint8_t *src, siz
     return (size_t)(to - dst);
 }
 
-size_t vm_converter_push(vm_converter *converter, uint8_t *dst, const uint8_t *src, size_t n)
-{
+size_t vm_converter_push(vm_converter *converter, uint8_t *dst, const uint8_t *src, size_t n) {
     if (n == 0) return 0;
     if (converter->from != VM_PCM_S16LE) return run(converter, dst, src, n);
 
@@ -139,12 +146,12 @@ size_t vm_converter_push(vm_converter *converter, uint8_t *dst, const uint8_t *s
     return n_written + run(converter, dst + n_written, src, n / 2);
 }
 
-size_t vm_converter_flush(vm_converter *converter, uint8_t *dst)
-{
+size_t vm_converter_flush(vm_converter *converter, uint8_t *dst) {
     size_t n_out_bytes = bytes_per_sample(converter->to);
     size_t n_left = vm_fir_latency(converter->fir);
     uint8_t *to = dst;
-    while (n_left > 0) { /* as vm_fir_flush does: silence pushes the tail out; here in pieces, to encode them */
+    while (n_left >
+           0) { /* as vm_fir_flush does: silence pushes the tail out; here in pieces, to encode them */
         const int16_t silence[PIECE] = {0};
         int16_t pcm[MAX_OUT];
         size_t n_ready = vm_fir_push(converter->fir, pcm, silence, converter->n_piece);

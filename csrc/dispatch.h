@@ -1,5 +1,5 @@
-/* One table of kernel variants, filled once at import. Each extension module links its own copy of the kernels and so has
- * its own table. */
+/* One table of kernel variants, filled once at import. Each extension module links its own copy of the
+ * kernels and so has its own table. */
 #ifndef VM_DISPATCH_H
 #define VM_DISPATCH_H
 
@@ -22,8 +22,8 @@ typedef struct vm_dispatch_table {
 /* Holds the portable variants until vm_dispatch_init chooses. */
 extern vm_dispatch_table vm_dispatch;
 
-/* Choose the variants: the best for this machine (`name` NULL or empty) or those of one ISA. Return 0, or -1 and leave
- * the table alone when there is no such ISA here. */
+/* Choose the variants: the best for this machine (`name` NULL or empty) or those of one ISA. Return 0, or -1
+ * and leave the table alone when there is no such ISA here. */
 int vm_dispatch_init(const char *name);
 const char *vm_dispatch_name(void);
 

@@ -15,7 +15,8 @@ enum {
     SCRATCH = VM_FIR_MAX_GRID_TAPS + PIECE_IN + PLANE_SLACK * VM_FIR_MAX_PHASES + VM_FIR_LANES
 };
 
-/* The history is the start of the next output's window; the window of `n_taps` ends with inputs still to come:
+/* The history is the start of the next output's window; the window of `n_taps` ends with inputs still to
+ * come:
  *
  *   history: | n_held |            needed: n_taps - n_held more inputs for the next output
  *
@@ -32,8 +33,7 @@ struct vm_fir {
 
 typedef enum sample_type { INT16, FLOAT32 } sample_type;
 
-static uint32_t gcd(uint32_t a, uint32_t b)
-{
+static uint32_t gcd(uint32_t a, uint32_t b) {
     while (b != 0) {
         uint32_t rest = a % b;
         a = b;
@@ -42,8 +42,7 @@ static uint32_t gcd(uint32_t a, uint32_t b)
     return a;
 }
 
-vm_fir *vm_fir_new(uint32_t from_hz, uint32_t to_hz, vm_fir_quality quality)
-{
+vm_fir *vm_fir_new(uint32_t from_hz, uint32_t to_hz, vm_fir_quality quality) {
     if (from_hz == to_hz) return calloc(1, sizeof(vm_fir));
 
     uint32_t divisor = gcd(from_hz, to_hz);
@@ -66,33 +65,31 @@ vm_fir *vm_fir_new(uint32_t from_hz, uint32_t to_hz, vm_fir_quality quality)
     return fir;
 }
 
-void vm_fir_free(vm_fir *fir)
-{
+void vm_fir_free(vm_fir *fir) {
     if (fir == NULL) return;
     if (fir->table != NULL) vm_fir_table_release(fir->table);
     free(fir);
 }
 
-void vm_fir_reset(vm_fir *fir)
-{
+void vm_fir_reset(vm_fir *fir) {
     if (fir->table == NULL) return;
     fir->phase = 0;
     fir->n_held = fir->table->n_taps - 1;
     memset(fir->history, 0, fir->n_held * sizeof(float));
 }
 
-uint32_t vm_fir_latency(const vm_fir *fir) { return fir->table == NULL ? 0 : fir->table->latency; }
+uint32_t vm_fir_latency(const vm_fir *fir) {
+    return fir->table == NULL ? 0 : fir->table->latency;
+}
 
-size_t vm_fir_state_bytes(const vm_fir *fir)
-{
+size_t vm_fir_state_bytes(const vm_fir *fir) {
     size_t n_floats = 0;
     if (fir->table != NULL) n_floats = fir->table->n_taps - 1;
     if (fir->wide_scratch != NULL) n_floats += fir->table->n_taps - 1 + PIECE_IN + VM_FIR_LANES;
     return sizeof *fir + n_floats * sizeof(float);
 }
 
-size_t vm_fir_count(const vm_fir *fir, size_t n)
-{
+size_t vm_fir_count(const vm_fir *fir, size_t n) {
     const vm_fir_table *table = fir->table;
     if (table == NULL) return n;
     uint64_t n_available = fir->n_held + (uint64_t)n;
@@ -101,16 +98,15 @@ size_t vm_fir_count(const vm_fir *fir, size_t n)
     return (size_t)((n_ticks - fir->phase + table->down - 1) / table->down);
 }
 
-size_t vm_fir_max_output(const vm_fir *fir, size_t n)
-{
+size_t vm_fir_max_output(const vm_fir *fir, size_t n) {
     if (fir->table == NULL) return n;
     return (size_t)(((uint64_t)n * fir->table->up + fir->table->down - 1) / fir->table->down);
 }
 
-/* --- moving samples: `to[i]` for sample first + i * step of the source; NULL is silence ----------------------------- */
+/* --- moving samples: `to[i]` for sample first + i * step of the source; NULL is silence
+ * ----------------------------- */
 
-static inline void load(float *to, const void *src, sample_type type, size_t first, size_t step, size_t n)
-{
+static inline void load(float *to, const void *src, sample_type type, size_t first, size_t step, size_t n) {
     if (src == NULL) {
         memset(to, 0, n * sizeof *to);
     } else if (type == INT16) {
@@ -122,13 +118,14 @@ static inline void load(float *to, const void *src, sample_type type, size_t fir
         }
     } else {
         const uint8_t *in = (const uint8_t *)src + 4 * first;
-        for (size_t i = 0; i < n; i++) memcpy(to + i, in + 4 * i * step, sizeof *to);
+        for (size_t i = 0; i < n; i++)
+            memcpy(to + i, in + 4 * i * step, sizeof *to);
     }
 }
 
 /* Lay history and new samples one after another; zeros behind them. */
-static void load_line(float *line, const vm_fir *fir, const void *src, sample_type type, size_t n, size_t n_zeros)
-{
+static void load_line(float *line, const vm_fir *fir, const void *src, sample_type type, size_t n,
+                      size_t n_zeros) {
     memcpy(line, fir->history, fir->n_held * sizeof *line);
     load(line + fir->n_held, src, type, 0, 1, n);
     memset(line + fir->n_held + n, 0, n_zeros * sizeof *line);
@@ -136,32 +133,34 @@ static void load_line(float *line, const vm_fir *fir, const void *src, sample_ty
 
 /* The same, dealt onto planes. */
 static inline void deal(float *planes, size_t stride, size_t n_planes, const vm_fir *fir, const void *src,
-                        sample_type type, size_t n)
-{
+                        sample_type type, size_t n) {
     size_t n_held = fir->n_held;
     for (size_t plane = 0; plane < n_planes; plane++) {
         float *to = planes + plane * stride;
         size_t n_old = (n_held + n_planes - 1 - plane) / n_planes;
         size_t n_all = (n_held + n + n_planes - 1 - plane) / n_planes;
-        for (size_t i = 0; i < n_old; i++) to[i] = fir->history[i * n_planes + plane];
+        for (size_t i = 0; i < n_old; i++)
+            to[i] = fir->history[i * n_planes + plane];
         load(to + n_old, src, type, n_old * n_planes + plane - n_held, n_planes, n_all - n_old);
         memset(to + n_all, 0, (stride - n_all) * sizeof *to);
     }
 }
 
-static inline void gather(float *to, const float *planes, size_t stride, size_t n_planes, size_t first, size_t n)
-{
+static inline void gather(float *to, const float *planes, size_t stride, size_t n_planes, size_t first,
+                          size_t n) {
     for (size_t offset = 0; offset < n_planes; offset++) {
         const float *from = planes + (first + offset) % n_planes * stride + (first + offset) / n_planes;
-        for (size_t i = offset; i < n; i += n_planes) to[i] = *from++;
+        for (size_t i = offset; i < n; i += n_planes)
+            to[i] = *from++;
     }
 }
 
-/* --- one piece: compute `n_out` outputs of what is there, keep what later ones need ---------------------------------- */
+/* --- one piece: compute `n_out` outputs of what is there, keep what later ones need
+ * ---------------------------------- */
 
 /* Ratios of small numbers: across outputs. */
-static void run_grid(vm_fir *fir, float *out, size_t n_out, const void *src, sample_type type, size_t n, size_t n_keep)
-{
+static void run_grid(vm_fir *fir, float *out, size_t n_out, const void *src, sample_type type, size_t n,
+                     size_t n_keep) {
     _Alignas(64) float planes[SCRATCH];
     const vm_fir_table *table = fir->table;
     size_t n_all = fir->n_held + n;
@@ -182,22 +181,36 @@ static void run_grid(vm_fir *fir, float *out, size_t n_out, const void *src, sam
     }
 
     switch (n_planes) { /* a constant stride makes these loops fast */
-    case 1: load_line(planes, fir, src, type, n, PLANE_SLACK); break;
-    case 2: deal(planes, stride, 2, fir, src, type, n); break;
-    case 3: deal(planes, stride, 3, fir, src, type, n); break;
-    default: deal(planes, stride, n_planes, fir, src, type, n); break;
+    case 1:
+        load_line(planes, fir, src, type, n, PLANE_SLACK);
+        break;
+    case 2:
+        deal(planes, stride, 2, fir, src, type, n);
+        break;
+    case 3:
+        deal(planes, stride, 3, fir, src, type, n);
+        break;
+    default:
+        deal(planes, stride, n_planes, fir, src, type, n);
+        break;
     }
     vm_dispatch.fir_grid(out, &grid, (n_out + table->up - 1) / table->up);
     switch (n_planes) {
-    case 1: memcpy(fir->history, planes + n_all - n_keep, n_keep * sizeof(float)); break;
-    case 2: gather(fir->history, planes, stride, 2, n_all - n_keep, n_keep); break;
-    default: gather(fir->history, planes, stride, n_planes, n_all - n_keep, n_keep); break;
+    case 1:
+        memcpy(fir->history, planes + n_all - n_keep, n_keep * sizeof(float));
+        break;
+    case 2:
+        gather(fir->history, planes, stride, 2, n_all - n_keep, n_keep);
+        break;
+    default:
+        gather(fir->history, planes, stride, n_planes, n_all - n_keep, n_keep);
+        break;
     }
 }
 
 /* All others: a dot product for each output. */
-static void run_line(vm_fir *fir, float *out, size_t n_out, const void *src, sample_type type, size_t n, size_t n_keep)
-{
+static void run_line(vm_fir *fir, float *out, size_t n_out, const void *src, sample_type type, size_t n,
+                     size_t n_keep) {
     _Alignas(64) float narrow[SCRATCH];
     const vm_fir_table *table = fir->table;
     float *line = fir->wide_scratch != NULL ? fir->wide_scratch : narrow;
@@ -228,8 +241,8 @@ static void run_line(vm_fir *fir, float *out, size_t n_out, const void *src, sam
     memcpy(fir->history, line + fir->n_held + n - n_keep, n_keep * sizeof(float));
 }
 
-static size_t run_piece(vm_fir *fir, void *dst, const void *src, sample_type type, size_t n, size_t n_wanted)
-{
+static size_t run_piece(vm_fir *fir, void *dst, const void *src, sample_type type, size_t n,
+                        size_t n_wanted) {
     _Alignas(64) float out[OUT_ROOM];
     const vm_fir_table *table = fir->table;
     size_t n_out = vm_fir_count(fir, n);
@@ -254,8 +267,7 @@ static size_t run_piece(vm_fir *fir, void *dst, const void *src, sample_type typ
     return n_out;
 }
 
-static size_t push(vm_fir *fir, void *dst, const void *src, sample_type type, size_t n)
-{
+static size_t push(vm_fir *fir, void *dst, const void *src, sample_type type, size_t n) {
     size_t n_bytes = type == INT16 ? 2 : 4;
     if (fir->table == NULL) {
         if (n > 0) memcpy(dst, src, n * n_bytes);
@@ -272,8 +284,7 @@ static size_t push(vm_fir *fir, void *dst, const void *src, sample_type type, si
     return (size_t)(to - (uint8_t *)dst) / n_bytes;
 }
 
-static size_t flush(vm_fir *fir, void *dst, sample_type type)
-{
+static size_t flush(vm_fir *fir, void *dst, sample_type type) {
     size_t n_bytes = type == INT16 ? 2 : 4;
     size_t n_left = vm_fir_latency(fir);
     uint8_t *to = dst;
@@ -286,7 +297,15 @@ static size_t flush(vm_fir *fir, void *dst, sample_type type)
     return vm_fir_latency(fir);
 }
 
-size_t vm_fir_push(vm_fir *fir, int16_t *dst, const int16_t *src, size_t n) { return push(fir, dst, src, INT16, n); }
-size_t vm_fir_push_f32(vm_fir *fir, float *dst, const float *src, size_t n) { return push(fir, dst, src, FLOAT32, n); }
-size_t vm_fir_flush(vm_fir *fir, int16_t *dst) { return flush(fir, dst, INT16); }
-size_t vm_fir_flush_f32(vm_fir *fir, float *dst) { return flush(fir, dst, FLOAT32); }
+size_t vm_fir_push(vm_fir *fir, int16_t *dst, const int16_t *src, size_t n) {
+    return push(fir, dst, src, INT16, n);
+}
+size_t vm_fir_push_f32(vm_fir *fir, float *dst, const float *src, size_t n) {
+    return push(fir, dst, src, FLOAT32, n);
+}
+size_t vm_fir_flush(vm_fir *fir, int16_t *dst) {
+    return flush(fir, dst, INT16);
+}
+size_t vm_fir_flush_f32(vm_fir *fir, float *dst) {
+    return flush(fir, dst, FLOAT32);
+}

@@ -1,8 +1,9 @@
 /* Streaming polyphase FIR resampler: float32 accumulation, int16 in and out, constant delay.
  *
- * After n input samples in all, exactly ceil(n * to / from) output samples have been returned; output k stands for the
- * input at time k - latency. Any chunking gives the same bits: every output is one sum in a fixed order over the same
- * window. Equal rates copy, without delay. Sample buffers may have any alignment and must not overlap. */
+ * After n input samples in all, exactly ceil(n * to / from) output samples have been returned; output k
+ * stands for the input at time k - latency. Any chunking gives the same bits: every output is one sum in a
+ * fixed order over the same window. Equal rates copy, without delay. Sample buffers may have any alignment
+ * and must not overlap. */
 #ifndef VM_FIR_H
 #define VM_FIR_H
 
@@ -13,12 +14,13 @@ typedef enum vm_fir_quality { VM_FIR_TELEPHONE = 0, VM_FIR_BALANCED = 1, VM_FIR_
 
 typedef struct vm_fir vm_fir;
 
-/* NULL when memory runs out. Rates are in 1000..192000. Nothing after this allocates. The first stream of a pair of
- * rates designs its coefficients (tens of microseconds for small ratios, tens of milliseconds at worst); the others share them. */
+/* NULL when memory runs out. Rates are in 1000..192000. Nothing after this allocates. The first stream of a
+ * pair of rates designs its coefficients (tens of microseconds for small ratios, tens of milliseconds at
+ * worst); the others share them. */
 vm_fir *vm_fir_new(uint32_t from_hz, uint32_t to_hz, vm_fir_quality quality);
 void vm_fir_free(vm_fir *fir);
 
-/* Outputs that the next push of `n` samples returns, exactly; and the most that any push of `n` can return. */
+/* Outputs that the next push of `n` samples returns, exactly; the most that any push of `n` can return. */
 size_t vm_fir_count(const vm_fir *fir, size_t n);
 size_t vm_fir_max_output(const vm_fir *fir, size_t n);
 

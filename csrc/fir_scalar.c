@@ -2,26 +2,31 @@
 
 #include "fir_kernels.h"
 
-/* Four floats in a register of any baseline (SSE2, NEON): optimisers leave arrays of accumulators in memory. Lane by lane
- * the arithmetic is that of plain floats. */
+/* Four floats in a register of any baseline (SSE2, NEON): optimisers leave arrays of accumulators in memory.
+ * Lane by lane the arithmetic is that of plain floats. */
 #if defined(__GNUC__)
 typedef float four __attribute__((vector_size(16)));
-static inline four multiply_add(four acc, four x, four c) { return acc + x * c; }
-static inline four splat(float c) { return (four){c, c, c, c}; }
+static inline four multiply_add(four acc, four x, four c) {
+    return acc + x * c;
+}
+static inline four splat(float c) {
+    return (four){c, c, c, c};
+}
 #else
 typedef struct four {
     float lane[4];
 } four;
-static inline four multiply_add(four acc, four x, four c)
-{
-    for (int i = 0; i < 4; i++) acc.lane[i] += x.lane[i] * c.lane[i];
+static inline four multiply_add(four acc, four x, four c) {
+    for (int i = 0; i < 4; i++)
+        acc.lane[i] += x.lane[i] * c.lane[i];
     return acc;
 }
-static inline four splat(float c) { return (four){{c, c, c, c}}; }
+static inline four splat(float c) {
+    return (four){{c, c, c, c}};
+}
 #endif
 
-static inline four load(const float *x)
-{
+static inline four load(const float *x) {
     four value;
     memcpy(&value, x, sizeof value);
     return value;
@@ -33,15 +38,13 @@ typedef struct cursor {
     size_t stride;
 } cursor;
 
-static inline cursor start_at(const vm_fir_grid *grid, size_t start, size_t round)
-{
+static inline cursor start_at(const vm_fir_grid *grid, size_t start, size_t round) {
     size_t plane = start % grid->n_planes;
     const float *x = grid->planes + plane * grid->plane_stride + start / grid->n_planes + round;
     return (cursor){x, plane, grid->n_planes, grid->plane_stride};
 }
 
-static inline void next_tap(cursor *at)
-{
+static inline void next_tap(cursor *at) {
     at->x += at->stride;
     if (++at->plane == at->n_planes) {
         at->plane = 0;
@@ -49,31 +52,32 @@ static inline void next_tap(cursor *at)
     }
 }
 
-/* One phase of 4 * n_fours rounds. Additions wait for each other only along one output: eight chains keep a core busy. */
-static inline void block(float *y, const vm_fir_grid *grid, size_t phase, size_t round, const size_t n_fours)
-{
+/* One phase of 4 * n_fours rounds. Additions wait for each other only along one output: eight chains keep a
+ * core busy. */
+static inline void block(float *y, const vm_fir_grid *grid, size_t phase, size_t round,
+                         const size_t n_fours) {
     four acc[8] = {{0}};
     const float *row = grid->rows[phase];
     cursor at = start_at(grid, grid->starts[phase], round);
     for (size_t i = 0; i < grid->n_taps; i++) {
         four c = splat(row[i]);
-        for (size_t j = 0; j < n_fours; j++) acc[j] = multiply_add(acc[j], load(at.x + 4 * j), c);
+        for (size_t j = 0; j < n_fours; j++)
+            acc[j] = multiply_add(acc[j], load(at.x + 4 * j), c);
         next_tap(&at);
     }
     memcpy(y, acc, n_fours * sizeof *acc);
 }
 
-static inline void scatter(float *to, const float *y, size_t n_phases, size_t n)
-{
+static inline void scatter(float *to, const float *y, size_t n_phases, size_t n) {
     if (n_phases == 1) {
         memcpy(to, y, n * sizeof *y);
     } else {
-        for (size_t j = 0; j < n; j++) to[j * n_phases] = y[j];
+        for (size_t j = 0; j < n; j++)
+            to[j * n_phases] = y[j];
     }
 }
 
-void vm_fir_grid_scalar(float *out, const vm_fir_grid *grid, size_t n_rounds)
-{
+void vm_fir_grid_scalar(float *out, const vm_fir_grid *grid, size_t n_rounds) {
     float y[2 * VM_FIR_BLOCK];
     size_t n_phases = grid->n_phases;
     size_t n_done;
@@ -91,23 +95,24 @@ void vm_fir_grid_scalar(float *out, const vm_fir_grid *grid, size_t n_rounds)
     }
 }
 
-float vm_fir_dot_scalar(const float *x, const float *row, size_t n)
-{
+float vm_fir_dot_scalar(const float *x, const float *row, size_t n) {
     four acc[4] = {{0}};
     for (size_t i = 0; i < n; i += VM_FIR_LANES) {
-        for (size_t j = 0; j < 4; j++) acc[j] = multiply_add(acc[j], load(x + i + 4 * j), load(row + i + 4 * j));
+        for (size_t j = 0; j < 4; j++)
+            acc[j] = multiply_add(acc[j], load(x + i + 4 * j), load(row + i + 4 * j));
     }
     float lane[VM_FIR_LANES];
     memcpy(lane, acc, sizeof lane);
     for (size_t width = VM_FIR_LANES / 2; width > 0; width /= 2) {
-        for (size_t j = 0; j < width; j++) lane[j] += lane[j + width];
+        for (size_t j = 0; j < width; j++)
+            lane[j] += lane[j + width];
     }
     return lane[0];
 }
 
-void vm_fir_round_scalar(int16_t *dst, const float *src, size_t n)
-{
-    /* Between 2^23 and 2^24 a float's last bit is 1: adding this leaves the nearest integer in the low bits. */
+void vm_fir_round_scalar(int16_t *dst, const float *src, size_t n) {
+    /* Between 2^23 and 2^24 a float's last bit is 1: adding this leaves the nearest integer in the low bits.
+     */
     const float shift = 12582912.0f;
     const int32_t shift_bits = 0x4B400000;
     uint8_t *out = (uint8_t *)dst;

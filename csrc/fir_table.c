@@ -7,28 +7,29 @@
 #if !defined(__STDC_NO_ATOMICS__) && (!defined(_MSC_VER) || defined(__clang__))
 #include <stdatomic.h>
 static atomic_flag registry_lock = ATOMIC_FLAG_INIT;
-/* Held for a walk over a few entries: spinning is cheaper than a mutex, and works without Python's lock too. */
-static void lock(void)
-{
-    while (atomic_flag_test_and_set_explicit(&registry_lock, memory_order_acquire)) {}
+/* Held for a walk over a few entries: spinning is cheap, and works without Python's lock too. */
+static void lock(void) {
+    while (atomic_flag_test_and_set_explicit(&registry_lock, memory_order_acquire)) {
+    }
 }
-static void unlock(void) { atomic_flag_clear_explicit(&registry_lock, memory_order_release); }
+static void unlock(void) {
+    atomic_flag_clear_explicit(&registry_lock, memory_order_release);
+}
 #else /* callers hold Python's lock */
 static void lock(void) {}
 static void unlock(void) {}
 #endif
 
 enum {
-    MAX_EXACT = 1 << 18, /* coefficients of a table with one row for each phase: 1 MiB */
+    MAX_EXACT = 1 << 18,  /* coefficients of a table with one row for each phase: 1 MiB */
     SPREAD_PHASES = 1024, /* rows in one period of the lower rate: interpolation errors stay below -115 dB */
-    MAX_IDLE = 8         /* unused tables kept for the next call */
+    MAX_IDLE = 8          /* unused tables kept for the next call */
 };
 
-/* A Kaiser-windowed sinc. Frequencies are in units of fn, half the lower rate; the window reaches `half_width` periods of
- * the lower rate to each side, which is the delay. Cutoff and shape were searched for the widest stopband rejection
- * within the ripple allowed:
- *   telephone  .85 .. 1.15 fn, 90 dB, ripple 0.01 dB;  balanced  .90 .. 1.10 fn, 100 dB, 0.001 dB;
- *   high       .91 .. 1.00 fn, 100 dB, 0.001 dB */
+/* A Kaiser-windowed sinc. Frequencies are in units of fn, half the lower rate; the window reaches
+ * `half_width` periods of the lower rate to each side, which is the delay. Cutoff and shape were searched for
+ * the widest stopband rejection within the ripple allowed: telephone  .85 .. 1.15 fn, 90 dB, ripple 0.01 dB;
+ * balanced  .90 .. 1.10 fn, 100 dB, 0.001 dB; high       .91 .. 1.00 fn, 100 dB, 0.001 dB */
 typedef struct design {
     uint32_t half_width;
     double cutoff, beta;
@@ -42,8 +43,7 @@ static const design DESIGNS[] = {
 static vm_fir_table *registry;
 
 /* Modified Bessel function of the first kind, order 0, by its power series: all terms are positive. */
-static double bessel_i0(double x)
-{
+static double bessel_i0(double x) {
     double quarter = x * x / 4, term = 1, sum = 1;
     for (int k = 1; term > sum * 1e-17; k++) {
         term *= quarter / ((double)k * k);
@@ -52,8 +52,7 @@ static double bessel_i0(double x)
     return sum;
 }
 
-static void fill_row(float *row, double *taps, const vm_fir_table *table, double phase)
-{
+static void fill_row(float *row, double *taps, const vm_fir_table *table, double phase) {
     const double pi = 3.14159265358979323846;
     const design *d = &DESIGNS[table->quality];
     double center = (double)table->latency * table->down / table->up;
@@ -68,11 +67,11 @@ static void fill_row(float *row, double *taps, const vm_fir_table *table, double
         taps[i] = edge < 0 ? 0.0 : sinc * bessel_i0(d->beta * sqrt(edge));
         sum += taps[i];
     }
-    for (uint32_t i = 0; i < table->n_taps; i++) row[i] = (float)(taps[i] / sum);
+    for (uint32_t i = 0; i < table->n_taps; i++)
+        row[i] = (float)(taps[i] / sum);
 }
 
-static vm_fir_table *create(uint32_t up, uint32_t down, vm_fir_quality quality)
-{
+static vm_fir_table *create(uint32_t up, uint32_t down, vm_fir_quality quality) {
     uint64_t half_width = DESIGNS[quality].half_width;
     uint64_t latency = up <= down ? half_width : (half_width * up + down - 1) / down;
     uint64_t n_taps = 2 * latency * down / up + 1;
@@ -103,8 +102,7 @@ static vm_fir_table *create(uint32_t up, uint32_t down, vm_fir_quality quality)
     return table;
 }
 
-static vm_fir_table *find(uint32_t up, uint32_t down, vm_fir_quality quality)
-{
+static vm_fir_table *find(uint32_t up, uint32_t down, vm_fir_quality quality) {
     for (vm_fir_table *table = registry; table != NULL; table = table->next) {
         if (table->up == up && table->down == down && table->quality == quality) {
             table->n_users++;
@@ -114,8 +112,7 @@ static vm_fir_table *find(uint32_t up, uint32_t down, vm_fir_quality quality)
     return NULL;
 }
 
-vm_fir_table *vm_fir_table_acquire(uint32_t up, uint32_t down, vm_fir_quality quality)
-{
+vm_fir_table *vm_fir_table_acquire(uint32_t up, uint32_t down, vm_fir_quality quality) {
     lock();
     vm_fir_table *table = find(up, down, quality);
     unlock();
@@ -137,8 +134,7 @@ vm_fir_table *vm_fir_table_acquire(uint32_t up, uint32_t down, vm_fir_quality qu
     return table;
 }
 
-void vm_fir_table_release(vm_fir_table *table)
-{
+void vm_fir_table_release(vm_fir_table *table) {
     vm_fir_table *surplus = NULL;
     lock();
     table->n_users--;

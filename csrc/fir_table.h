@@ -8,8 +8,8 @@
 #include "fir.h"
 
 enum {
-    VM_FIR_LANES = 16,        /* taps of a row are padded with zeros to a multiple of this */
-    VM_FIR_MAX_PHASES = 16,   /* ratios up / down with both parts at most this are computed across outputs */
+    VM_FIR_LANES = 16,      /* taps of a row are padded with zeros to a multiple of this */
+    VM_FIR_MAX_PHASES = 16, /* ratios up / down with both parts at most this are computed across outputs */
     VM_FIR_MAX_GRID_TAPS = 2560
 };
 
@@ -17,9 +17,9 @@ enum {
  *
  *   rows[phase * row_stride + i],  i < n_taps;  zeros up to row_stride
  *
- * An output falls between two inputs at phase / up. With `n_rows == up` that phase has its own row. Where such a table
- * would be too large, `n_rows - 1` rows are spread over 0..1 and two neighbours are interpolated linearly (`spread`).
- * Every row sums to 1: constant stays constant whatever the phase. */
+ * An output falls between two inputs at phase / up. With `n_rows == up` that phase has its own row. Where
+ * such a table would be too large, `n_rows - 1` rows are spread over 0..1 and two neighbours are interpolated
+ * linearly (`spread`). Every row sums to 1: constant stays constant whatever the phase. */
 typedef struct vm_fir_table {
     struct vm_fir_table *next;
     uint32_t n_users;

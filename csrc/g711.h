@@ -1,7 +1,8 @@
-/* G.711 companding, exactly as ITU-T G.191 does it: all 65536 inputs of the encoders, all 256 codes of the decoders.
+/* G.711 companding, exactly as ITU-T G.191 does it: all 65536 inputs of the encoders, all 256 codes of the
+ * decoders.
  *
- * `n` samples are read and written: one byte a code, two a 16-bit sample in native byte order. Buffers may have any
- * alignment and must not overlap; nothing here allocates, blocks or fails. */
+ * `n` samples are read and written: one byte a code, two a 16-bit sample in native byte order. Buffers may
+ * have any alignment and must not overlap; nothing here allocates, blocks or fails. */
 #ifndef VM_G711_H
 #define VM_G711_H
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-    VM_HISTOGRAM_SUB_BITS = 3, /* 8 buckets an octave: a quantile is off by 1/16 at most */
+    VM_HISTOGRAM_SUB_BITS = 3,    /* 8 buckets an octave: a quantile is off by 1/16 at most */
     VM_HISTOGRAM_BUCKETS = 8 * 34 /* up to 2^36 ns, 68 s; longer ones land in the last */
 };
 
@@ -21,7 +21,7 @@ void vm_histogram_reset(vm_histogram *histogram);
 void vm_histogram_add(vm_histogram *histogram, uint64_t value);
 void vm_histogram_merge(vm_histogram *into, const vm_histogram *from);
 
-/* Smallest value that a share `q` (0..1) of all values does not exceed, as a bucket's middle; 0 when empty. */
+/* Smallest value that a share `q` (0..1) of all does not exceed, as a bucket's middle; 0 when empty. */
 uint64_t vm_histogram_quantile(const vm_histogram *histogram, double q);
 
 #endif

@@ -1,7 +1,7 @@
-"""Audio kernels for one stream: G.711, resampling, slicing, conversion. Bytes or arrays in, bytes or arrays out.
+"""Audio kernels for one stream: G.711, resampling, slicing, conversion. Bytes or arrays in and out.
 
-Everything here takes any C-contiguous object with the buffer protocol and stands alone: no socket, no clock, no
-event loop.
+Everything here takes any C-contiguous object with the buffer protocol and stands alone: no socket, no clock,
+no event loop.
 """
 
 from vapimedia.audio.converter import Converter

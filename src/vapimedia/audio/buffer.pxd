@@ -16,7 +16,7 @@ cdef struct Chunk:
 
 
 cdef inline int open_chunk(Chunk *chunk, object source, Py_ssize_t max_itemsize) except -1:
-    """Borrow *source* for reading until ``close_chunk``. Arrays of items wider than *max_itemsize* are refused."""
+    """Borrow *source* for reading until ``close_chunk``; refuse arrays of wider items than *max_itemsize*."""
     if PyBytes_CheckExact(source):
         chunk.data = <uint8_t *>PyBytes_AS_STRING(source)
         chunk.n_bytes = <size_t>PyBytes_GET_SIZE(source)
@@ -27,7 +27,7 @@ cdef inline int open_chunk(Chunk *chunk, object source, Py_ssize_t max_itemsize)
         itemsize = chunk.view.itemsize
         PyBuffer_Release(&chunk.view)
         raise TypeError(
-            f"got an array of {itemsize}-byte items, need at most {max_itemsize}; convert it, for example with astype"
+            f"got an array of {itemsize}-byte items, need at most {max_itemsize}; convert it with astype"
         )
     chunk.data = <uint8_t *>chunk.view.buf
     chunk.n_bytes = <size_t>chunk.view.len
@@ -41,7 +41,7 @@ cdef inline int open_output(Chunk *chunk, object target) except -1:
         PyObject_GetBuffer(target, &chunk.view, PyBUF_WRITABLE)
     except (BufferError, ValueError) as error:
         raise TypeError(
-            f"cannot write into {type(target).__name__}: {error}; pass a bytearray or a writable contiguous array"
+            f"cannot write into {type(target).__name__}: {error}; pass a bytearray or a writable array"
         ) from None
     chunk.data = <uint8_t *>chunk.view.buf
     chunk.n_bytes = <size_t>chunk.view.len

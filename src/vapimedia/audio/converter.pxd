@@ -15,7 +15,9 @@ cdef extern from "convert.h":
     void vm_converter_free(vm_converter *converter) noexcept nogil
     size_t vm_converter_count(const vm_converter *converter, size_t n) noexcept nogil
     size_t vm_converter_max_flush(const vm_converter *converter) noexcept nogil
-    size_t vm_converter_push(vm_converter *converter, uint8_t *dst, const uint8_t *src, size_t n) noexcept nogil
+    size_t vm_converter_push(
+        vm_converter *converter, uint8_t *dst, const uint8_t *src, size_t n
+    ) noexcept nogil
     size_t vm_converter_flush(vm_converter *converter, uint8_t *dst) noexcept nogil
     void vm_converter_reset(vm_converter *converter) noexcept nogil
     uint32_t vm_converter_latency(const vm_converter *converter) noexcept nogil

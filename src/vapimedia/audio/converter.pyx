@@ -33,13 +33,13 @@ cdef class Converter:
     """Convert one stream from *source* to *target*, two ``AudioFormat``.
 
     Any chunking gives the same bytes: a 16-bit sample split between chunks is carried. The delay is the
-    ``Resampler``'s; equal rates have none, equal formats are copied. Not for use from several threads at once.
+    ``Resampler``'s; equal rates have none, equal formats are copied. One stream is for one thread at a time.
     Raises ``ConfigError`` for an unknown quality, ``TypeError`` for other formats.
     """
 
     def __cinit__(self, source, target, *, quality="balanced"):
         if not isinstance(source, AudioFormat) or not isinstance(target, AudioFormat):
-            raise TypeError("source and target must be AudioFormat; AudioFormat.parse reads texts like 'mulaw/8000'")
+            raise TypeError("source and target must be AudioFormat; AudioFormat.parse reads 'mulaw/8000'")
         self.converter = vm_converter_new(
             encoding_code(source.encoding),
             source.sample_rate,
@@ -80,11 +80,13 @@ cdef class Converter:
         """Take any bytes of *source*; return those of *target*. Raises ``StateError`` after ``flush``."""
         cdef Chunk given
         cdef uint8_t *to
+        cdef size_t n_out
         with cython.critical_section(self):
             self.check_usable()
             open_chunk(&given, chunk, 2)
             try:
-                out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>vm_converter_count(self.converter, given.n_bytes))
+                n_out = vm_converter_count(self.converter, given.n_bytes)
+                out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>n_out)
                 to = <uint8_t *>PyBytes_AS_STRING(out)
                 if given.n_bytes < BULK_SAMPLES:
                     vm_converter_push(self.converter, to, given.data, given.n_bytes)
@@ -98,7 +100,7 @@ cdef class Converter:
             return out
 
     def flush(self):
-        """End the stream: return the tail. Half a sample is dropped. Only ``reset`` is allowed afterwards."""
+        """End the stream: return the tail. Half a sample is dropped. Only ``reset`` may follow."""
         with cython.critical_section(self):
             self.check_usable()
             out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>vm_converter_max_flush(self.converter))

@@ -1,7 +1,7 @@
 # cython: freethreading_compatible=True
 """Which instruction set the kernels use. ``VAPIMEDIA_SIMD`` in the environment at import forces one.
 
-Every extension module holds its own copy of the kernels: each calls ``vm_dispatch_init(simd)`` when it is imported.
+Every extension module holds its own copy of the kernels: each calls ``vm_dispatch_init`` when imported.
 """
 
 import os

@@ -108,7 +108,8 @@ cdef inline size_t convert_into(
         try:
             n_samples = chunk.n_bytes // n_in_bytes
             if out.n_bytes < n_samples * n_out_bytes:
-                raise ValueError(f"the output holds {out.n_bytes} bytes, {n_samples * n_out_bytes} are needed")
+                n_needed = n_samples * n_out_bytes
+                raise ValueError(f"the output holds {out.n_bytes} bytes, {n_needed} are needed")
             run(kernel, out.data, chunk.data, n_samples)
         finally:
             close_chunk(&out)
@@ -154,8 +155,8 @@ def mulaw_decode_into(mulaw, pcm):
 def mulaw_encode_into(pcm, mulaw):
     """Compress pcm_s16le into the writable buffer *mulaw*; return the samples written.
 
-    The buffers must not overlap. Raises ``ValueError`` for an odd number of bytes, or when *mulaw* has less than
-    one byte a sample.
+    The buffers must not overlap. Raises ``ValueError`` for an odd number of bytes, or when *mulaw* has less
+    than one byte a sample.
     """
     return convert_into(mulaw_encoder, pcm, mulaw, PCM, CODE)
 
@@ -171,7 +172,7 @@ def alaw_decode_into(alaw, pcm):
 def alaw_encode_into(pcm, alaw):
     """Compress pcm_s16le into the writable buffer *alaw*; return the samples written.
 
-    The buffers must not overlap. Raises ``ValueError`` for an odd number of bytes, or when *alaw* has less than
-    one byte a sample.
+    The buffers must not overlap. Raises ``ValueError`` for an odd number of bytes, or when *alaw* has less
+    than one byte a sample.
     """
     return convert_into(alaw_encoder, pcm, alaw, PCM, CODE)

@@ -36,11 +36,12 @@ cdef int check_rate(object name, object rate_hz) except -1:
 cdef class Resampler:
     """Convert one stream of pcm_s16le from *from_hz* to *to_hz*.
 
-    After n input samples in all, exactly ``ceil(n * to_hz / from_hz)`` output samples have been returned, from the
-    first call on, and any chunking gives the same bits. The delay is ``latency_samples``: ``telephone`` 19,
-    ``balanced`` 32, ``high`` 71 periods of the lower rate (2.4, 4, 8.9 ms at 8 kHz); equal rates have none.
-    Full scale saturates. Not for use from several threads at once. Raises ``ConfigError`` for rates outside
-    1000..192000 Hz and unknown qualities.
+    After n input samples in all, exactly ``ceil(n * to_hz / from_hz)`` output samples have been returned,
+    from the first call on, and any chunking gives the same bits. Full scale saturates. One stream is for
+    one thread at a time. Raises ``ConfigError`` for rates outside 1000..192000 Hz and unknown qualities.
+
+    The delay is ``latency_samples``: ``telephone`` 19, ``balanced`` 32, ``high`` 71 periods of the lower rate
+    (2.4, 4, 8.9 ms at 8 kHz); equal rates have none.
     """
 
     def __cinit__(self, from_hz, to_hz, *, quality="balanced"):
@@ -82,7 +83,9 @@ cdef class Resampler:
         if chunk.n_bytes % 2:
             n_bytes = chunk.n_bytes
             close_chunk(chunk)
-            raise ValueError(f"{n_bytes} bytes are not whole 16-bit samples; Converter carries a split sample")
+            raise ValueError(
+                f"{n_bytes} bytes are not whole 16-bit samples; Converter carries a split sample"
+            )
         return chunk.n_bytes // 2
 
     cdef void run(self, void *out, const void *pcm, size_t n_samples) noexcept:
@@ -100,12 +103,13 @@ cdef class Resampler:
         Raises ``ValueError`` for an odd number of bytes, ``StateError`` after ``flush``.
         """
         cdef Chunk chunk
-        cdef size_t n_samples
+        cdef size_t n_samples, n_out
         with cython.critical_section(self):
             self.check_usable()
             n_samples = self.open_pcm(&chunk, pcm)
             try:
-                out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(2 * vm_fir_count(self.fir, n_samples)))
+                n_out = vm_fir_count(self.fir, n_samples)
+                out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(2 * n_out))
                 self.run(PyBytes_AS_STRING(out), chunk.data, n_samples)
             finally:
                 close_chunk(&chunk)
@@ -114,8 +118,8 @@ cdef class Resampler:
     def push_into(self, pcm, out):
         """Do as ``push`` does, into the writable buffer *out*; return the samples written.
 
-        The buffers must not overlap. Raises ``ValueError`` when *out* is too small (see ``max_output``); nothing was
-        taken then.
+        The buffers must not overlap. Raises ``ValueError`` when *out* is too small (see ``max_output``);
+        nothing was taken then.
         """
         cdef Chunk chunk, target
         cdef size_t n_samples, n_out
@@ -136,7 +140,7 @@ cdef class Resampler:
             return n_out
 
     def flush(self):
-        """End the stream: return the tail, ``latency_samples`` samples. Only ``reset`` is allowed afterwards."""
+        """End the stream: return the tail, ``latency_samples`` samples. Only ``reset`` may follow."""
         with cython.critical_section(self):
             self.check_usable()
             out = PyBytes_FromStringAndSize(NULL, 2 * <Py_ssize_t>vm_fir_latency(self.fir))
@@ -169,9 +173,10 @@ cdef class Resampler:
 
 
 def resample_line(source, target, from_hz, to_hz, quality, is_float):
-    """Resample a whole contiguous signal into *target*: all outputs, then the tail. Return the delay in samples.
+    """Resample a whole contiguous signal into *target*: all outputs, then the tail.
 
-    Both hold int16 samples, or float32 with *is_float*. *target* has room for ``ceil(n * to / from)`` samples and the tail.
+    Both hold int16 samples, or float32 with *is_float*. *target* has room for ``ceil(n * to / from)``
+    samples and the tail. Returns the delay in samples.
     """
     cdef Resampler resampler = Resampler(from_hz, to_hz, quality=quality)
     cdef vm_fir *fir = resampler.fir

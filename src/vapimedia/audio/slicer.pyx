@@ -17,13 +17,13 @@ __all__ = ["FrameSlicer"]
 cdef class FrameSlicer:
     """Cut a stream of *fmt* into frames of *ptime_ms*; the remainder waits for the next chunk.
 
-    No byte is lost, added or moved, whatever the chunks. Raises ``ConfigError`` when *ptime_ms* is not a whole number
-    of samples.
+    No byte is lost, added or moved, whatever the chunks. Raises ``ConfigError`` when *ptime_ms* is not a
+    whole number of samples.
     """
 
     def __cinit__(self, fmt, *, ptime_ms=20):
         if not isinstance(fmt, AudioFormat):
-            raise TypeError("fmt must be an AudioFormat; AudioFormat.parse reads texts like 'mulaw/8000'")
+            raise TypeError("fmt must be an AudioFormat; AudioFormat.parse reads 'mulaw/8000'")
         self.frame_bytes = fmt.frame_bytes(ptime_ms)
         self.silence = fmt.silence
         room = <uint8_t *>PyMem_Malloc(<size_t>self.frame_bytes)
