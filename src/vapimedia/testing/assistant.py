@@ -186,7 +186,7 @@ class ScriptedAssistant:
             self._barge_in.clear()
             await call.send_event({"type": "model-output", "output": text, "turnId": turn_id})
             await call.send_event({"type": "voice-input", "input": text, "turn": turn})
-            await self._speech_update("assistant", "started")
+            await self._speech_update("assistant", "started", turn)
             self._speaking = turn_id if interruptible else None
             utterance = Utterance(name, data)
             partials = asyncio.create_task(self._partials(text, len(data)))
@@ -196,7 +196,7 @@ class ScriptedAssistant:
                 self._speaking = None
                 partials.cancel()
                 await asyncio.gather(partials, return_exceptions=True)
-            await self._speech_update("assistant", "stopped")
+            await self._speech_update("assistant", "stopped", turn)
             spoken = text
             if utterance.interrupted:
                 spoken = _words(text, len(utterance.sent) / max(1, len(data)))
@@ -235,13 +235,13 @@ class ScriptedAssistant:
             match what:
                 case Heard.STARTED:
                     self._turn += 1
-                    await self._speech_update("user", "started")
+                    await self._speech_update("user", "started", self._turn)
                 case Heard.INTERRUPTING:
                     await self._interrupt()
                 case Heard.PARTIAL:
                     await self._transcript("user", "partial", self._line(self._hearing.speech_ms))
                 case Heard.STOPPED:
-                    await self._speech_update("user", "stopped")
+                    await self._speech_update("user", "stopped", self._turn)
                     text = self._line(None)
                     self._lines = self._lines[1:]
                     await self._transcript("user", "final", text)
@@ -286,10 +286,8 @@ class ScriptedAssistant:
 
     # --- events -----------------------------------------------------------------------------------------
 
-    async def _speech_update(self, role: str, status: str) -> None:
-        await self._call.send_event(
-            {"type": "speech-update", "status": status, "role": role, "turn": self._turn}
-        )
+    async def _speech_update(self, role: str, status: str, turn: int) -> None:
+        await self._call.send_event({"type": "speech-update", "status": status, "role": role, "turn": turn})
 
     async def _transcript(self, role: str, kind: str, text: str) -> None:
         event = {"type": "transcript", "role": role, "transcriptType": kind, "transcript": text}

@@ -116,14 +116,18 @@ class StreamBytes:
 
 def default_script() -> AssistantScript:
     """Return the assistant's half of the demo dialogue; ``default_caller()`` is the caller's."""
+    thinking = Pause(600)  # what a language model and a voice take to answer
     return AssistantScript(
         (
             Speak("greeting"),
             WaitForSilence("ask_monday"),
+            thinking,
             Speak("let_me_check"),
             CallTool("store_hours", {"day": "monday"}),
+            thinking,
             Speak("monday_hours"),
             WaitForSilence("ask_sunday"),
+            thinking,
             Speak("sunday_hours"),
             WaitForDtmf("1"),
             Speak("goodbye", interruptible=False),

@@ -53,6 +53,8 @@ class NaiveBridge:
                 sid: asyncio.Future[str] = asyncio.get_running_loop().create_future()
                 down = asyncio.create_task(self.down(vapi, phone, sid))
                 async for raw in phone:
+                    if vapi.closed:
+                        break
                     message = json.loads(raw.data)
                     if message["event"] == "start":
                         sid.set_result(message["streamSid"])
