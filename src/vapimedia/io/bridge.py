@@ -226,8 +226,8 @@ class Bridge:
             return Refusal(503, f"the bridge carries {self.config.max_calls} calls already")
         return None
 
-    def new_dialect(self, provider: str) -> Dialect:
-        """Return *provider*'s dialect for one call or one webhook."""
+    def new_dialect(self, provider: str, call_id: str = "") -> Dialect:
+        """Return *provider*'s dialect for one webhook, or for one call, by its id if that is known."""
         config = self.config
         settings = TwilioSettings(
             account_sid=config.twilio_account_sid,
@@ -236,7 +236,7 @@ class Bridge:
             public_url=config.public_url,
             auth=config.auth,
         )
-        return get_dialect(provider)(settings)  # type: ignore[call-arg]  # each has settings of its own
+        return get_dialect(provider)(settings, call_id=call_id)  # type: ignore[call-arg]  # each has settings of its own
 
     async def answer(self, dialect: Dialect, info: CallInfo, origin: str) -> Document | Reject | Refusal:
         """Start the Vapi call for *info* and return the document that makes the provider open its socket.
@@ -253,7 +253,7 @@ class Bridge:
             refusal = self.admission()  # others may have come in meanwhile
             if refusal is not None:
                 return refusal
-            call = self._open(dialect, info, options)
+            call = self._open(self.new_dialect(info.provider, info.call_id), info, options)
             self._tokens.issue(call, info.call_id)
         scheme, _, host = origin.partition("://")
         media_scheme = "wss" if scheme == "https" else "ws"

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 import picows
@@ -100,7 +101,9 @@ class LiveCall:
         """Refuse URLs that the key and the caller's voice must not go to."""
         if created.concurrency_blocked:
             raise VapiError("Vapi's concurrency limit is reached; the call was not started")
-        hosts = (*self.host.config.vapi_hosts, *LOOPBACK)
+        # The API's own host may serve calls too; loopback only if the API is there, lest it point back at us.
+        api = urlsplit(self.host.config.vapi_url).hostname or ""
+        hosts = (*self.host.config.vapi_hosts, api, *(LOOPBACK if api in LOOPBACK else ()))
         for url in (created.websocket_call_url, created.control_url):
             refusal = check_call_url(url, hosts) if url else None
             if refusal is not None:

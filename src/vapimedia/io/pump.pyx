@@ -320,7 +320,10 @@ cdef class Pump:
                 receiver._forward(now)
             if receiver._deadline_ns <= now and receiver._deadline is not None:
                 receiver._deadline_ns = INT64_MAX
-                receiver._deadline(now)
+                try:
+                    receiver._deadline(now)
+                except Exception:    # one call's fault must not stop the timer of all
+                    _log.exception("a deadline of the %s leg failed", receiver.name)
         # An absolute grid: being late once does not move what follows; ticks that were missed whole are left out.
         self._due_ns += TICK_NS * max(1, (now - self._due_ns) // TICK_NS + 1)
         if self._driven:
