@@ -68,30 +68,38 @@ static inline void block(float *y, const vm_fir_grid *grid, size_t phase, size_t
     memcpy(y, acc, n_fours * sizeof *acc);
 }
 
-static inline void scatter(float *to, const float *y, size_t n_phases, size_t n) {
+enum { PAIR = 2 * VM_FIR_BLOCK };
+
+/* Outputs in the order of time from one line for each phase. */
+static inline void weave(float *out, const float y[][PAIR], size_t n_phases, size_t n_rounds) {
     if (n_phases == 1) {
-        memcpy(to, y, n * sizeof *y);
+        memcpy(out, y[0], n_rounds * sizeof *out);
+    } else if (n_phases == 2) { /* a constant that compilers turn into unpacking */
+        for (size_t i = 0; i < n_rounds; i++) {
+            out[2 * i] = y[0][i];
+            out[2 * i + 1] = y[1][i];
+        }
     } else {
-        for (size_t j = 0; j < n; j++)
-            to[j * n_phases] = y[j];
+        for (size_t phase = 0; phase < n_phases; phase++) {
+            for (size_t i = 0; i < n_rounds; i++)
+                out[i * n_phases + phase] = y[phase][i];
+        }
     }
 }
 
 void vm_fir_grid_scalar(float *out, const vm_fir_grid *grid, size_t n_rounds) {
-    float y[2 * VM_FIR_BLOCK];
-    size_t n_phases = grid->n_phases;
+    float y[VM_FIR_MAX_PHASES][PAIR];
     size_t n_done;
     for (size_t round = 0; round < n_rounds; round += n_done) {
-        n_done = n_rounds - round > VM_FIR_BLOCK ? 2 * VM_FIR_BLOCK : VM_FIR_BLOCK;
-        for (size_t phase = 0; phase < n_phases; phase++) {
-            float *to = out + round * n_phases + phase;
-            if (n_done > VM_FIR_BLOCK) {
-                block(y, grid, phase, round, 8);
+        n_done = n_rounds - round > VM_FIR_BLOCK ? PAIR : VM_FIR_BLOCK;
+        for (size_t phase = 0; phase < grid->n_phases; phase++) {
+            if (n_done == PAIR) {
+                block(y[phase], grid, phase, round, 8);
             } else {
-                block(y, grid, phase, round, 4);
+                block(y[phase], grid, phase, round, 4);
             }
-            scatter(to, y, n_phases, n_done);
         }
+        weave(out + round * grid->n_phases, (const float(*)[PAIR])y, grid->n_phases, n_done);
     }
 }
 
@@ -111,8 +119,7 @@ float vm_fir_dot_scalar(const float *x, const float *row, size_t n) {
 }
 
 void vm_fir_round_scalar(int16_t *dst, const float *src, size_t n) {
-    /* Between 2^23 and 2^24 a float's last bit is 1: adding this leaves the nearest integer in the low bits.
-     */
+    /* Between 2^23 and 2^24 a float's last bit is 1: adding this leaves the nearest integer below it. */
     const float shift = 12582912.0f;
     const int32_t shift_bits = 0x4B400000;
     uint8_t *out = (uint8_t *)dst;
