@@ -147,7 +147,7 @@ def default_caller() -> tuple[CallerStep, ...]:
     return (
         WaitForAssistant(),
         Say("ask_monday"),
-        Interrupt("ask_sunday", after_ms=3200),
+        Interrupt("ask_sunday", after_ms=4500),
         WaitForAssistant(),
         Dtmf("1"),
     )

@@ -13,6 +13,7 @@ __all__ = ["Pacing"]
 
 # Message lengths seen from a live assistant, as bytes of mulaw/8000; the frequent one is about 46 ms.
 _SEEN_BYTES = (170, 185, 186, 371, 371, 372, 372, 372, 557, 558, 743)
+_MAX_GAP_MS = 103.0
 _SEEN_MS = tuple(n_bytes / 8 for n_bytes in _SEEN_BYTES)
 
 
@@ -27,8 +28,8 @@ class Pacing:
     kind: Literal["irregular", "frames", "burst"] = "irregular"
     chunk_ms: tuple[float, ...] = _SEEN_MS
     chunk_bytes: tuple[int, ...] = ()
-    late_share: float = 0.06
-    late_ms: float = 52.0
+    late_share: float = 0.05
+    late_ms: float = 46.0
     rate: float | None = 1.0
     odd_bytes: bool = True
 
@@ -55,12 +56,13 @@ class Pacing:
         while at < len(data):
             n_bytes = self._draw(fmt, bytes_per_ms, random)
             if self.rate is not None:
-                late_ms = (
-                    random.uniform(self.late_ms / 2, self.late_ms)
-                    if random.random() < self.late_share
-                    else 0.0
-                )
-                due_ms = max(due_ms, at / bytes_per_ms / self.rate + late_ms)
+                on_time_ms = at / bytes_per_ms / self.rate
+                late_ms = 0.0
+                if random.random() < self.late_share:
+                    late_ms = random.uniform(self.late_ms / 2, self.late_ms)
+                # The longest silence between two messages that was seen.
+                late_ms = min(late_ms, max(0.0, due_ms + _MAX_GAP_MS / self.rate - on_time_ms))
+                due_ms = max(due_ms, on_time_ms + late_ms)
             yield due_ms, data[at : at + n_bytes]
             at += n_bytes
 

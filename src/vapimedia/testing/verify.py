@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from vapimedia.errors import ConfigError
-from vapimedia.formats import AudioFormat
+from vapimedia.formats import AudioFormat, Encoding
 from vapimedia.testing import sound
 
 __all__ = ["Correlation", "FrameReport", "compare_frames", "correlate", "heard_share", "speech_ratio"]
 
 _LOOK_AHEAD = 24  # frames lost or added in one place before alignment gives up on them
 _CONFIRM = 3  # frames that must agree again after a difference
+_QUIET_PEAK = 64  # of 32768, -54 dBFS: what a telephone line calls silence
+# A sample of silence tells the encoding; the rate does not matter here.
+_FORMATS = {AudioFormat(name, 8000).silence[:1]: AudioFormat(name, 8000) for name in get_args(Encoding)}
 _RECENT = 8  # how far back a frame still counts as a duplicate
 
 
@@ -24,9 +28,9 @@ _RECENT = 8  # how far back a frame still counts as a duplicate
 class FrameReport:
     """What became of the expected frames.
 
-    ``lost`` and ``lost_silence`` are expected frames that never came (``lost_silence``: all-silent ones,
-    which a bridge may leave out to repay silence it inserted); ``duplicated`` are repeats of a recent
-    frame; ``corrupted`` frames are neither expected, nor repeats, nor silence.
+    ``lost`` and ``lost_silence`` are expected frames that never came (``lost_silence``: those no ear tells
+    from silence, which a bridge may leave out to repay silence it inserted); ``duplicated`` are repeats of a
+    recent frame; ``corrupted`` frames are neither expected, nor repeats, nor silence.
     """
 
     frames_expected: int = 0
@@ -48,6 +52,7 @@ class _Alignment:
     def __init__(self, expected: list[bytes], received: list[bytes], silent: bytes) -> None:
         self.expected, self.received, self.silent = expected, received, silent
         self.i = self.j = 0
+        self.fmt = _FORMATS.get(silent[:1])
         self.recent: deque[bytes] = deque(maxlen=_RECENT)
         self.report = FrameReport(frames_expected=len(expected), frames_received=len(received))
 
@@ -62,6 +67,12 @@ class _Alignment:
                 self._skip(*self._resync())
         self._skip(len(self.expected) - self.i, len(self.received) - self.j)
         return self.report
+
+    def _is_quiet(self, frame: bytes) -> bool:
+        return frame == self.silent or (
+            self.fmt is not None
+            and int(np.abs(sound.decode(frame, self.fmt).astype(np.int32)).max()) <= _QUIET_PEAK
+        )
 
     def _resync(self) -> tuple[int, int]:
         """Return how many expected and received frames to step over; the cheapest that agrees again."""
@@ -103,7 +114,7 @@ class _Alignment:
                 added += 1
         report.corrupted += added
         # A changed frame stands for one that was expected: it is not lost as well.
-        gone_sound = sum(frame != self.silent for frame in gone)
+        gone_sound = sum(not self._is_quiet(frame) for frame in gone)
         gone_silent = len(gone) - gone_sound
         replaced = min(added, gone_sound)
         report.lost += gone_sound - replaced

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+from itertools import pairwise
 
 import aiohttp
 import pytest
@@ -159,8 +161,6 @@ async def test_streamed_audio_arrives_whole_however_it_is_cut(pacing: Pacing) ->
 
 
 def test_irregular_pacing_keeps_real_time_on_the_whole() -> None:
-    import random
-
     data = bytes(8000 * 20)
     plan = list(Pacing.irregular().plan(data, MULAW, random.Random(1)))
     assert b"".join(chunk for _, chunk in plan) == data
@@ -169,6 +169,9 @@ def test_irregular_pacing_keeps_real_time_on_the_whole() -> None:
     sizes = [len(chunk) for _, chunk in plan[:-1]]
     assert min(sizes) >= 170
     assert max(sizes) <= 743
+    gaps = [late - early for early, late in pairwise(dues)]
+    assert max(gaps) <= 103.01
+    assert 40 <= sorted(gaps)[len(gaps) // 2] <= 55
     assert 19_800 <= dues[-1] <= 20_060
 
 

@@ -82,6 +82,16 @@ def test_silence_left_out_is_told_apart_from_lost_sound() -> None:
     assert (report.lost, report.lost_silence) == (0, 2)
 
 
+@pytest.mark.parametrize("fmt", [MULAW, AudioFormat("pcm_s16le", 16000)], ids=str)
+def test_a_frame_of_line_noise_left_out_counts_as_silence(fmt: AudioFormat) -> None:
+    voice = sound.tone(fmt, 200, hz=431.0)
+    noise = sound.encode(
+        np.random.default_rng(2).integers(-60, 60, fmt.sample_rate // 50).astype(np.int16), fmt
+    )
+    report = compare_frames(voice + noise + voice[::-1], voice + voice[::-1], fmt.frame_bytes(), fmt.silence)
+    assert (report.lost, report.lost_silence) == (0, 1)
+
+
 def test_equal_streams_have_no_findings() -> None:
     sent = frames(50)
     assert compare(sent, sent) == FrameReport(frames_expected=50, frames_received=50, matched=50)
