@@ -37,11 +37,12 @@ def composed(source: AudioFormat, target: AudioFormat, chunk: bytes, quality: st
     return ENCODE[target.encoding](resampler.push(pcm) + resampler.flush())
 
 
-@pytest.mark.parametrize("source", FORMATS, ids=str)
-@pytest.mark.parametrize("target", FORMATS, ids=str)
+# Equal formats are copied, which differs where a code changes when decoded and encoded again (mulaw 7F).
+DIFFERENT = [(source, target) for source in FORMATS for target in FORMATS if source != target]
+
+
+@pytest.mark.parametrize(("source", "target"), DIFFERENT, ids=str)
 def test_one_call_equals_decoding_resampling_and_encoding(source, target):
-    if source.encoding == target.encoding and source.sample_rate == target.sample_rate:
-        pytest.skip("equal formats are copied, which mulaw 7F shows")
     converter = Converter(source, target)
     assert converter.push(signal(source)) + converter.flush() == composed(
         source, target, signal(source), "balanced"
