@@ -22,7 +22,9 @@ _SPEECH_ENERGY = sound.SPEECH_RMS**2 * _FRAME_BYTES
 # Twilio drops what is queued beyond ten minutes (warning 31931).
 _MAX_QUEUED_BYTES = 10 * 60 * 8000
 _SILENCE_RUN = 10  # ticks without a voice that count as silence, longer than a pause between words
-_RESUMES_WITHIN = 6  # ticks after which audio that comes back no longer belongs to the same speech
+_LASTING_BYTES = (
+    960  # of nothing to play, after which audio that comes back no longer belongs to the same speech
+)
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Ear:
     """Play mulaw/8000 in 20 ms ticks as Twilio does.
 
     ``heard`` is the whole timeline: what was played, with 0xFF where nothing was there to play.
-    ``tick_ns`` and ``voiced`` hold one entry a tick. ``underruns`` counts the gaps inside speech.
+    ``tick_ns`` and ``voiced`` hold one entry a tick. ``gaps_ms`` are the gaps inside speech.
     """
 
     def __init__(self) -> None:
@@ -78,7 +80,7 @@ class Ear:
         self.marks: list[Mark] = []
         self.clears: list[Clear] = []
         self.overflow_bytes = 0
-        self.underruns = 0
+        self.gaps_ms: list[float] = []
         self.speech_ms = 0.0
         self.quiet_ms = 0.0
         self._queue: deque[bytes] = deque()
@@ -86,7 +88,12 @@ class Ear:
         self._queued = 0
         self._taken = 0  # bytes received, dropped ones included: marks refer to it
         self._pending: deque[tuple[int, Mark]] = deque()
-        self._dry_ticks = _RESUMES_WITHIN + 1
+        self._dry_bytes = _LASTING_BYTES
+
+    @property
+    def underruns(self) -> int:
+        """How many gaps there were inside speech."""
+        return len(self.gaps_ms)
 
     @property
     def queued_ms(self) -> float:
@@ -120,7 +127,7 @@ class Ear:
         self.clears.append(Clear(now_ns, self.queued_ms))
         self._queue.clear()
         self._head = self._queued = 0
-        self._dry_ticks = _RESUMES_WITHIN + 1
+        self._dry_bytes = _LASTING_BYTES
         for _, mark in self._pending:
             mark.by_clear = True
         return self._due(now_ns)
@@ -156,10 +163,10 @@ class Ear:
 
     def _take(self) -> bytes:
         if not self._queued:
-            self._dry_ticks += 1
+            self._dry_bytes += _FRAME_BYTES
             return _SILENT
-        if 0 < self._dry_ticks <= _RESUMES_WITHIN:
-            self.underruns += 1
+        if 0 < self._dry_bytes < _LASTING_BYTES:
+            self.gaps_ms.append(self._dry_bytes / 8)
         parts: list[bytes] = []
         missing = _FRAME_BYTES
         while missing and self._queue:
@@ -172,7 +179,7 @@ class Ear:
                 self._queue.popleft()
                 self._head = 0
         self._queued -= _FRAME_BYTES - missing
-        self._dry_ticks = 1 if missing else 0
+        self._dry_bytes = missing
         return b"".join(parts) + _SILENT[:missing]
 
     def _due(self, now_ns: int) -> list[str]:

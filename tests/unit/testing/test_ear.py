@@ -62,6 +62,7 @@ def test_a_gap_inside_speech_is_an_underrun_and_a_pause_is_not() -> None:
         ear.tick(at)
     ear.media(VOICE[:320])
     ear.tick(50)
+    assert ear.gaps_ms == [60.0]
     assert ear.underruns == 1
 
 
