@@ -24,7 +24,6 @@ from vapimedia.testing.vapi_rest import RefusalError, call_json, check_create
 
 __all__ = ["ApiRequest", "FakeVapi"]
 
-_CONNECT_WINDOW_S = 20.0  # a call whose socket never comes is given up, as seen from a live service
 _MAX_WEBHOOK_WAIT_S = 5.0
 
 Behaviour = AssistantScript | Echo | StreamBytes | None
@@ -52,7 +51,8 @@ class FakeVapi:
     *assistant* is what every call gets: a script, ``Echo()``, ``StreamBytes(...)``, ``None`` (silent), or a
     function from the call to one of these. Webhooks go to *server_url* (settable later, and overridden by a
     request's ``assistantOverrides.server``) with *server_secret* as ``X-Vapi-Secret``. *speed* divides every
-    interval. *require_ws_bearer* refuses call sockets without the API key. Calls are in ``calls`` by id, in
+    interval. *require_ws_bearer* refuses call sockets without the API key. A call without a socket
+    after *connect_window_s* is given up. Calls are in ``calls`` by id, in
     order; every ``POST /call``, refused ones too, in ``requests``.
     """
 
@@ -67,6 +67,7 @@ class FakeVapi:
         server_url: str | None = None,
         server_secret: str | None = None,
         webhook_timeout_s: float = 20.0,
+        connect_window_s: float = 20.0,
         pacing: Pacing | None = None,
         chunk_sizes: tuple[int, ...] = (),
         speed: float = 1.0,
@@ -85,6 +86,7 @@ class FakeVapi:
             webhook_timeout_s,
             on_event,
         )
+        self.connect_window_s = connect_window_s
         self.calls: dict[str, FakeVapiCall] = {}
         self.requests: list[ApiRequest] = []
         self._new_call = asyncio.Condition()
@@ -178,7 +180,7 @@ class FakeVapi:
         call.json = call_json(call_id, body, fmt, self.url, "queued")
         call.assistant = self._assistant(call)
         loop = asyncio.get_running_loop()
-        self._give_ups.append(loop.call_later(_CONNECT_WINDOW_S, call.give_up))
+        self._give_ups.append(loop.call_later(self.connect_window_s, call.give_up))
         async with self._new_call:
             self.calls[call_id] = call
             self._new_call.notify_all()

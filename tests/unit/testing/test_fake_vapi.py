@@ -228,6 +228,13 @@ async def test_a_dropped_socket_has_no_close_frame() -> None:
         assert (await only(vapi).ended()).closed_by == "dropped"
 
 
+async def test_a_call_whose_socket_never_comes_is_given_up() -> None:
+    async with FakeVapi(connect_window_s=0.01) as vapi, aiohttp.ClientSession() as http:
+        await create(http, vapi)
+        call = await only(vapi).ended()
+    assert str(call.ended_reason).endswith("transport-never-connected")
+
+
 async def test_a_call_has_one_socket() -> None:
     async with FakeVapi() as vapi, aiohttp.ClientSession() as http:
         url = (await create(http, vapi))["transport"]["websocketCallUrl"]
