@@ -1,0 +1,49 @@
+"""What an installed vapimedia consists of. In a source tree on the path there is nothing to judge."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+SOURCES = Path(__file__).parents[1] / "src" / "vapimedia"
+
+
+@pytest.fixture(scope="module")
+def installed() -> set[PurePosixPath]:
+    try:
+        found = files("vapimedia") or []
+    except PackageNotFoundError:
+        pytest.skip("vapimedia runs from a source tree here; the artifact is judged where it is installed")
+    inside = {PurePosixPath(path) for path in found if path.parts[0] == "vapimedia"}
+    if PurePosixPath("vapimedia/formats.py") not in inside:
+        pytest.skip("vapimedia is installed as editable here; the artifact is judged where it is installed")
+    return inside
+
+
+def names(paths: set[PurePosixPath], ending: str) -> set[str]:
+    return {str(path) for path in paths if path.name.endswith(ending)}
+
+
+def test_every_binding_ships_compiled_with_its_types_and_without_its_source(
+    installed: set[PurePosixPath],
+) -> None:
+    modules = {str(path).split(".")[0] for path in installed if path.suffix in (".so", ".pyd")}
+    for source in SOURCES.rglob("*.pyx"):
+        name = (PurePosixPath("vapimedia") / source.relative_to(SOURCES).as_posix()).with_suffix("")
+        assert str(name) in modules
+        assert f"{name}.pyi" in names(installed, ".pyi")
+    assert not names(installed, ".pyx") | names(installed, ".c")
+
+
+def test_declarations_and_headers_ship_for_other_peoples_code(installed: set[PurePosixPath]) -> None:
+    assert {"vapimedia/media/path.pxd", "vapimedia/audio/converter.pxd"} <= names(installed, ".pxd")
+    headers = {f"vapimedia/include/{path.name}" for path in (SOURCES.parents[1] / "csrc").glob("*.h")}
+    assert headers <= names(installed, ".h")
+
+
+def test_types_and_clips_ship_and_nothing_of_the_tests_does(installed: set[PurePosixPath]) -> None:
+    assert PurePosixPath("vapimedia/py.typed") in installed
+    assert len(names(installed, ".wav")) >= 5
+    assert not [path for path in installed if path.parts[1] in ("tests", "benchmarks")]
