@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 __all__ = ["MAX_HEAD_BYTES", "Head", "read_head", "refusal"]
 
 MAX_HEAD_BYTES = 8192
 _END = b"\r\n\r\n"
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 _REASONS = {
     400: "Bad Request",
     403: "Forbidden",
@@ -30,6 +33,11 @@ class Head(msgspec.Struct, frozen=True):
     def is_upgrade(self) -> bool:
         """Whether the client asks for a WebSocket (RFC 6455 s. 4.1)."""
         return self.method == "GET" and "websocket" in self.headers.get("upgrade", "").lower()
+
+    @property
+    def has_websocket_key(self) -> bool:
+        """Whether an upgrade holds the nonce that it must hold."""
+        return _KEY.fullmatch(self.headers.get("sec-websocket-key", "")) is not None
 
 
 def read_head(data: bytes) -> Head | None:

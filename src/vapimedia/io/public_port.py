@@ -20,7 +20,7 @@ from vapimedia.io.http_head import MAX_HEAD_BYTES, Head, read_head, refusal
 from vapimedia.io.pump import MediaSocket
 from vapimedia.protocols.dialect import Refusal
 
-__all__ = ["PublicPort"]
+__all__ = ["PublicPort", "close_after_answer"]
 
 _log = logging.getLogger("vapimedia.io")
 _picows_log = logging.getLogger("vapimedia.io.picows")
@@ -52,6 +52,7 @@ class PublicPort:
         self._ping_interval_s = ping_interval_s
         self._listening: socket.socket | None = None
         self._waiting: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._seen: dict[socket.socket, int] = {}  # bytes of a partial head
         self._handovers: set[asyncio.Task[None]] = set()
 
     def start(self, host: str, port: int) -> int:
@@ -120,14 +121,19 @@ class PublicPort:
             self._hand_over(connection, head)
         elif len(data) >= MAX_HEAD_BYTES:
             self._refuse(connection, refusal(431, f"the request head is larger than {MAX_HEAD_BYTES} bytes"))
+        elif len(data) <= self._seen.get(connection, 0):
+            # Woken up with nothing new: the peer has left, and the socket would stay readable for good.
+            self._drop(connection)
         else:
             # The bytes stay in the kernel, so the socket stays readable: wake up only when there are more.
+            self._seen[connection] = len(data)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(data) + 1)
 
     def _release(self, connection: socket.socket) -> None:
         """Stop watching *connection*; it is somebody else's from here."""
         asyncio.get_running_loop().remove_reader(connection)
         self._waiting.pop(connection).cancel()
+        self._seen.pop(connection, None)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     def _drop(self, connection: socket.socket) -> None:
@@ -155,6 +161,9 @@ class PublicPort:
                 426, "only WebSocket version 13 is spoken here", extra="Sec-WebSocket-Version: 13\r\n"
             )
             self._refuse(connection, answer)
+            return
+        if not head.has_websocket_key:
+            self._refuse(connection, refusal(400, "the upgrade has no proper Sec-WebSocket-Key"))
             return
         remote = _address_of(connection)
         taker = self._route_upgrade(head, remote)
@@ -194,6 +203,13 @@ class PublicPort:
             await aiofastnet.connect_accepted_socket(asyncio.get_running_loop(), protocol, connection)
         except OSError:
             connection.close()
+
+
+async def close_after_answer(_request: web.Request, response: web.StreamResponse) -> None:
+    """Hook for ``on_response_prepare`` of an application behind the port: every answer closes and says so."""
+    response.force_close()
+    # aiohttp has written its own Connection header before it asks this hook.
+    response.headers["Connection"] = "close"
 
 
 def _address_of(connection: socket.socket) -> str:

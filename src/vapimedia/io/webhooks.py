@@ -13,6 +13,7 @@ from aiohttp import web
 
 from vapimedia.errors import ConfigError, ProtocolError
 from vapimedia.io.hooks import CallInfo, Reject
+from vapimedia.io.public_port import close_after_answer
 from vapimedia.protocols.dialect import Document, Refusal, WebhookRequest
 from vapimedia.protocols.vapi import (
     Malformed,
@@ -36,7 +37,7 @@ _JSON = "application/json"
 def public_app(bridge: Bridge) -> web.Application:
     """Return the application behind the public port, with the routes of the chosen providers only."""
     app = web.Application(client_max_size=MAX_BODY_BYTES)
-    app.on_response_prepare.append(_close_after)
+    app.on_response_prepare.append(close_after_answer)
     routes = _Routes(bridge)
     for provider in bridge.config.providers:
         app.router.add_post(f"/{provider}/voice", routes.voice(provider))
@@ -46,10 +47,6 @@ def public_app(bridge: Bridge) -> web.Application:
     app.router.add_get("/healthz", routes.healthz)
     app.router.add_get("/readyz", routes.readyz)
     return app
-
-
-async def _close_after(_request: web.Request, response: web.StreamResponse) -> None:
-    response.force_close()
 
 
 def _refused(refusal: Refusal) -> web.Response:

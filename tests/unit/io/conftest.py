@@ -1,0 +1,81 @@
+"""A public port with nothing behind it but a recorder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from vapimedia.io.http_head import Head
+from vapimedia.io.public_port import PublicPort, close_after_answer
+from vapimedia.io.pump import MediaSocket
+from vapimedia.protocols.dialect import Refusal
+
+
+class Recorder:
+    """The owner of the sockets that come to ``/media``; everything else is refused."""
+
+    def __init__(self) -> None:
+        self.sockets: list[MediaSocket] = []
+        self.messages: list[tuple[bytes, bool]] = []
+        self.closed: list[int] = []
+        self.opened = 0
+        self.heads: list[Head] = []
+        self.port = 0
+        self.public: PublicPort
+
+    def route(self, head: Head, remote: str) -> MediaSocket | Refusal:
+        self.heads.append(head)
+        if head.target != "/media":
+            return Refusal(404, "there is no media socket at this path")
+        self.sockets.append(MediaSocket(self, "provider"))
+        return self.sockets[-1]
+
+    def socket_opened(self, socket: MediaSocket) -> None:
+        self.opened += 1
+
+    def socket_message(self, socket: MediaSocket, message: bytes, is_text: bool) -> None:
+        self.messages.append((message, is_text))
+
+    def socket_mark_due(self, socket: MediaSocket) -> None:
+        raise NotImplementedError
+
+    def socket_closed(self, socket: MediaSocket, code: int) -> None:
+        self.closed.append(code)
+
+
+async def _echo(request: web.Request) -> web.Response:
+    return web.Response(body=await request.read())
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[Recorder]:
+    """A public port: an HTTP server that echoes bodies, and a recorder behind its sockets."""
+    recorder = Recorder()
+    app = web.Application(client_max_size=1 << 20)
+    app.on_response_prepare.append(close_after_answer)
+    app.router.add_post("/echo", _echo)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+    await runner.setup()
+    public = PublicPort(recorder.route, runner.server, ping_interval_s=20)  # type: ignore[arg-type]
+    recorder.public, recorder.port = public, public.start("127.0.0.1", 0)
+    try:
+        yield recorder
+    finally:
+        await public.close()
+        for socket in recorder.sockets:
+            socket.abort()
+        await runner.cleanup()
+        await asyncio.sleep(0.01)
+
+
+Listening = Callable[[], AbstractAsyncContextManager[Recorder]]
+
+
+@pytest.fixture
+def port() -> Listening:
+    """``async with port() as recorder``: a public port and what came through it."""
+    return listening
