@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vapimedia.cli import bench, serve
+from vapimedia.cli import bench, demo, fake, serve
 
 __all__ = ["app"]
 
@@ -20,8 +20,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="First: [bold]vapimedia demo[/] (a whole call on this machine, no account needed).",
 )
+app.command("demo")(demo.demo)
 app.command("serve", epilog=serve.EPILOG)(serve.serve)
 app.command("bench")(bench.bench)
+app.add_typer(fake.app, name="fake")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,76 @@
+"""``vapimedia demo``: one whole call on this machine, no account and no network, with a verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from vapimedia.cli import report
+from vapimedia.errors import ConfigError
+from vapimedia.io.config import BridgeConfig
+
+__all__ = ["demo"]
+
+FAST = 4.0
+
+
+@report.ends_with_exit_code
+def demo(
+    *,
+    vapi_format: Annotated[
+        str,
+        typer.Option("--vapi-format", help="mulaw/8000 passes audio through, pcm_s16le/16000 transcodes it."),
+    ] = "mulaw/8000",
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast", help=f"{FAST:g} times real time; the bridge's lead and flood limits are lifted for it."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the two WAV files.")] = Path(),
+) -> int:
+    """Run one call between a fake Twilio and a fake Vapi through the real bridge, and judge it.
+
+    Takes about 20 seconds and writes caller-heard.wav and assistant-heard.wav. Exit code 1, with the reason,
+    if anything was lost, late or left open.
+
+    Examples: vapimedia demo, vapimedia demo --vapi-format pcm_s16le/16000, vapimedia demo --fast --json
+    """
+    wanted = BridgeConfig(vapi_format=vapi_format).vapi_audio_format()
+    if wanted is None:
+        raise ConfigError("vapi_format must be a format such as mulaw/8000 for the demo, not auto")
+    if not out.is_dir():
+        raise ConfigError(f"--out: there is no folder {out}")
+
+    # These load aiohttp and the compiled kernels.
+    from vapimedia.cli.demo_judge import MULAW  # noqa: PLC0415
+    from vapimedia.cli.demo_report import Timeline, figures_table, hops_table  # noqa: PLC0415
+    from vapimedia.cli.demo_run import run_demo  # noqa: PLC0415
+    from vapimedia.io.loop import run  # noqa: PLC0415
+    from vapimedia.testing import write_wav  # noqa: PLC0415
+
+    console = report.stdout()
+    timeline = Timeline(console)
+    speed = FAST if fast else 1.0
+    if not as_json:
+        console.print(f"[bold]One call: fake Twilio <-> bridge <-> fake Vapi ({wanted})[/]")
+    done = run(run_demo(wanted, speed=speed, on_moment=(lambda moment: None) if as_json else timeline))
+    try:
+        write_wav(out / "caller-heard.wav", MULAW, done.caller_heard)
+        write_wav(out / "assistant-heard.wav", done.vapi_format, done.assistant_heard)
+    except OSError as error:
+        done.figures.reasons.append(f"the recordings could not be written: {error.strerror}")
+        done.figures.ok = False
+    if as_json:
+        typer.echo(msgspec.json.encode(done.figures).decode())
+    else:
+        console.print(figures_table(done.figures))
+        console.print(hops_table(done.figures))
+        console.print(f"Listen: {out / 'caller-heard.wav'}, {out / 'assistant-heard.wav'}", soft_wrap=True)
+    for reason in done.figures.reasons:
+        report.print_error(reason)
+    return 0 if done.figures.ok else report.FAILED_EXIT

@@ -1,0 +1,121 @@
+"""``vapimedia fake``: the fakes of ``vapimedia.testing`` from the command line, to try a bridge by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from vapimedia.cli import report
+from vapimedia.errors import ConfigError
+from vapimedia.formats import AudioFormat
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True, help="Stand in for Vapi or for Twilio, with no account and no network."
+)
+
+
+@app.command()
+@report.ends_with_exit_code
+def vapi(
+    *,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 picks a free one.")] = 9001,
+    echo: Annotated[
+        bool, typer.Option("--echo", help="Send the caller's voice back, play no dialogue.")
+    ] = False,
+    server_url: Annotated[str | None, typer.Option("--server-url", help="Where webhooks go.")] = None,
+) -> int:
+    """Run a fake Vapi until Ctrl-C. It takes the key in VAPI_API_KEY and signs with VAPI_WEBHOOK_SECRET.
+
+    Example: vapimedia fake vapi --port 9001 --server-url http://127.0.0.1:8080/vapi/webhook
+    """
+    from vapimedia.io.loop import run  # noqa: PLC0415
+
+    run(_serve_vapi(host, port, echo, server_url))
+    return 0
+
+
+@app.command()
+@report.ends_with_exit_code
+def twilio(
+    voice_url: Annotated[
+        str, typer.Argument(help="The bridge's voice webhook, http://127.0.0.1:8080/twilio/voice.")
+    ],
+    *,
+    public_url: Annotated[
+        str | None,
+        typer.Option("--public-url", help="Origin the bridge was told; signatures are made over it."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="WAV file for what the caller hears.")] = None,
+    max_s: Annotated[float, typer.Option("--max-s", min=1, help="Hang up after this long.")] = 60.0,
+) -> int:
+    """Make one scripted call to a bridge, signed with TWILIO_AUTH_TOKEN. Exit code 1 if it went wrong.
+
+    Example: vapimedia fake twilio http://127.0.0.1:8080/twilio/voice --public-url https://bridge.example.com
+    """
+    from vapimedia.io.loop import run  # noqa: PLC0415
+
+    if not voice_url.startswith(("http://", "https://")):
+        raise ConfigError(f"the voice URL must start with http:// or https://, not {voice_url!r}")
+    call = run(_call(voice_url, public_url, max_s))
+    console = report.stdout()
+    console.print(f"webhook {call.voice_status}, upgrade {call.upgrade_status}, ended by {call.ended_by}")
+    console.print(f"sent {len(call.sent) / 8000:.1f} s, received {len(call.received) / 8000:.1f} s of audio")
+    for text in call.violations:
+        report.print_error(text)
+    if out is not None:
+        from vapimedia.testing import write_wav  # noqa: PLC0415
+
+        write_wav(out, AudioFormat("mulaw", 8000), call.heard)
+    return report.FAILED_EXIT if call.violations or call.upgrade_status != 101 else 0
+
+
+async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) -> None:
+    from vapimedia.testing import Echo, FakeVapi, default_script  # noqa: PLC0415  loads aiohttp
+
+    console = report.stdout()
+
+    def show(call: Any, event: dict[str, Any]) -> None:
+        text = event.get("transcript") or event.get("status") or ""
+        console.print(f"{call.id[:8]}  {event['type']:<20} {escape(str(text))}", soft_wrap=True)
+
+    vapi = FakeVapi(
+        host,
+        port,
+        api_key=os.environ.get("VAPI_API_KEY") or "vapi-test-key",
+        assistant=Echo() if echo else default_script(),
+        server_url=server_url,
+        server_secret=os.environ.get("VAPI_WEBHOOK_SECRET") or None,
+        on_event=show,
+    )
+    try:
+        await vapi.start()
+    except OSError as error:
+        await vapi.close()
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    try:
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        console.print(f"[bold green]a fake Vapi serves[/] {vapi.url}", soft_wrap=True)
+        await stopped.wait()
+    finally:
+        await vapi.close()
+
+
+async def _call(voice_url: str, public_url: str | None, max_s: float) -> Any:
+    from vapimedia.testing import FakeTwilioCall, default_caller  # noqa: PLC0415  loads aiohttp
+
+    token = os.environ.get("TWILIO_AUTH_TOKEN") or "twilio-test-token"
+    call = FakeTwilioCall(
+        voice_url, auth_token=token, caller=default_caller(), public_url=public_url, max_s=max_s
+    )
+    return await call.run()
