@@ -131,6 +131,7 @@ class LiveCall:
                     enable_auto_ping=True,
                     auto_ping_idle_timeout=self.host.config.ping_interval_s,
                     auto_ping_reply_timeout=self.host.config.ping_interval_s / 2,
+                    enable_auto_pong=False,  # the media socket does it
                     extra_headers=headers,
                 )
         except TimeoutError:

@@ -193,7 +193,7 @@ class PublicPort:
                 self._ping_interval_s,
                 self._ping_interval_s / 2,
                 1,  # PING_WHEN_IDLE
-                True,  # enable_auto_pong
+                False,  # enable_auto_pong: the media socket does it
                 MAX_FRAME_BYTES,
                 None,  # extra headers, for clients
                 4096,  # read buffer, bytes

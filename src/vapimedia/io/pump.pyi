@@ -16,7 +16,10 @@ class SocketOwner(Protocol):
     def socket_mark_due(self, socket: MediaSocket) -> None:
         """Audio from this socket went to its peer: a mark may be due there. At most every 100 ms."""
     def socket_closed(self, socket: MediaSocket, code: int) -> None:
-        """The connection is gone; *code* is the peer's close code, 1006 without one. Called once."""
+        """The connection is gone, or as good as gone because the peer broke the protocol. Called once.
+
+        *code* is the peer's close code, 1006 without one, or ours for a breach.
+        """
 
 class MediaSocket(WSListener):
     """One leg's WebSocket: a message layer above picows, and the C path for media.
@@ -57,8 +60,8 @@ class MediaSocket(WSListener):
 class Pump:
     """One timer for all calls of a worker: paced audio, inserted silence, deadlines, loop lag.
 
-    Ticks every 10 ms on an absolute clock while there is anything to drive. A late tick lets the sockets speak
-    first, so that our own stall is not taken for the provider's.
+    Ticks every 10 ms on an absolute clock while there is anything to drive. A late tick lets the sockets
+    speak first, so that our own stall is not taken for the provider's.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...

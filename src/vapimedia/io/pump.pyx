@@ -33,6 +33,7 @@ _log = logging.getLogger("vapimedia.io")
 cdef enum:
     MAX_MESSAGE = 65536    # bytes of one message, fragments together
     MAX_FRAGMENTS = 16
+    MAX_REASON = 123    # bytes of a close frame's text, RFC 6455 s. 5.5
     SEND_BUFFER = 32768    # bytes asked of the kernel: what it holds is late already
     WRITE_HIGH = 16384    # bytes in user space before the path is told to wait
     TICK_NS = 10000000
@@ -127,6 +128,8 @@ cdef class MediaSocket(WSListener):
             pass    # RFC 6455 s. 5.5.1: data after our CLOSE is of no use to anybody
         elif kind == WSMsgType.CLOSE:
             self._closing(frame)
+        elif kind == WSMsgType.PING:    # not left to picows, which does not look at reserved bits
+            transport.send_pong(frame.get_payload_as_bytes())
         elif kind == WSMsgType.TEXT or kind == WSMsgType.BINARY:
             if self._fragments is not None:
                 self._fail(WSCloseCode.PROTOCOL_ERROR, "a new message began inside another")
@@ -150,6 +153,9 @@ cdef class MediaSocket(WSListener):
             self._close_timer = None
         if transport.close_handshake is not None and transport.close_handshake.recv is not None:
             code = transport.close_handshake.recv.code or 1005    # 0 is picows' word for "none was given"
+        self._tell_closed(code)
+
+    cdef void _tell_closed(self, int code):
         owner, self._owner = self._owner, None
         self.connect_media(None, None, None)
         if owner is not None:
@@ -217,15 +223,18 @@ cdef class MediaSocket(WSListener):
             self._message(whole, <size_t>len(whole), self._fragments_are_text, now)
 
     cdef void _closing(self, WSFrame frame):
-        cdef WSCloseCode code = frame.get_close_code()
+        cdef int code = frame.get_close_code()
         if not self._transport.is_close_frame_sent:
-            self._transport.send_close(code)
+            # 0 is picows' word for "none was given"; on the wire it would be an error.
+            self._transport.send_close(<WSCloseCode>(code or 1000))
+            self._abort_soon()    # what is still to be written may never be read
         self._transport.disconnect()
 
     cdef void _fail(self, WSCloseCode code, str reason):
         _log.warning("%s leg closed with %d: %s", self.name, <int>code, reason)
         self._fragments = None
         self.close(code, reason)
+        self._tell_closed(<int>code)    # the other leg must not wait for this one's peer to answer
 
     # --- sending ---------------------------------------------------------------------------------
 
@@ -248,7 +257,10 @@ cdef class MediaSocket(WSListener):
     def close(self, int code=1000, str reason=""):
         if not self._is_open():
             return
-        self._transport.send_close(<WSCloseCode>code, reason.encode()[:120])
+        self._transport.send_close(<WSCloseCode>code, reason.encode()[:MAX_REASON].decode("utf-8", "ignore"))
+        self._abort_soon()
+
+    cdef void _abort_soon(self):
         self._close_timer = asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT_S, self.abort)
 
     def abort(self):

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 import pytest
-from conftest import Listening
+from recorder import listening
 from wire import connected, descriptors, on_both_loops, until, upgrade_request
 
 from vapimedia.io import public_port
@@ -15,8 +15,8 @@ POST = b"POST /echo HTTP/1.1\r\nHost: b\r\nContent-Length: 5\r\n\r\nhello"
 
 
 @on_both_loops
-async def test_http_and_websocket_share_one_port(port: Listening) -> None:
-    async with port() as recorder:
+async def test_http_and_websocket_share_one_port() -> None:
+    async with listening() as recorder:
         async with connected(recorder.port) as http:
             http.send(POST)
             assert (await http.answer()).body == b"hello"
@@ -27,8 +27,8 @@ async def test_http_and_websocket_share_one_port(port: Listening) -> None:
 
 @on_both_loops
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-async def test_a_head_may_come_byte_by_byte(port: Listening, kind: str) -> None:
-    async with port() as recorder, connected(recorder.port) as wire:
+async def test_a_head_may_come_byte_by_byte(kind: str) -> None:
+    async with listening() as recorder, connected(recorder.port) as wire:
         for byte in POST if kind == "http" else upgrade_request("/media"):
             wire.send(bytes([byte]))
             await asyncio.sleep(0)
@@ -37,14 +37,14 @@ async def test_a_head_may_come_byte_by_byte(port: Listening, kind: str) -> None:
 
 
 @on_both_loops
-async def test_a_head_and_the_first_frame_may_come_together(port: Listening) -> None:
-    async with port() as recorder, connected(recorder.port) as wire:
+async def test_a_head_and_the_first_frame_may_come_together() -> None:
+    async with listening() as recorder, connected(recorder.port) as wire:
         wire.send(upgrade_request("/media") + bytes.fromhex("8182000000006869"))
         assert (await wire.head()).status == 101
         await until(lambda: recorder.messages == [(b"hi", True)])
 
 
-async def peeks_while_waiting(monkeypatch: pytest.MonkeyPatch, port: Listening, *, half_close: bool) -> int:
+async def peeks_while_waiting(monkeypatch: pytest.MonkeyPatch, *, half_close: bool) -> int:
     """Count how often the port looks at a connection that stopped in the middle of its head."""
     n_peeks = 0
     peek = public_port.PublicPort._peek
@@ -55,7 +55,7 @@ async def peeks_while_waiting(monkeypatch: pytest.MonkeyPatch, port: Listening, 
         peek(self, connection)  # type: ignore[arg-type]
 
     monkeypatch.setattr(public_port.PublicPort, "_peek", counted)
-    async with port() as recorder, connected(recorder.port) as wire:
+    async with listening() as recorder, connected(recorder.port) as wire:
         wire.send(b"GET /media HTTP/1.1\r\nHost")
         if half_close:
             wire.writer.write_eof()
@@ -64,22 +64,18 @@ async def peeks_while_waiting(monkeypatch: pytest.MonkeyPatch, port: Listening, 
 
 
 @on_both_loops
-async def test_a_partial_head_that_idles_does_not_spin(
-    port: Listening, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert 1 <= await peeks_while_waiting(monkeypatch, port, half_close=False) <= 3
+async def test_a_partial_head_that_idles_does_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1 <= await peeks_while_waiting(monkeypatch, half_close=False) <= 3
 
 
 @on_both_loops
-async def test_a_client_that_leaves_within_its_head_does_not_spin(
-    port: Listening, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert 1 <= await peeks_while_waiting(monkeypatch, port, half_close=True) <= 3
+async def test_a_client_that_leaves_within_its_head_does_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1 <= await peeks_while_waiting(monkeypatch, half_close=True) <= 3
 
 
 @on_both_loops
-async def test_a_client_that_leaves_within_its_head_is_let_go_of_at_once(port: Listening) -> None:
-    async with port() as recorder:
+async def test_a_client_that_leaves_within_its_head_is_let_go_of_at_once() -> None:
+    async with listening() as recorder:
         held = descriptors()
         async with connected(recorder.port) as wire:
             wire.send(b"GET /media HTTP/1.1\r\nHost")
@@ -90,11 +86,9 @@ async def test_a_client_that_leaves_within_its_head_is_let_go_of_at_once(port: L
 
 @on_both_loops
 @pytest.mark.parametrize("beginning", [b"", b"G", b"GET /media HTTP/1.1\r\nHost: b\r\n"])
-async def test_a_head_that_does_not_end_is_cut_off(
-    port: Listening, monkeypatch: pytest.MonkeyPatch, beginning: bytes
-) -> None:
+async def test_a_head_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
     monkeypatch.setattr(public_port, "HANDSHAKE_TIMEOUT_S", 0.1)
-    async with port() as recorder, connected(recorder.port) as wire:
+    async with listening() as recorder, connected(recorder.port) as wire:
         begun = time.monotonic()
         wire.send(beginning)
         drip = asyncio.create_task(_drip(wire.send)) if beginning else None
@@ -111,39 +105,39 @@ async def _drip(send: object) -> None:
 
 
 @on_both_loops
-async def test_a_head_over_8_kib_gets_431(port: Listening) -> None:
-    async with port() as recorder, connected(recorder.port) as wire:
+async def test_a_head_over_8_kib_gets_431() -> None:
+    async with listening() as recorder, connected(recorder.port) as wire:
         wire.send(b"GET /media HTTP/1.1\r\nX-Long: " + b"x" * 9000)
         answer = await wire.answer()
         assert (answer.status, answer.headers["connection"]) == (431, "close")
 
 
 @on_both_loops
-async def test_a_head_of_almost_8_kib_is_taken(port: Listening) -> None:
-    async with port() as recorder, connected(recorder.port) as wire:
+async def test_a_head_of_almost_8_kib_is_taken() -> None:
+    async with listening() as recorder, connected(recorder.port) as wire:
         assert (await wire.upgrade("/media", {"X-Long": "x" * 7900})).status == 101
 
 
 @on_both_loops
 @pytest.mark.parametrize("version", ["8", "14", "x", ""])
-async def test_another_version_than_13_gets_426_and_is_told_which(port: Listening, version: str) -> None:
-    async with port() as recorder, connected(recorder.port) as wire:
+async def test_another_version_than_13_gets_426_and_is_told_which(version: str) -> None:
+    async with listening() as recorder, connected(recorder.port) as wire:
         answer = await wire.upgrade("/media", {"Sec-WebSocket-Version": version})
         assert (answer.status, answer.headers["sec-websocket-version"]) == (426, "13")
         assert recorder.sockets == []
 
 
 @on_both_loops
-async def test_an_unknown_media_path_gets_404(port: Listening) -> None:
-    async with port() as recorder, connected(recorder.port) as wire:
+async def test_an_unknown_media_path_gets_404() -> None:
+    async with listening() as recorder, connected(recorder.port) as wire:
         answer = await wire.upgrade("/nowhere")
         assert (answer.status, answer.headers["connection"]) == (404, "close")
 
 
 @on_both_loops
 @pytest.mark.parametrize("key", [None, "short", "%%%", "AAAA" * 10])
-async def test_a_wrong_key_gets_400_before_anybody_takes_the_socket(port: Listening, key: str | None) -> None:
-    async with port() as recorder, connected(recorder.port) as wire:
+async def test_a_wrong_key_gets_400_before_anybody_takes_the_socket(key: str | None) -> None:
+    async with listening() as recorder, connected(recorder.port) as wire:
         request = upgrade_request("/media", {"Sec-WebSocket-Key": key or ""})
         wire.send(request if key else request.replace(b"Sec-WebSocket-Key: \r\n", b""))
         assert (await wire.answer()).status == 400
@@ -151,8 +145,8 @@ async def test_a_wrong_key_gets_400_before_anybody_takes_the_socket(port: Listen
 
 
 @on_both_loops
-async def test_an_upgrade_behind_a_request_on_one_connection_is_never_read(port: Listening) -> None:
-    async with port() as recorder, connected(recorder.port) as wire:
+async def test_an_upgrade_behind_a_request_on_one_connection_is_never_read() -> None:
+    async with listening() as recorder, connected(recorder.port) as wire:
         wire.send(POST + upgrade_request("/media"))
         answer = await wire.answer()
         assert answer.headers["connection"] == "close"
@@ -173,8 +167,8 @@ async def test_an_upgrade_behind_a_request_on_one_connection_is_never_read(port:
     ],
     ids=["404", "405", "keep-alive of 1.0", "nonsense", "bad length", "413"],
 )
-async def test_every_http_answer_closes_the_connection(port: Listening, request_bytes: bytes) -> None:
-    async with port() as recorder, connected(recorder.port) as wire:
+async def test_every_http_answer_closes_the_connection(request_bytes: bytes) -> None:
+    async with listening() as recorder, connected(recorder.port) as wire:
         wire.send(request_bytes)
         answer = await wire.answer()
         assert answer.closes
@@ -182,9 +176,9 @@ async def test_every_http_answer_closes_the_connection(port: Listening, request_
 
 
 @on_both_loops
-async def test_closing_the_port_lets_go_of_everything(port: Listening) -> None:
+async def test_closing_the_port_lets_go_of_everything() -> None:
     held, tasks = descriptors(), asyncio.all_tasks()
-    async with port() as recorder, connected(recorder.port) as silent, connected(recorder.port) as media:
+    async with listening() as recorder, connected(recorder.port) as silent, connected(recorder.port) as media:
         silent.send(b"GET /me")
         assert (await media.upgrade("/media")).status == 101
         await recorder.public.close()

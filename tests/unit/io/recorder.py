@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import pytest
 from aiohttp import web
 
 from vapimedia.io.http_head import Head
@@ -70,12 +69,3 @@ async def listening() -> AsyncIterator[Recorder]:
             socket.abort()
         await runner.cleanup()
         await asyncio.sleep(0.01)
-
-
-Listening = Callable[[], AbstractAsyncContextManager[Recorder]]
-
-
-@pytest.fixture
-def port() -> Listening:
-    """``async with port() as recorder``: a public port and what came through it."""
-    return listening
