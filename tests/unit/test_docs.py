@@ -1,0 +1,162 @@
+"""The documentation is true where it can be checked.
+
+``python tests/unit/test_docs.py`` writes the settings table anew.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import msgspec
+import pytest
+import typer.main
+
+from vapimedia.cli.app import app
+from vapimedia.io.config import SECRETS, BridgeConfig, load_config
+from vapimedia.protocols import DIALECTS
+from vapimedia.session.events import EndReason
+from vapimedia.session.lifecycle import State
+
+ROOT = Path(__file__).parents[2]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+CLI = ROOT / "docs" / "cli.md"
+BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->"
+# Settings whose variable or flag has another name than they have.
+OWN_VARIABLES = {
+    "vapi_api_key": "VAPI_API_KEY",
+    "vapi_webhook_secret": "VAPI_WEBHOOK_SECRET",
+    "twilio_account_sid": "TWILIO_ACCOUNT_SID",
+    "twilio_auth_token": "TWILIO_AUTH_TOKEN",
+    "twilio_api_url": "TWILIO_API_URL",
+    "providers": "VAPIMEDIA_PROVIDER",
+    "vapi_hosts": "VAPIMEDIA_VAPI_HOST",
+    "auth": "VAPIMEDIA_NO_AUTH",
+    "vapi_ws_auth": "VAPIMEDIA_NO_VAPI_WS_AUTH",
+}
+FLAG_OF = {"providers": "provider", "vapi_hosts": "vapi_host"}
+MEANINGS = {
+    "lead_ms": "How far ahead of playout audio is sent; unset: the provider's limit (Twilio: 60000).",
+    "vapi_api_key": "Vapi's private key. Required.",
+    "vapi_webhook_secret": "What Vapi's webhooks must carry. Without it they are refused.",
+    "twilio_account_sid": "The Twilio account; needed to hang up by REST.",
+    "twilio_auth_token": "Checks Twilio's signatures. Required unless `auth` is off.",
+    "twilio_api_url": "Base of Twilio's REST API.",
+}
+
+
+def serve_flags() -> dict[str, Any]:
+    commands: Any = typer.main.get_command(app)
+    return {parameter.name: parameter for parameter in commands.commands["serve"].params}
+
+
+def shown_default(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"`{', '.join(value)}`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return "" if value in (None, "") else f"`{value}`"
+
+
+def allowed(type_: Any) -> str:
+    if get_origin(type_) is not None and all(isinstance(value, str) for value in get_args(type_)):
+        return ", ".join(f"`{value}`" for value in get_args(type_))
+    for part in (type_, *get_args(type_)):
+        for meta in getattr(part, "__metadata__", ()):
+            return str(meta.description).replace("a list of providers such as twilio", "a list")
+    return "true, false" if type_ is bool else "text"
+
+
+def settings_table() -> str:
+    rows = [
+        "| TOML key | flag | variable | default | allowed | meaning |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    flags = serve_flags()
+    for info in msgspec.structs.fields(BridgeConfig):
+        flag = flags.get(FLAG_OF.get(info.name, info.name))
+        opts = [*flag.opts, *flag.secondary_opts] if flag is not None else []
+        meaning = MEANINGS.get(info.name) or re.sub(r" Default: .*", "", flag.help)
+        cells = (
+            f"`{info.name}`",
+            " ".join(f"`{opt}`" for opt in opts),
+            f"`{OWN_VARIABLES.get(info.name, f'VAPIMEDIA_{info.name.upper()}')}`",
+            shown_default(info.default),
+            allowed(info.type),
+            meaning,
+        )
+        rows.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
+    return "\n".join(rows) + "\n"
+
+
+def parts_of_cli() -> tuple[str, str, str]:
+    before, _, rest = CLI.read_text(encoding="utf-8").partition(BEGIN)
+    table, _, after = rest.partition(END)
+    return before, table, after
+
+
+def test_the_settings_table_is_the_settings() -> None:
+    assert parts_of_cli()[1] == settings_table(), "run: python tests/unit/test_docs.py"
+
+
+@pytest.mark.parametrize("name", BridgeConfig.__struct_fields__)
+def test_every_documented_variable_sets_its_setting(name: str) -> None:
+    default = getattr(BridgeConfig(), name)
+    variable = OWN_VARIABLES.get(name, f"VAPIMEDIA_{name.upper()}")
+    if isinstance(default, bool):
+        text, expected = ("true", True) if not default else ("true", False)  # a --no-... variable negates
+    elif isinstance(default, (int, float)) or name == "lead_ms":
+        text, expected = "120", 120
+    elif isinstance(default, tuple):
+        text, expected = "a,b", ("a", "b")
+    else:
+        info = next(field for field in msgspec.structs.fields(BridgeConfig) if field.name == name)
+        words = [value for value in get_args(info.type) if isinstance(value, str)]
+        text = expected = words[-1] if words else "https://x"
+    config = load_config(flags={}, environ={variable: text})
+    assert getattr(config, name) == expected
+    assert expected != default
+
+
+def test_secrets_have_no_flag() -> None:
+    assert not SECRETS & set(serve_flags())
+
+
+def test_every_command_is_in_the_cli_page() -> None:
+    commands: Any = typer.main.get_command(app)
+    text = CLI.read_text(encoding="utf-8")
+    assert [name for name in commands.commands if f"`vapimedia {name}" not in text] == []
+
+
+def test_every_way_to_end_is_in_the_architecture_page() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert [reason for reason in get_args(EndReason) if f"| `{reason}` |" not in text] == []
+    assert [state.name for state in State if state.name not in text] == []
+
+
+def test_every_dialect_has_a_page() -> None:
+    assert [name for name in DIALECTS if not (ROOT / "docs" / f"{name}.md").exists()] == []
+
+
+@pytest.mark.parametrize("page", [*DOCS, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", [*DOCS, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_every_source_file_that_is_named_exists(page: Path) -> None:
+    named = re.findall(
+        r"`((?:src|csrc|tests|benchmarks|examples|docs)/[\w./]+\.\w+)`", page.read_text(encoding="utf-8")
+    )
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+if __name__ == "__main__":
+    head, _, tail = parts_of_cli()
+    CLI.write_text(head + BEGIN + settings_table() + END + tail, encoding="utf-8")
+    sys.stdout.write(settings_table())
