@@ -11,9 +11,9 @@ typedef struct scan {
     const char *end;
     const char *payload;
     size_t n_payload;
-    uint32_t seen; /* bit i: rule i met; bit VM_ENVELOPE_RULES: payload met */
+    uint32_t seen;     /* bit i: rule i met; bit VM_ENVELOPE_RULES: payload met */
+    bool has_controls; /* somewhere; allowed between values, not in strings */
     bool foreign;
-    bool other; /* a required rule does not hold */
 } scan;
 
 typedef struct span {
@@ -32,6 +32,13 @@ static bool take(scan *s, char c) {
     return true;
 }
 
+static bool no_control(span text) {
+    for (size_t i = 0; i < text.n; i++) {
+        if ((unsigned char)text.text[i] < 0x20) return false;
+    }
+    return true;
+}
+
 /* A string without escapes, as its bytes; an escape fails. */
 static bool plain_string(scan *s, span *out) {
     if (!take(s, '"')) return false;
@@ -40,14 +47,7 @@ static bool plain_string(scan *s, span *out) {
     out->text = s->at;
     out->n = (size_t)(close - s->at);
     s->at = close + 1;
-    return memchr(out->text, '\\', out->n) == NULL;
-}
-
-static bool no_control(span text) {
-    for (size_t i = 0; i < text.n; i++) {
-        if ((unsigned char)text.text[i] < 0x20) return false;
-    }
-    return true;
+    return memchr(out->text, '\\', out->n) == NULL && (!s->has_controls || no_control(*out));
 }
 
 static bool is_hex(char c) {
@@ -118,7 +118,7 @@ static bool skip_scalar(scan *s) {
 }
 
 static bool same(const vm_envelope_path *path, unsigned level, span key) {
-    return path->n[level] == key.n && memcmp(path->key[level], key.text, key.n) == 0;
+    return level < path->depth && path->n[level] == key.n && memcmp(path->key[level], key.text, key.n) == 0;
 }
 
 /* The value at a path that matters: note it and step over it. False: leave the message to the full parser. */
@@ -135,14 +135,11 @@ static bool note_payload(scan *s) {
 static bool note_rule(scan *s, unsigned index) {
     const vm_envelope_rule *rule = &s->envelope->rules[index];
     span value;
-    if ((s->seen & (1u << index)) != 0 || !plain_string(s, &value) || !no_control(value)) return false;
+    if ((s->seen & (1u << index)) != 0 || !plain_string(s, &value)) return false;
     s->seen |= 1u << index;
     if (value.n != rule->n || memcmp(value.text, rule->value, value.n) != 0) {
-        if (rule->required) {
-            s->other = true;
-        } else {
-            s->foreign = true;
-        }
+        if (rule->required) return false;
+        s->foreign = true;
     }
     return true;
 }
@@ -208,7 +205,7 @@ static bool scan_object(scan *s, uint32_t among, unsigned level) {
     do {
         span key;
         skip_space(s);
-        if (!plain_string(s, &key) || !no_control(key) || !take(s, ':')) return false;
+        if (!plain_string(s, &key) || !take(s, ':')) return false;
         const uint32_t below = paths_below(s, among, level, key);
         bool ok;
         if (below == 0) {
@@ -231,17 +228,25 @@ static bool scan_object(scan *s, uint32_t among, unsigned level) {
     return take(s, '}');
 }
 
+#define EVERY_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
 /* Text messages are UTF-8; only ASCII is certain to be. The rest goes to the layer that checks it. */
-static bool is_ascii(const char *text, size_t n) {
+static bool is_ascii(const char *text, size_t n, bool *has_controls) {
     uint64_t high = 0;
+    uint64_t low = 0; /* where the top bit says so, a byte below 20 */
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
         uint64_t word;
         memcpy(&word, text + i, 8);
         high |= word;
+        low |= (word - EVERY_BYTE(0x20)) & ~word;
     }
-    for (; i < n; i++) high |= (unsigned char)text[i];
-    return (high & UINT64_C(0x8080808080808080)) == 0;
+    for (; i < n; i++) {
+        high |= (unsigned char)text[i];
+        if ((unsigned char)text[i] < 0x20) low |= 0x80;
+    }
+    *has_controls = (low & EVERY_BYTE(0x80)) != 0;
+    return (high & EVERY_BYTE(0x80)) == 0;
 }
 
 vm_envelope_kind vm_envelope_scan(const vm_envelope *envelope, const char *message, size_t n, const char **payload,
@@ -249,9 +254,9 @@ vm_envelope_kind vm_envelope_scan(const vm_envelope *envelope, const char *messa
     scan s = {.envelope = envelope, .at = message, .end = message + n};
     const uint32_t rules = (1u << envelope->n_rules) - 1u;
     const uint32_t payload_bit = 1u << VM_ENVELOPE_RULES;
-    if (!is_ascii(message, n) || !scan_object(&s, rules | payload_bit, 0)) return VM_ENVELOPE_OTHER;
+    if (!is_ascii(message, n, &s.has_controls) || !scan_object(&s, rules | payload_bit, 0)) return VM_ENVELOPE_OTHER;
     skip_space(&s);
-    if (s.at != s.end || s.other || (s.seen & payload_bit) == 0) return VM_ENVELOPE_OTHER;
+    if (s.at != s.end || (s.seen & payload_bit) == 0) return VM_ENVELOPE_OTHER;
     for (unsigned i = 0; i < envelope->n_rules; i++) {
         if (envelope->rules[i].required && (s.seen & (1u << i)) == 0) return VM_ENVELOPE_OTHER;
     }

@@ -5,7 +5,9 @@
  *   behind it by more            they are not coming: silence fills the gap, noted as a debt
  *   ahead of it                  a burst after a stall; silent frames repay the debt
  *   ahead by `max_ahead_ns`      a flood: frames are dropped
- */
+ *
+ * A stall of ours makes a burst too, but no debt: the burst ends where real time is. Only the slow drift of two
+ * clocks, which adds up for hours, is written off. */
 #ifndef VM_LIVE_H
 #define VM_LIVE_H
 
@@ -18,34 +20,38 @@
 typedef struct vm_live {
     int64_t frame_ns;
     int64_t min_gap_ns;   /* shortest pause that counts as one */
-    int64_t max_ahead_ns; /* flood limit; INT64_MAX lifts it */
+    int64_t max_ahead_ns; /* flood limit */
     int64_t until_ns;
     int64_t last_media_ns;
     int64_t largest_chunk_ns; /* a provider that sends 100 ms at once pauses for 100 ms between */
     int64_t debt_ns;
+    bool is_paced; /* otherwise everything is sent as it comes, and nothing else */
     bool is_open;
 } vm_live;
 
 typedef enum vm_live_verdict { VM_LIVE_SEND = 0, VM_LIVE_REPAY = 1, VM_LIVE_FLOOD = 2 } vm_live_verdict;
 
-void vm_live_init(vm_live *live, int64_t frame_ns, int64_t min_gap_ns, int64_t max_ahead_ns);
+void vm_live_init(vm_live *live, int64_t frame_ns, int64_t min_gap_ns, int64_t max_ahead_ns, bool is_paced);
 
-/* The far side takes audio from now on. */
-void vm_live_open(vm_live *live, int64_t now_ns);
+/* The far side takes audio from now on, or again. What waits for it, `held_ns`, stands for time that has passed;
+ * nobody misses what is older. */
+void vm_live_open(vm_live *live, int64_t held_ns, int64_t now_ns);
+void vm_live_resume(vm_live *live, int64_t held_ns, int64_t now_ns);
 
-/* Media of `chunk_ns` came in. */
+/* A message of `chunk_ns` came in, which is not 0. */
 void vm_live_arrived(vm_live *live, int64_t chunk_ns, int64_t now_ns);
 
-/* What to do with the next whole frame; counts it as sent if the verdict says so. */
-vm_live_verdict vm_live_judge(vm_live *live, bool is_silent, int64_t now_ns);
+/* What to do with the next whole frame, `n` bytes; counts it as sent if the verdict says so. */
+vm_live_verdict vm_live_judge(vm_live *live, vm_encoding encoding, const uint8_t *frame, size_t n, int64_t now_ns);
 
-/* Whether a frame of silence is due now; counts it as sent. */
-bool vm_live_silence_due(vm_live *live, int64_t now_ns);
+/* Whether a frame of silence is due now; counts it as sent. It begins with the `held_ns` of audio that wait for the
+ * rest of their frame. */
+bool vm_live_silence_due(vm_live *live, int64_t held_ns, int64_t now_ns);
 
 /* Whether nobody would miss these `n` bytes: no sample above about -54 dBFS. */
 bool vm_live_is_silent(vm_encoding encoding, const uint8_t *audio, size_t n);
 
-/* When silence is due if nothing comes; INT64_MAX before open. */
+/* When silence is due if nothing comes; INT64_MAX if never. */
 int64_t vm_live_next_ns(const vm_live *live);
 
 #endif

@@ -5,57 +5,73 @@
 enum { MARK_ROUNDING_NS = 1000 * 1000 };
 enum { GUARD_NS = 10 * 1000 * 1000 }; /* a timer on a busy machine may be this late */
 
-void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t frame_ns) {
+void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns, bool exact_frames) {
     memset(playout, 0, sizeof *playout);
     playout->lead_ns = lead_ns;
     playout->prebuffer_ns = prebuffer_ns;
     playout->guard_ns = GUARD_NS;
-    playout->frame_ns = frame_ns;
+    playout->step_ns = step_ns;
+    playout->frame_ns = exact_frames ? step_ns : 0;
     playout->waiting_since_ns = INT64_MAX;
 }
 
+/* Time as the ledger knows it: it never runs backwards. */
+static int64_t clock_ns(const vm_playout *playout, int64_t now_ns) {
+    return now_ns > playout->latest_ns ? now_ns : playout->latest_ns;
+}
+
+static int64_t advance(vm_playout *playout, int64_t now_ns) {
+    playout->latest_ns = clock_ns(playout, now_ns);
+    return playout->latest_ns;
+}
+
 void vm_playout_open(vm_playout *playout, int64_t now_ns) {
+    now_ns = advance(playout, now_ns);
     playout->is_open = true;
     playout->dry_ns = now_ns;
     if (playout->waiting_since_ns < now_ns) playout->waiting_since_ns = now_ns;
 }
 
-static bool is_running(const vm_playout *playout, int64_t now_ns) { return playout->dry_ns > now_ns; }
-
 void vm_playout_arrived(vm_playout *playout, int64_t now_ns) {
+    now_ns = advance(playout, now_ns);
     playout->ending = false;
     if (playout->waiting_since_ns == INT64_MAX) playout->waiting_since_ns = now_ns;
 }
 
-/* When an utterance that waits may start whatever is queued. */
-static int64_t cushion_ends(const vm_playout *playout) {
-    if (playout->waiting_since_ns == INT64_MAX || playout->ending) return INT64_MIN;
+/* When an utterance that waits may start whatever is queued. What came in while the last audio still played goes on with
+ * it: an utterance has its cushion once. */
+static int64_t cushion_ends(const vm_playout *playout, int64_t queued_ns) {
+    if (queued_ns >= playout->prebuffer_ns || playout->ending || playout->waiting_since_ns == INT64_MAX ||
+        playout->dry_ns > playout->waiting_since_ns) {
+        return INT64_MIN;
+    }
     return playout->waiting_since_ns + playout->prebuffer_ns;
 }
 
 int64_t vm_playout_allow(const vm_playout *playout, int64_t queued_ns, int64_t max_ns, int64_t now_ns, bool *pad) {
     *pad = false;
     if (!playout->is_open || queued_ns == 0) return 0;
-    const bool running = is_running(playout, now_ns);
-    if (!running && queued_ns < playout->prebuffer_ns && now_ns < cushion_ends(playout)) return 0;
+    now_ns = clock_ns(playout, now_ns);
+    if (now_ns < cushion_ends(playout, queued_ns)) return 0;
     int64_t room = max_ns;
     if (playout->lead_ns != INT64_MAX) {
+        /* At the lead exactly a message is due, or the next one would always be due now. */
         const int64_t credit = playout->lead_ns - vm_playout_ahead_ns(playout, now_ns);
-        if (credit <= 0) return 0;
-        if (credit < room) room = credit;
+        if (credit < 0) return 0;
+        if (credit < room) room = credit < playout->step_ns ? playout->step_ns : credit;
     }
     if (playout->frame_ns == 0) return queued_ns < room ? queued_ns : room;
     const int64_t whole = queued_ns / playout->frame_ns * playout->frame_ns;
     if (whole > 0) {
         const int64_t frames = room / playout->frame_ns * playout->frame_ns;
-        if (frames == 0) return playout->frame_ns; /* less credit than a frame: one is due all the same */
         return whole < frames ? whole : frames;
     }
-    *pad = playout->ending || !running || playout->dry_ns - now_ns <= playout->guard_ns;
+    *pad = playout->ending || playout->dry_ns - now_ns <= playout->guard_ns;
     return *pad ? queued_ns : 0;
 }
 
 void vm_playout_sent(vm_playout *playout, int64_t duration_ns, int64_t now_ns) {
+    now_ns = advance(playout, now_ns);
     playout->waiting_since_ns = INT64_MAX;
     playout->sent_ns += duration_ns;
     if (playout->dry_ns < now_ns) playout->dry_ns = now_ns;
@@ -64,12 +80,11 @@ void vm_playout_sent(vm_playout *playout, int64_t duration_ns, int64_t now_ns) {
 
 int64_t vm_playout_next_ns(const vm_playout *playout, int64_t queued_ns) {
     if (!playout->is_open || queued_ns == 0) return INT64_MAX;
-    /* An utterance waits for its cushion; one that already plays was sent on arrival and does not come here. */
-    int64_t due = queued_ns < playout->prebuffer_ns ? cushion_ends(playout) : INT64_MIN;
+    int64_t due = cushion_ends(playout, queued_ns);
     if (playout->lead_ns != INT64_MAX && playout->dry_ns - playout->lead_ns > due) {
         due = playout->dry_ns - playout->lead_ns;
     }
-    if (playout->frame_ns != 0 && queued_ns < playout->frame_ns && !playout->ending) {
+    if (queued_ns < playout->frame_ns && !playout->ending) {
         const int64_t padding = playout->dry_ns - playout->guard_ns;
         if (padding > due) due = padding;
     }
@@ -77,7 +92,8 @@ int64_t vm_playout_next_ns(const vm_playout *playout, int64_t queued_ns) {
 }
 
 int64_t vm_playout_ahead_ns(const vm_playout *playout, int64_t now_ns) {
-    return is_running(playout, now_ns) ? playout->dry_ns - now_ns : 0;
+    now_ns = clock_ns(playout, now_ns);
+    return playout->dry_ns > now_ns ? playout->dry_ns - now_ns : 0;
 }
 
 int64_t vm_playout_heard_ns(const vm_playout *playout, int64_t now_ns) {
@@ -85,8 +101,10 @@ int64_t vm_playout_heard_ns(const vm_playout *playout, int64_t now_ns) {
 }
 
 int64_t vm_playout_clear(vm_playout *playout, int64_t now_ns) {
+    now_ns = advance(playout, now_ns);
     const int64_t dropped = vm_playout_ahead_ns(playout, now_ns);
     playout->lost_ns += dropped;
+    playout->cleared_at_ns = playout->sent_ns;
     playout->dry_ns = now_ns;
     playout->waiting_since_ns = INT64_MAX;
     playout->ending = false;
@@ -95,9 +113,13 @@ int64_t vm_playout_clear(vm_playout *playout, int64_t now_ns) {
 }
 
 bool vm_playout_mark(vm_playout *playout, uint64_t generation, int64_t position_ns, int64_t now_ns) {
-    /* A name that rounds its position up by a fraction of a millisecond is not a lie. */
-    if (position_ns > playout->sent_ns && position_ns - playout->sent_ns < MARK_ROUNDING_NS) position_ns = playout->sent_ns;
-    if (generation != playout->generation || position_ns < 0 || position_ns > playout->sent_ns) return false;
-    playout->dry_ns = now_ns + (playout->sent_ns - position_ns);
+    if (generation != playout->generation) return false;
+    /* A name that rounds its position by a fraction of a millisecond is not a lie. */
+    if (position_ns < playout->cleared_at_ns - MARK_ROUNDING_NS || position_ns > playout->sent_ns + MARK_ROUNDING_NS) {
+        return false;
+    }
+    if (position_ns < playout->cleared_at_ns) position_ns = playout->cleared_at_ns;
+    if (position_ns > playout->sent_ns) position_ns = playout->sent_ns;
+    playout->dry_ns = advance(playout, now_ns) + (playout->sent_ns - position_ns);
     return true;
 }

@@ -16,20 +16,23 @@ typedef struct vm_playout {
     int64_t lead_ns;      /* how far ahead of playout to send; INT64_MAX: no pacing */
     int64_t prebuffer_ns; /* cushion that starts an utterance */
     int64_t guard_ns;     /* a partial frame is padded this long before the provider runs dry */
-    int64_t frame_ns;     /* 0: any size may be sent; else whole frames only */
+    int64_t step_ns;      /* one frame: what is sent at least when the lead allows anything */
+    int64_t frame_ns;     /* the same where only whole frames may be sent; 0: any size */
     int64_t sent_ns;
     int64_t lost_ns;      /* sent, but dropped by a clear before it was heard */
+    int64_t cleared_at_ns; /* position of the last clear: the provider holds nothing from before */
     int64_t dry_ns;
+    int64_t latest_ns; /* newest time seen; an older `now_ns` counts as this */
     int64_t waiting_since_ns; /* first arrival of an utterance that has not started; INT64_MAX: none */
     uint64_t generation;
     bool is_open;
     bool ending; /* the assistant has finished: send what is left, padded */
 } vm_playout;
 
-void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t frame_ns);
+void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns, bool exact_frames);
 void vm_playout_open(vm_playout *playout, int64_t now_ns);
 
-/* Audio came in while `queued_ns` (with it) waits. */
+/* Audio came in. */
 void vm_playout_arrived(vm_playout *playout, int64_t now_ns);
 
 /* How much of `queued_ns` may be sent now, at most `max_ns`: a duration, rounded down to whole frames where frames must
@@ -39,7 +42,8 @@ int64_t vm_playout_allow(const vm_playout *playout, int64_t queued_ns, int64_t m
 /* `duration_ns` went to the provider. */
 void vm_playout_sent(vm_playout *playout, int64_t duration_ns, int64_t now_ns);
 
-/* When vm_playout_allow will allow something of `queued_ns`; INT64_MAX if only new audio changes anything. */
+/* The first moment at which vm_playout_allow allows something of `queued_ns`, which may have passed; INT64_MAX if only
+ * new audio changes anything. */
 int64_t vm_playout_next_ns(const vm_playout *playout, int64_t queued_ns);
 
 /* What the provider holds unplayed, and what the caller has heard. */

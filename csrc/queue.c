@@ -15,6 +15,7 @@ static void free_pages(vm_page *page) {
 
 void vm_queue_free(vm_queue *queue) {
     free_pages(queue->head);
+    free(queue->spare);
     vm_queue_init(queue);
 }
 
@@ -24,7 +25,8 @@ static bool reserve(vm_queue *queue, size_t n) {
     vm_page *first = NULL;
     vm_page **link = &first;
     while (room < n) {
-        vm_page *page = malloc(sizeof *page);
+        vm_page *page = queue->spare != NULL ? queue->spare : malloc(sizeof *page);
+        queue->spare = NULL;
         if (page == NULL) {
             free_pages(first);
             return false;
@@ -46,9 +48,12 @@ static bool reserve(vm_queue *queue, size_t n) {
 
 static void stamp(vm_queue *queue, int64_t received_ns) {
     const uint64_t end = queue->popped + queue->n_bytes;
-    if (queue->n_stamps == VM_QUEUE_STAMPS) {
-        queue->stamps[(queue->first_stamp + queue->n_stamps - 1) % VM_QUEUE_STAMPS].end = end;
-        return;
+    if (queue->n_stamps > 0) {
+        vm_stamp *last = &queue->stamps[(queue->first_stamp + queue->n_stamps - 1) % VM_QUEUE_STAMPS];
+        if (last->received_ns == received_ns || queue->n_stamps == VM_QUEUE_STAMPS) {
+            last->end = end;
+            return;
+        }
     }
     vm_stamp *new_stamp = &queue->stamps[(queue->first_stamp + queue->n_stamps) % VM_QUEUE_STAMPS];
     new_stamp->end = end;
@@ -79,7 +84,7 @@ bool vm_queue_push(vm_queue *queue, const uint8_t *src, size_t n, int64_t receiv
 size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_ns) {
     const size_t taken = n < queue->n_bytes ? n : queue->n_bytes;
     if (taken == 0) return 0;
-    *received_ns = vm_queue_oldest(queue, *received_ns);
+    if (queue->n_stamps > 0) *received_ns = queue->stamps[queue->first_stamp].received_ns;
     size_t left = taken;
     while (left > 0) {
         const size_t stored = (queue->head == queue->tail ? queue->tail_at : VM_QUEUE_PAGE) - queue->head_at;
@@ -94,7 +99,8 @@ size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_n
             vm_page *used = queue->head;
             queue->head = used->next;
             queue->head_at = 0;
-            free(used);
+            free(queue->spare);
+            queue->spare = used;
         }
     }
     queue->n_bytes -= taken;
@@ -105,10 +111,6 @@ size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_n
     }
     if (queue->n_bytes == 0) queue->head_at = queue->tail_at = 0; /* head == tail here: reuse the page */
     return taken;
-}
-
-int64_t vm_queue_oldest(const vm_queue *queue, int64_t otherwise) {
-    return queue->n_stamps == 0 ? otherwise : queue->stamps[queue->first_stamp].received_ns;
 }
 
 void vm_queue_clear(vm_queue *queue) {

@@ -1,7 +1,7 @@
 /* A byte queue in pages, with the time at which its audio arrived.
  *
  *   head -> [page] -> [page] -> [page] <- tail        one page is kept when empty, so that a path that never falls
- *            ^head_at             ^tail_at            behind never allocates after its first message
+ *            ^head_at             ^tail_at            behind never allocates after its first messages
  *
  * Stamps say when the bytes up to a position came in; when more than VM_QUEUE_STAMPS are waiting, the newest ones are
  * merged (a latency figure then errs to the high side). */
@@ -27,6 +27,7 @@ typedef struct vm_stamp {
 typedef struct vm_queue {
     vm_page *head;
     vm_page *tail;
+    vm_page *spare; /* the last page that was emptied: a short queue that is never empty does not allocate either */
     size_t head_at;
     size_t tail_at;
     size_t n_bytes;
@@ -45,9 +46,6 @@ bool vm_queue_push(vm_queue *queue, const uint8_t *src, size_t n, int64_t receiv
 /* Take out at most `n` bytes (`dst` may be NULL to drop them); return how many. `*received_ns` becomes the arrival of
  * the oldest, and is left alone when there were none. */
 size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_ns);
-
-/* Arrival of the oldest byte; `otherwise` when empty. */
-int64_t vm_queue_oldest(const vm_queue *queue, int64_t otherwise);
 
 void vm_queue_clear(vm_queue *queue);
 

@@ -1,18 +1,32 @@
 # cython: language_level=3, freethreading_compatible=True
 """How a dialect wraps media, as data that C reads."""
 
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from vapimedia.errors import ConfigError
 
 __all__ = ["Envelope"]
 
 
-cdef bytes _bounded(object text, Py_ssize_t limit, str what):
-    cdef bytes data = text.encode("ascii") if isinstance(text, str) else bytes(text)
+cdef bytes _bounded(bytes data, Py_ssize_t limit, str what):
     if len(data) > limit:
         raise ConfigError(f"{what} of an envelope has {len(data)} bytes; the limit is {limit}")
     return data
+
+
+cdef bytes _ascii(str text, Py_ssize_t limit, str what):
+    if not text.isascii():
+        raise ConfigError(f"{what} of an envelope must be ASCII; only ASCII messages are scanned")
+    return _bounded(text.encode("ascii"), limit, what)
+
+
+cdef bint _overlap(const vm_envelope_path* a, const vm_envelope_path* b) noexcept:
+    """Whether one is the other, or leads through it."""
+    cdef int level
+    for level in range(min(a.depth, b.depth)):
+        if a.n[level] != b.n[level] or memcmp(a.key[level], b.key[level], a.n[level]) != 0:
+            return False
+    return True
 
 
 cdef void _copy(char* dst, bytes data) noexcept:
@@ -25,7 +39,7 @@ cdef int _fill_path(vm_envelope_path* path, object keys) except -1:
         raise ConfigError(f"a key path of an envelope has 1 to {VM_ENVELOPE_DEPTH} keys, not {len(keys)}")
     path.depth = <uint8_t>len(keys)
     for level, name in enumerate(keys):
-        key = _bounded(name, VM_ENVELOPE_KEY, "a key")
+        key = _ascii(name, VM_ENVELOPE_KEY, "a key")
         path.n[<int>level] = <uint8_t>len(key)
         _copy(path.key[<int>level], key)
     return 0
@@ -34,12 +48,18 @@ cdef int _fill_path(vm_envelope_path* path, object keys) except -1:
 cdef int _fill_rules(vm_envelope* c, object rules, bint required) except -1:
     cdef vm_envelope_rule* rule
     cdef bytes value
+    cdef int other
     for keys, text in rules.items():
         if c.n_rules == VM_ENVELOPE_RULES:
             raise ConfigError(f"an envelope has at most {VM_ENVELOPE_RULES} rules")
         rule = &c.rules[c.n_rules]
         _fill_path(&rule.path, keys)
-        value = _bounded(text, VM_ENVELOPE_VALUE, "a value")
+        if _overlap(&rule.path, &c.payload):
+            raise ConfigError("a rule of an envelope and its payload share a path; give each its own")
+        for other in range(c.n_rules):
+            if _overlap(&rule.path, &c.rules[other].path):
+                raise ConfigError("two rules of an envelope share a path; give each its own")
+        value = _ascii(text, VM_ENVELOPE_VALUE, "a value")
         rule.required = required
         rule.n = <uint8_t>len(value)
         _copy(rule.value, value)
@@ -56,6 +76,8 @@ cdef class Envelope:
             return
         if payload:
             _fill_path(&self.c.payload, payload)
+        elif match or expect:
+            raise ConfigError("an envelope with rules needs the key path of its payload")
         _fill_rules(&self.c, match, True)
         _fill_rules(&self.c, expect, False)
         prefix = _bounded(prefix, VM_ENVELOPE_AFFIX, "the prefix")

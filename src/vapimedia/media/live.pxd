@@ -1,7 +1,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t
 
-from vapimedia.media.path cimport MediaPath, vm_encoding
+from vapimedia.media.path cimport MediaPath, c_bool, vm_encoding
 
 cdef extern from "live.h" nogil:
     ctypedef enum vm_live_verdict:
@@ -10,12 +10,14 @@ cdef extern from "live.h" nogil:
         VM_LIVE_FLOOD
     ctypedef struct vm_live:
         bint is_open
-    void vm_live_init(vm_live* live, int64_t frame_ns, int64_t min_gap_ns, int64_t max_ahead_ns) noexcept
-    void vm_live_open(vm_live* live, int64_t now_ns) noexcept
+    void vm_live_init(vm_live* live, int64_t frame_ns, int64_t min_gap_ns, int64_t max_ahead_ns,
+                      c_bool is_paced) noexcept
+    void vm_live_open(vm_live* live, int64_t held_ns, int64_t now_ns) noexcept
+    void vm_live_resume(vm_live* live, int64_t held_ns, int64_t now_ns) noexcept
     void vm_live_arrived(vm_live* live, int64_t chunk_ns, int64_t now_ns) noexcept
-    vm_live_verdict vm_live_judge(vm_live* live, bint is_silent, int64_t now_ns) noexcept
-    bint vm_live_is_silent(vm_encoding encoding, const uint8_t* audio, size_t n) noexcept
-    bint vm_live_silence_due(vm_live* live, int64_t now_ns) noexcept
+    vm_live_verdict vm_live_judge(vm_live* live, vm_encoding encoding, const uint8_t* frame, size_t n,
+                                  int64_t now_ns) noexcept
+    bint vm_live_silence_due(vm_live* live, int64_t held_ns, int64_t now_ns) noexcept
     int64_t vm_live_next_ns(const vm_live* live) noexcept
 
 
@@ -23,3 +25,6 @@ cdef class LivePath(MediaPath):
     cdef vm_live _live
     cdef size_t _max_held
     cdef size_t _max_stalled
+    cdef bint _was_stalled
+
+    cdef size_t _bytes_of(self, int64_t ms) noexcept

@@ -1,4 +1,4 @@
-# cython: language_level=3, freethreading_compatible=True
+# cython: language_level=3, freethreading_compatible=True, cdivision=True
 """Caller to Vapi: continuous and live."""
 
 from libc.stddef cimport size_t
@@ -18,51 +18,58 @@ cdef class LivePath(MediaPath):
                  int ptime_ms=20, str quality="balanced"):
         self._max_held = self._bytes_of(policy.max_backlog_ms)
         self._max_stalled = self._bytes_of(policy.max_age_ms)
-        # Without pacing no pause is ever long enough to be filled: an hour stands for never.
-        vm_live_init(
-            &self._live, self._ns(self._frame_bytes),
-            (policy.gap_ms if policy.paced else 3600_000) * <int64_t>NS_PER_MS,
-            policy.max_backlog_ms * <int64_t>NS_PER_MS if policy.paced else INT64_MAX)
+        vm_live_init(&self._live, self._ns(self._frame_bytes), policy.gap_ms * <int64_t>NS_PER_MS,
+                     policy.max_backlog_ms * <int64_t>NS_PER_MS, policy.paced)
 
-    def _bytes_of(self, int64_t ms):
+    cdef size_t _bytes_of(self, int64_t ms) noexcept:
         return max(self._frame_bytes, <size_t>(ms * self._target_bytes_per_s // 1000))
 
     def open(self, int64_t now_ns):
         if not self._live.is_open:
-            vm_live_open(&self._live, now_ns)
+            vm_live_open(&self._live, self._ns(self._queue.n_bytes), now_ns)
         return self._collect(now_ns)
+
+    cpdef set_stalled(self, bint stalled):
+        self._was_stalled = self._was_stalled or self._is_stalled
+        self._is_stalled = stalled
 
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept:
         vm_live_arrived(&self._live, <int64_t>n_source * NS_PER_S // self._source_bytes_per_s, now_ns)
 
-    cdef bint _admit(self, size_t n_converted) noexcept:
-        cdef size_t most
+    cdef void _bound(self) noexcept:
+        """Drop the oldest while the far side takes nothing."""
         cdef int64_t ignored = 0
+        cdef size_t most = self._max_stalled if self._live.is_open else self._max_held
         if self._live.is_open and not self._is_stalled:
-            return True
-        most = self._max_stalled if self._live.is_open else self._max_held
-        while self._queue.n_bytes + n_converted > most and self._queue.n_bytes >= self._frame_bytes:
+            return
+        while self._queue.n_bytes > most:
             self._counters.unsent += vm_queue_pop(&self._queue, NULL, self._frame_bytes, &ignored)
-        return True
 
     cdef size_t _take(self, uint8_t* dst, int64_t now_ns) noexcept:
         cdef vm_live_verdict verdict
+        cdef size_t n
         if not self._live.is_open:
             return 0
+        if self._was_stalled:
+            self._was_stalled = False
+            vm_live_resume(&self._live, self._ns(self._queue.n_bytes), now_ns)
         while self._queue.n_bytes >= self._frame_bytes:
             vm_queue_pop(&self._queue, dst, self._frame_bytes, &self._oldest_ns)
-            verdict = vm_live_judge(&self._live, vm_live_is_silent(self._encoding, dst, self._frame_bytes), now_ns)
+            verdict = vm_live_judge(&self._live, self._encoding, dst, self._frame_bytes, now_ns)
             if verdict == VM_LIVE_SEND:
                 return self._frame_bytes
             if verdict == VM_LIVE_REPAY:
                 self._counters.repaid += self._frame_bytes
             else:
                 self._counters.flooded += self._frame_bytes
-        if vm_live_silence_due(&self._live, now_ns):
-            memset(dst, self._silence_byte, self._frame_bytes)
-            self._counters.inserted += self._frame_bytes
+        if vm_live_silence_due(&self._live, self._ns(self._queue.n_bytes), now_ns):
+            self._oldest_ns = now_ns
+            # What waits for the rest of its frame came before the pause.
+            n = vm_queue_pop(&self._queue, dst, self._frame_bytes, &self._oldest_ns)
+            memset(dst + n, self._silence_byte, self._frame_bytes - n)
+            self._counters.inserted += self._frame_bytes - n
             return self._frame_bytes
         return 0
 
     cdef int64_t next_due(self) noexcept:
-        return vm_live_next_ns(&self._live)
+        return INT64_MAX if self._is_stalled or self._is_closed else vm_live_next_ns(&self._live)

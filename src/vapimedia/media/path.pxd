@@ -1,7 +1,10 @@
-from libc.stddef cimport size_t
+from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from vapimedia.media.envelope cimport Envelope
+
+cdef extern from "<stdbool.h>" nogil:
+    ctypedef unsigned char c_bool "bool"
 
 cdef extern from "convert.h" nogil:
     ctypedef enum vm_encoding:
@@ -55,6 +58,11 @@ cdef enum:
     NS_PER_MS = 1000000
     NS_PER_S = 1000000000
 
+
+cdef inline double to_ms(int64_t ns) noexcept:
+    return <double>ns / <double>NS_PER_MS
+
+
 # Head-room in front of every message: the longest WebSocket header, RFC 6455 s. 5.2.
 cdef enum:
     HEAD_ROOM = 14
@@ -71,10 +79,12 @@ cdef struct Counters:
     uint64_t flooded
     uint64_t overflowed
     uint64_t unsent
+    uint64_t cleared
     uint64_t clears
     uint64_t foreign
     uint64_t invalid
-    int64_t cleared_ns
+    uint64_t late_source_bytes    # came in after close
+    int64_t cleared_unplayed_ns    # dropped by the far side
 
 
 cdef class MediaPath:
@@ -100,6 +110,8 @@ cdef class MediaPath:
     cdef vm_encoding _encoding    # of the target
     cdef bint _is_closed
     cdef bint _is_stalled
+    cdef bint _source_is_wide    # 16-bit samples
+    cdef bint _is_split    # the source's last sample has only its first half yet
 
     # For other Cython code: no Python object is made, nothing is raised.
     cdef Taken receive(self, const char* message, size_t n, bint is_text, int64_t now_ns) noexcept
@@ -110,10 +122,16 @@ cdef class MediaPath:
 
     # What the kinds of path do differently.
     cdef size_t _take(self, uint8_t* dst, int64_t now_ns) noexcept
-    cdef bint _admit(self, size_t n_converted) noexcept
+    cdef size_t _admit(self, size_t n_converted) noexcept
+    cdef void _bound(self) noexcept
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept
+    cdef void _flushed(self, size_t n, int64_t now_ns) noexcept
+    cpdef set_stalled(self, bint stalled)
 
-    cdef bint _push(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept
+    cdef void _push(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept
+    cdef bint _accept(self, size_t n, int64_t now_ns) noexcept
+    cdef void _convert(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept
+    cdef ptrdiff_t _measure_base64(self, const char* text, size_t n) noexcept
     cdef bint _push_base64(self, const char* text, size_t n, int64_t now_ns) noexcept
     cdef int64_t _ns(self, size_t n_bytes) noexcept
     cdef int _size_messages(self, size_t n_frames) except -1

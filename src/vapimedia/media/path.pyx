@@ -1,4 +1,4 @@
-# cython: language_level=3, freethreading_compatible=True
+# cython: language_level=3, freethreading_compatible=True, cdivision=True
 """One direction of a call's media: unwrap, convert, slice, wrap."""
 
 from libc.stdint cimport INT64_MAX
@@ -44,6 +44,7 @@ cdef class MediaPath:
         self._frame_bytes = target.frame_bytes(ptime_ms)
         self._sample_bytes = target.bytes_per_sample
         self._silence_byte = target.silence[0]
+        self._source_is_wide = source.bytes_per_sample > 1
         self._source_bytes_per_s = source.sample_rate * source.bytes_per_sample
         self._target_bytes_per_s = target.sample_rate * target.bytes_per_sample
         self._encoding = _ENCODINGS[target.encoding]
@@ -65,6 +66,10 @@ cdef class MediaPath:
         self._wrap = wrap if wrap is not None else Envelope(text=False)
         self._size_messages(1)
 
+    def __init__(self, source, target, *, Envelope unwrap=None, Envelope wrap=None, int ptime_ms=20,
+                 str quality="balanced"):
+        """Refuse what ``__cinit__`` must let pass for its subclasses."""
+
     def __dealloc__(self):
         vm_queue_free(&self._queue)
         vm_converter_free(self._converter)
@@ -73,7 +78,7 @@ cdef class MediaPath:
         free(self._audio)
         free(self._message)
 
-    # --- for other Cython code -------------------------------------------------------------------------------
+    # --- for other Cython code -------------------------------------------------------------------
 
     cdef Taken receive(self, const char* message, size_t n, bint is_text, int64_t now_ns) noexcept:
         cdef const char* text = NULL
@@ -82,7 +87,6 @@ cdef class MediaPath:
         if is_text != (self._unwrap is not None and self._unwrap.c.is_text):
             return NOT_TAKEN
         if not is_text:
-            self._counters.messages_in += 1
             self._push(<const uint8_t*>message, n, now_ns)
             return TAKEN
         kind = vm_envelope_scan(&self._unwrap.c, message, n, &text, &n_text)
@@ -92,7 +96,6 @@ cdef class MediaPath:
         # Text that is not base64 goes to the caller too: what becomes of it is a policy.
         if kind != VM_ENVELOPE_MEDIA or not self._push_base64(text, n_text, now_ns):
             return NOT_TAKEN
-        self._counters.messages_in += 1
         return TAKEN
 
     cdef char* next_message(self, size_t* n, int64_t now_ns) noexcept:
@@ -123,52 +126,88 @@ cdef class MediaPath:
             return 0
         return vm_queue_pop(&self._queue, dst, self._frame_bytes, &self._oldest_ns)
 
-    cdef bint _admit(self, size_t n_converted) noexcept:
-        return True
+    cdef size_t _admit(self, size_t n_converted) noexcept:
+        """Return how much of the newest audio may be queued."""
+        return n_converted
+
+    cdef void _bound(self) noexcept:
+        """Drop what is too old, after audio was queued."""
 
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept:
-        pass
+        """Note a message before its audio is queued."""
 
-    # --- audio in --------------------------------------------------------------------------------------------
+    cdef void _flushed(self, size_t n, int64_t now_ns) noexcept:
+        """Note audio that was sent without ``_take``."""
 
-    cdef bint _push(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept:
+    # --- audio in --------------------------------------------------------------------------------
+
+    cdef void _push(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept:
+        if self._accept(n, now_ns):
+            self._convert(audio, n, now_ns)
+
+    cdef bint _accept(self, size_t n, int64_t now_ns) noexcept:
+        """Count a message of *n* bytes of audio. Return whether it is to be converted."""
+        if n == 0:
+            self._counters.invalid += 1
+            return False
+        self._counters.messages_in += 1
+        self._counters.source_bytes += n
+        if self._is_closed:
+            self._counters.late_source_bytes += n
+            return False
+        self._arrived(n, now_ns)
+        return True
+
+    cdef void _convert(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept:
         cdef uint8_t* converted = self._scratch + PIECE
         cdef size_t n_piece
         cdef size_t n_converted
-        self._counters.source_bytes += n
-        if self._is_closed:
-            return True
-        self._arrived(n, now_ns)
+        cdef size_t n_admitted
+        self._is_split ^= self._source_is_wide and n & 1
         while n > 0:
-            n_piece = n if n < PIECE else PIECE
+            n_piece = min(n, <size_t>PIECE)
             n_converted = vm_converter_push(self._converter, converted, audio, n_piece)
-            if self._admit(n_converted) and not vm_queue_push(&self._queue, converted, n_converted, now_ns):
-                self._counters.overflowed += n_converted
+            n_admitted = self._admit(n_converted)
+            if not vm_queue_push(&self._queue, converted, n_admitted, now_ns):
+                n_admitted = 0
+            self._counters.overflowed += n_converted - n_admitted
+            self._bound()
             audio += n_piece
             n -= n_piece
-        return True
+
+    cdef ptrdiff_t _measure_base64(self, const char* text, size_t n) noexcept:
+        """Return the bytes that *text* decodes to, or -1 if it is not base64. The scratch holds the last piece."""
+        cdef ptrdiff_t n_audio = 0
+        cdef ptrdiff_t n_decoded
+        cdef size_t n_piece
+        while n > 0:
+            n_piece = min(n, <size_t>PIECE_TEXT)
+            n_decoded = vm_base64_decode(self._scratch, text, n_piece)
+            text += n_piece
+            n -= n_piece
+            if n_decoded < 0 or (n > 0 and n_decoded < PIECE):    # padding stands at the end only
+                return -1
+            n_audio += n_decoded
+        return n_audio
 
     cdef bint _push_base64(self, const char* text, size_t n, int64_t now_ns) noexcept:
-        cdef ptrdiff_t n_audio
+        """Take all of *text*, or nothing and return False if it is not base64."""
+        cdef ptrdiff_t n_audio = self._measure_base64(text, n)
         cdef size_t n_piece
-        cdef size_t at = 0
-        if n > PIECE_TEXT:
-            # All of it must be good before any of it is taken.
-            while at < n:
-                n_piece = n - at if n - at < PIECE_TEXT else PIECE_TEXT
-                n_audio = vm_base64_decode(self._scratch, text + at, n_piece)
-                at += n_piece
-                if n_audio < 0 or (at < n and n_audio < PIECE):
-                    return False
-        while n > PIECE_TEXT:
-            n_audio = vm_base64_decode(self._scratch, text, PIECE_TEXT)
-            self._push(self._scratch, <size_t>n_audio, now_ns)
-            text += PIECE_TEXT
-            n -= PIECE_TEXT
-        n_audio = vm_base64_decode(self._scratch, text, n)
         if n_audio < 0:
             return False
-        return self._push(self._scratch, <size_t>n_audio, now_ns)
+        if not self._accept(<size_t>n_audio, now_ns):
+            return True
+        if n <= PIECE_TEXT:
+            self._convert(self._scratch, <size_t>n_audio, now_ns)
+            return True
+        while n > 0:
+            n_piece = min(n, <size_t>PIECE_TEXT)
+            n_audio = vm_base64_decode(self._scratch, text, n_piece)
+            self._convert(self._scratch, <size_t>n_audio, now_ns)
+            text += n_piece
+            n -= n_piece
+        return True
 
     cdef int64_t _ns(self, size_t n_bytes) noexcept:
         return <int64_t>n_bytes * NS_PER_S // self._target_bytes_per_s
@@ -182,7 +221,7 @@ cdef class MediaPath:
             message = self.next_message(&n, now_ns)
         return messages
 
-    # --- for Python ------------------------------------------------------------------------------------------
+    # --- for Python ------------------------------------------------------------------------------
 
     @property
     def sends(self):
@@ -228,7 +267,6 @@ cdef class MediaPath:
         return self._collect(now_ns)
 
     def feed_payload(self, bytes payload not None, int64_t now_ns):
-        self._counters.messages_in += 1
         self._push(<const uint8_t*><const char*>payload, <size_t>len(payload), now_ns)
         return self._collect(now_ns)
 
@@ -238,15 +276,19 @@ cdef class MediaPath:
     @property
     def next_due_ns(self):
         cdef int64_t due_ns = self.next_due()
-        return None if due_ns == INT64_MAX or self._is_closed or self._is_stalled else due_ns
+        return None if due_ns == INT64_MAX else due_ns
 
     def clear(self, int64_t now_ns=0):
-        cdef int64_t dropped_ns = self._ns(self._queue.n_bytes)
+        cdef size_t n_dropped = self._queue.n_bytes
+        cdef uint8_t half = 0
         vm_queue_clear(&self._queue)
         vm_converter_reset(self._converter)
+        if self._is_split:
+            # The other half is still to come; without its place kept, every later sample would be torn.
+            vm_converter_push(self._converter, self._scratch, &half, 1)
         self._counters.clears += 1
-        self._counters.cleared_ns += dropped_ns
-        return dropped_ns / NS_PER_MS
+        self._counters.cleared += n_dropped
+        return to_ms(self._ns(n_dropped))
 
     def flush(self, int64_t now_ns=0):
         cdef list messages = []
@@ -254,8 +296,10 @@ cdef class MediaPath:
         cdef size_t n
         if self._is_closed:
             raise StateError("the path is closed; nothing is left to flush")
+        # The converter's delay stood in front as silence; now the same amount follows.
         n = vm_converter_flush(self._converter, converted)
-        vm_converter_reset(self._converter)
+        self._is_split = False
+        self._counters.inserted += n
         if not vm_queue_push(&self._queue, converted, n, now_ns):
             self._counters.overflowed += n
         while self._queue.n_bytes > 0:
@@ -266,11 +310,12 @@ cdef class MediaPath:
                 n = self._frame_bytes
             self._counters.messages_out += 1
             self._counters.sent += n
+            self._flushed(n, now_ns)
             n = vm_envelope_write(&self._wrap.c, self._message, self._audio, n)
             messages.append(self._message[:n])
         return messages
 
-    def set_stalled(self, bint stalled):
+    cpdef set_stalled(self, bint stalled):
         self._is_stalled = stalled
 
     def close(self):
@@ -280,20 +325,21 @@ cdef class MediaPath:
 
     cdef object _stats(self, int64_t queued_ns, int64_t heard_ns):
         cdef Counters* c = &self._counters
+        cdef double source_ms = 1e3 / self._source_bytes_per_s
         cdef double target_ms = 1e3 / self._target_bytes_per_s
         return PathStats(
             messages_in=c.messages_in,
             messages_out=c.messages_out,
-            audio_in_ms=c.source_bytes * 1e3 / self._source_bytes_per_s,
+            audio_in_ms=c.source_bytes * source_ms,
             audio_out_ms=c.sent * target_ms,
-            queued_ms=queued_ns / NS_PER_MS,
-            heard_ms=heard_ns / NS_PER_MS,
+            queued_ms=to_ms(queued_ns),
+            heard_ms=to_ms(heard_ns),
             inserted_silence_ms=c.inserted * target_ms,
             repaid_silence_ms=c.repaid * target_ms,
             dropped_flood_ms=c.flooded * target_ms,
             dropped_overflow_ms=c.overflowed * target_ms,
-            dropped_closed_ms=c.unsent * target_ms,
-            cleared_ms=c.cleared_ns / NS_PER_MS,
+            dropped_closed_ms=c.unsent * target_ms + c.late_source_bytes * source_ms,
+            cleared_ms=c.cleared * target_ms + to_ms(c.cleared_unplayed_ns),
             clears=c.clears,
             foreign=c.foreign,
             invalid=c.invalid,

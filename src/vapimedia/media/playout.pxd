@@ -1,10 +1,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
 
-from vapimedia.media.path cimport MediaPath
-
-cdef extern from "<stdbool.h>" nogil:
-    ctypedef unsigned char c_bool "bool"
+from vapimedia.media.path cimport MediaPath, c_bool
 
 cdef extern from "playout.h" nogil:
     ctypedef struct vm_playout:
@@ -12,7 +9,8 @@ cdef extern from "playout.h" nogil:
         uint64_t generation
         bint is_open
         bint ending
-    void vm_playout_init(vm_playout* playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t frame_ns) noexcept
+    void vm_playout_init(vm_playout* playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
+                         c_bool exact_frames) noexcept
     void vm_playout_open(vm_playout* playout, int64_t now_ns) noexcept
     void vm_playout_arrived(vm_playout* playout, int64_t now_ns) noexcept
     int64_t vm_playout_allow(const vm_playout* playout, int64_t queued_ns, int64_t max_ns, int64_t now_ns,
@@ -29,3 +27,5 @@ cdef class PlayoutPath(MediaPath):
     cdef vm_playout _playout
     cdef size_t _max_queued
     cdef size_t _max_early
+
+    cdef size_t _bytes_of(self, int64_t ms) noexcept

@@ -1,4 +1,4 @@
-# cython: language_level=3, freethreading_compatible=True
+# cython: language_level=3, freethreading_compatible=True, cdivision=True
 """Vapi to caller: a queue with a ledger of what the caller has heard."""
 
 from libc.stddef cimport size_t
@@ -8,25 +8,30 @@ from libc.string cimport memset
 from vapimedia.media._types import PlayoutPolicy
 
 from vapimedia.media.envelope cimport Envelope
-from vapimedia.media.path cimport NS_PER_MS, NS_PER_S, MediaPath, vm_queue_pop
+from vapimedia.media.path cimport NS_PER_MS, NS_PER_S, MediaPath, to_ms, vm_queue_pop
 
 __all__ = ["PlayoutPath"]
 
 cdef enum:
     ANY_SIZE_FRAMES = 5    # frames in one message at most where any size goes: 100 ms
 
+cdef double MAX_POSITION_MS = 1e12    # as ns within 64 bits
+
 
 cdef class PlayoutPath(MediaPath):
     def __init__(self, source, target, *, policy=PlayoutPolicy(), Envelope unwrap=None, Envelope wrap=None,
                  int ptime_ms=20, str quality="balanced"):
-        self._max_queued = policy.max_playout_ms * self._target_bytes_per_s // 1000
-        self._max_early = policy.early_ms * self._target_bytes_per_s // 1000
+        self._max_queued = self._bytes_of(policy.max_playout_ms)
+        self._max_early = self._bytes_of(policy.early_ms)
         vm_playout_init(
             &self._playout, policy.lead_ms * <int64_t>NS_PER_MS if policy.paced else INT64_MAX,
             policy.prebuffer_ms * <int64_t>NS_PER_MS if policy.paced else 0,
-            self._ns(self._frame_bytes) if policy.exact_frames else 0)
+            self._ns(self._frame_bytes), policy.exact_frames)
         if not policy.exact_frames:
             self._size_messages(ANY_SIZE_FRAMES)
+
+    cdef size_t _bytes_of(self, int64_t ms) noexcept:
+        return <size_t>(ms * self._target_bytes_per_s // 1000) // self._sample_bytes * self._sample_bytes
 
     def open(self, int64_t now_ns):
         if not self._playout.is_open:
@@ -37,12 +42,10 @@ cdef class PlayoutPath(MediaPath):
         self._playout.ending = True
         return self._collect(now_ns)
 
-    cdef bint _admit(self, size_t n_converted) noexcept:
+    cdef size_t _admit(self, size_t n_converted) noexcept:
         cdef size_t most = self._max_queued if self._playout.is_open else self._max_early
-        if self._queue.n_bytes + n_converted <= most:
-            return True
-        self._counters.overflowed += n_converted
-        return False
+        cdef size_t room = most - self._queue.n_bytes if most > self._queue.n_bytes else 0
+        return min(n_converted, room)
 
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept:
         vm_playout_arrived(&self._playout, now_ns)
@@ -56,8 +59,6 @@ cdef class PlayoutPath(MediaPath):
             return 0
         if allowed_ns < queued_ns:
             n = <size_t>(allowed_ns * self._target_bytes_per_s // NS_PER_S) // self._sample_bytes * self._sample_bytes
-            # A sliver of credit is not worth a message.
-            n = max(n, min(self._frame_bytes, self._queue.n_bytes))
         n = vm_queue_pop(&self._queue, dst, min(n, self._n_message), &self._oldest_ns)
         if pad:
             memset(dst + n, self._silence_byte, self._frame_bytes - n)
@@ -66,30 +67,39 @@ cdef class PlayoutPath(MediaPath):
         vm_playout_sent(&self._playout, self._ns(n), now_ns)
         return n
 
+    cdef void _flushed(self, size_t n, int64_t now_ns) noexcept:
+        vm_playout_sent(&self._playout, self._ns(n), now_ns)
+
     cdef int64_t next_due(self) noexcept:
+        if self._is_stalled or self._is_closed:
+            return INT64_MAX
         return vm_playout_next_ns(&self._playout, self._ns(self._queue.n_bytes))
 
     def clear(self, int64_t now_ns=0):
         cdef int64_t dropped_ns = vm_playout_clear(&self._playout, now_ns)
-        self._counters.cleared_ns += dropped_ns
-        return dropped_ns / NS_PER_MS + MediaPath.clear(self, now_ns)
+        self._counters.cleared_unplayed_ns += dropped_ns
+        return to_ms(dropped_ns) + MediaPath.clear(self, now_ns)
 
     @property
     def sent_ms(self):
-        return self._playout.sent_ns / NS_PER_MS
+        return to_ms(self._playout.sent_ns)
 
     @property
     def generation(self):
         return self._playout.generation
 
     def queued_ms(self, int64_t now_ns):
-        return (vm_playout_ahead_ns(&self._playout, now_ns) + self._ns(self._queue.n_bytes)) / NS_PER_MS
+        return to_ms(vm_playout_ahead_ns(&self._playout, now_ns) + self._ns(self._queue.n_bytes))
 
     def heard_ms(self, int64_t now_ns):
-        return vm_playout_heard_ns(&self._playout, now_ns) / NS_PER_MS
+        return to_ms(vm_playout_heard_ns(&self._playout, now_ns))
 
-    def mark_played(self, uint64_t generation, double position_ms, int64_t now_ns):
-        return bool(vm_playout_mark(&self._playout, generation, <int64_t>(position_ms * NS_PER_MS), now_ns))
+    def mark_played(self, generation, double position_ms, int64_t now_ns):
+        # Both come from the wire: they may be any number.
+        if generation != self._playout.generation or not 0 <= position_ms <= MAX_POSITION_MS:
+            return False
+        return bool(vm_playout_mark(&self._playout, self._playout.generation, <int64_t>(position_ms * NS_PER_MS),
+                                    now_ns))
 
     def stats(self, int64_t now_ns=0):
         return self._stats(vm_playout_ahead_ns(&self._playout, now_ns) + self._ns(self._queue.n_bytes),
