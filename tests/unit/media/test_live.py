@@ -1,0 +1,428 @@
+"""Caller to Vapi: continuous, in real time, never far ahead of it, and nothing lost that is not counted."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from media_laws import ALAW, MS, MULAW, PCM_16K, TEXT_IN, loud, missing_ms, silent, twilio
+
+from vapimedia.audio import Converter
+from vapimedia.formats import AudioFormat
+from vapimedia.media import LivePath, LivePolicy, PathStats
+
+START = 10_000 * MS
+LIVE = LivePolicy()
+
+
+class Line:
+    """A live path and its clock, mulaw to mulaw unless told otherwise."""
+
+    def __init__(
+        self, *, source: AudioFormat = MULAW, target: AudioFormat = MULAW, policy: LivePolicy = LIVE
+    ) -> None:
+        self.path = LivePath(source, target, policy=policy)
+        self.source = source
+        self.now_ns = START
+        self.out: list[bytes] = []
+
+    def open(self) -> Line:
+        self.out += self.path.open(self.now_ns)
+        return self
+
+    def feed(self, audio: bytes) -> None:
+        self.out += self.path.feed(audio, self.now_ns)
+
+    def wait(self, ms: float) -> None:
+        """Let time pass, calling ``due`` exactly when it was asked for."""
+        end_ns = self.now_ns + round(ms * MS)
+        while (due_ns := self.path.next_due_ns) is not None and due_ns <= end_ns:
+            self.now_ns = max(due_ns, self.now_ns)
+            frames = self.path.due(self.now_ns)
+            next_ns = self.path.next_due_ns
+            assert frames or next_ns is None or next_ns > due_ns, "a busy loop"
+            self.out += frames
+        self.now_ns = end_ns
+
+    def sleep(self, ms: float) -> None:
+        """Let time pass without a tick: the process was busy."""
+        self.now_ns += round(ms * MS)
+
+    def talk(self, ms: int, *, chunk_ms: int = 20, seed: int = 0) -> bytes:
+        """Feed noise in real time; return it."""
+        audio = loud(self.source, ms, seed=seed)
+        n_chunk = self.source.frame_bytes(chunk_ms)
+        for at in range(0, len(audio), n_chunk):
+            self.wait(chunk_ms)
+            self.feed(audio[at : at + n_chunk])
+        return audio
+
+    def take(self) -> bytes:
+        out, self.out = b"".join(self.out), []
+        return out
+
+    @property
+    def stats(self) -> PathStats:
+        return self.path.stats(self.now_ns)
+
+
+def test_nothing_leaves_before_open() -> None:
+    line = Line()
+    line.talk(100)
+    assert line.out == []
+    assert line.path.next_due_ns is None
+    assert line.stats.queued_ms == 100
+
+
+def test_open_sends_what_was_held() -> None:
+    line = Line()
+    audio = line.talk(500)
+    line.open()
+    assert line.take() == audio
+
+
+def test_the_oldest_is_dropped_when_too_much_is_held() -> None:
+    line = Line(policy=LivePolicy(max_backlog_ms=200))
+    audio = line.talk(500)
+    line.open()
+    assert line.take() == audio[-1600:]
+    assert line.stats.dropped_closed_ms == 300
+
+
+def test_one_message_larger_than_what_is_held_leaves_its_end() -> None:
+    line = Line(policy=LivePolicy(max_backlog_ms=100))
+    audio = loud(MULAW, 7500)
+    line.feed(audio)
+    line.open()
+    assert line.take() == audio[-800:]
+
+
+def test_a_held_backlog_uses_up_no_room_of_later_bursts() -> None:
+    line = Line()
+    audio = line.talk(2000)
+    line.open()
+    audio += loud(MULAW, 1500)
+    line.feed(audio[16_000:])
+    assert line.take() == audio
+    assert line.stats.dropped_flood_ms == 0
+
+
+def test_silence_starts_at_open() -> None:
+    line = Line().open()
+    line.wait(1000)
+    assert line.take() == silent(MULAW, 1000)
+    assert line.stats.inserted_silence_ms == 1000
+
+
+def test_open_twice_is_open_once() -> None:
+    line = Line().open()
+    line.wait(100)
+    line.open()
+    line.wait(100)
+    assert len(line.take()) == 1600
+
+
+def test_the_stream_is_continuous_while_media_flows() -> None:
+    line = Line().open()
+    audio = line.talk(400)
+    assert line.take().removeprefix(silent(MULAW, 20)) == audio
+    assert line.stats.inserted_silence_ms <= 20
+
+
+def test_a_pause_is_filled_after_60_ms() -> None:
+    line = Line()
+    line.talk(20)
+    line.open().talk(200)
+    line.take()
+    line.wait(59)
+    assert line.take() == b""
+    line.wait(1)
+    filled = line.take()
+    assert filled == silent(MULAW, 60)
+    line.wait(1000)
+    assert len(line.take()) == 8000
+
+
+@pytest.mark.parametrize("chunk_ms", [20, 60, 100, 200])
+def test_a_pause_is_twice_the_largest_chunk(chunk_ms: int) -> None:
+    line = Line().open()
+    line.talk(1000, chunk_ms=chunk_ms)
+    line.take()
+    gap_ms = max(60, 2 * chunk_ms)
+    line.wait(gap_ms - 1)
+    assert line.take() == b""
+    line.wait(1)
+    assert line.take()
+
+
+def test_one_huge_message_does_not_stop_gaps_being_filled() -> None:
+    line = Line().open()
+    line.talk(200)
+    line.feed(loud(MULAW, 1500))
+    line.take()
+    line.wait(3000)
+    assert line.stats.inserted_silence_ms > 1000
+
+
+def test_an_empty_message_is_no_media() -> None:
+    line = Line().open()
+    for _ in range(50):
+        line.wait(20)
+        line.feed(b"")
+    assert line.take() == silent(MULAW, 1000)
+
+
+def test_chunks_in_base64_count_as_one_message() -> None:
+    path = LivePath(MULAW, MULAW, unwrap=TEXT_IN)
+    path.open(START)
+    path.feed(twilio(loud(MULAW, 200)), START)
+    assert path.next_due_ns == START + 400 * MS
+
+
+def test_audio_that_waits_for_its_frame_goes_out_before_the_silence() -> None:
+    line = Line().open()
+    audio = line.talk(100, chunk_ms=10) + loud(MULAW, 10, seed=1)
+    line.wait(10)
+    line.feed(audio[-80:])
+    line.take()
+    line.wait(100)
+    assert line.take().startswith(audio[-80:] + silent(MULAW, 10))
+    assert missing_ms(line.stats) == 0
+
+
+def test_a_burst_after_a_pause_is_kept_whole() -> None:
+    line = Line().open()
+    line.talk(200)
+    line.wait(1000)
+    line.take()
+    audio = loud(MULAW, 1000, seed=1)
+    line.feed(audio)
+    assert line.take() == audio
+
+
+def test_silent_frames_repay_inserted_silence_and_only_they() -> None:
+    line = Line().open()
+    line.talk(200)
+    line.wait(1000)
+    inserted_ms = line.stats.inserted_silence_ms
+    line.feed(loud(MULAW, 1000))
+    assert line.stats.repaid_silence_ms == 0
+    line.take()
+    for _ in range(100):
+        line.wait(20)
+        line.feed(silent(MULAW, 20))
+    # All that is ahead but two frames of slack.
+    assert 900 <= line.stats.repaid_silence_ms <= inserted_ms
+    line.take()
+    speech = line.talk(500, seed=2)
+    assert line.take() == speech
+
+
+def test_silence_is_not_left_out_while_nothing_is_ahead() -> None:
+    line = Line().open()
+    line.wait(1000)
+    for _ in range(100):
+        line.wait(20)
+        line.feed(silent(MULAW, 20))
+    assert line.stats.repaid_silence_ms == 0
+
+
+def test_silence_is_not_left_out_without_a_debt() -> None:
+    line = Line()
+    line.feed(loud(MULAW, 20))
+    line.open()
+    line.feed(silent(MULAW, 1000))
+    assert line.stats.repaid_silence_ms == 0
+    assert len(line.take()) == 8160
+
+
+@pytest.mark.parametrize(
+    ("target", "quiet", "heard"), [(MULAW, 0xFF ^ 8, 0xFF ^ 9), (ALAW, 0x55 ^ 4, 0x55 ^ 5)], ids=str
+)
+def test_what_counts_as_silence(target: AudioFormat, quiet: int, heard: int) -> None:
+    for code, is_repaid in ((quiet, True), (quiet ^ 0x80, True), (heard, False), (heard ^ 0x80, False)):
+        line = Line(source=target, target=target).open()
+        line.wait(1000)
+        line.feed(bytes([code]) * 8000)
+        assert (line.stats.repaid_silence_ms > 0) is is_repaid
+
+
+@pytest.mark.parametrize(("sample", "is_repaid"), [(64, True), (-64, True), (65, False), (-65, False)])
+def test_what_counts_as_silence_in_pcm(sample: int, is_repaid: bool) -> None:
+    line = Line(source=PCM_16K, target=PCM_16K).open()
+    line.wait(1000)
+    line.feed(sample.to_bytes(2, "little", signed=True) * 16_000)
+    assert (line.stats.repaid_silence_ms > 0) is is_repaid
+
+
+def test_a_flood_is_cut_at_two_seconds_ahead() -> None:
+    line = Line().open()
+    audio = loud(MULAW, 7500)
+    line.feed(audio)
+    assert line.take() == audio[:16_000]
+    assert line.stats.dropped_flood_ms == 5500
+
+
+def test_a_lasting_flood_leaves_real_time() -> None:
+    line = Line().open()
+    for _ in range(500):
+        line.wait(20)
+        line.feed(loud(MULAW, 40))
+    assert len(line.take()) / 8 == pytest.approx(10_000 + 2000, abs=100)
+    assert missing_ms(line.stats) == 0
+
+
+def test_stalls_of_ours_use_up_no_room_of_later_bursts() -> None:
+    line = Line().open()
+    line.talk(100)
+    n_in = 0
+    line.take()
+    for turn in range(30):
+        line.sleep(1000)
+        for _ in range(50):
+            line.feed(loud(MULAW, 20, seed=turn))
+        n_in += 8000
+        line.talk(200)
+        n_in += 1600
+    assert len(line.take()) == n_in
+    assert line.stats.dropped_flood_ms == 0
+
+
+def test_a_fast_clock_is_never_a_flood() -> None:
+    line = Line().open()
+    for _ in range(50_000):  # 1000 s; 2.5 s more than real time
+        line.sleep(19.95)
+        line.feed(loud(MULAW, 20))
+    assert line.stats.dropped_flood_ms == 0
+
+
+def test_a_slow_clock_saves_up_no_credit() -> None:
+    line = Line().open()
+    line.talk(100)
+    for _ in range(50_000):  # 1000 s; 2.5 s less than real time
+        line.sleep(20.05)
+        line.feed(loud(MULAW, 20))
+    line.take()
+    line.feed(loud(MULAW, 7500))
+    assert len(line.take()) / 8 <= 2000 + 60 + 20
+    assert line.stats.inserted_silence_ms <= 20
+
+
+def test_a_long_sleep_is_not_made_up_for_whole() -> None:
+    line = Line().open()
+    line.sleep(3_600_000)
+    line.out += line.path.due(line.now_ns)
+    assert len(line.take()) / 8 == 2000
+    line.wait(100)
+    assert len(line.take()) / 8 == 100
+
+
+def test_a_late_tick_sends_all_that_was_due() -> None:
+    line = Line().open()
+    line.sleep(330)
+    line.out += line.path.due(line.now_ns)
+    assert len(line.take()) / 8 == 320
+    line.wait(10)
+    assert len(line.take()) / 8 == 20
+
+
+def test_a_stalled_path_keeps_the_newest_200_ms() -> None:
+    line = Line().open()
+    line.talk(100)
+    line.take()
+    line.path.set_stalled(True)  # type: ignore[attr-defined]
+    audio = line.talk(1000)
+    assert line.take() == b""
+    assert line.path.next_due_ns is None
+    assert line.stats.queued_ms == 200
+    line.path.set_stalled(False)  # type: ignore[attr-defined]
+    audio += line.talk(100, seed=1)
+    assert line.take() == audio[-2400:]
+    assert line.stats.dropped_closed_ms == 800
+    assert line.stats.inserted_silence_ms <= 20
+
+
+def test_silence_is_not_saved_up_during_a_stall() -> None:
+    line = Line().open()
+    line.wait(100)
+    line.path.set_stalled(True)  # type: ignore[attr-defined]
+    line.wait(5000)
+    line.path.set_stalled(False)  # type: ignore[attr-defined]
+    line.take()
+    line.wait(20)
+    assert len(line.take()) <= 160
+
+
+def test_a_closed_path_wants_no_tick() -> None:
+    line = Line().open()
+    line.path.close()
+    assert line.path.next_due_ns is None
+    assert line.path.due(line.now_ns + 1000 * MS) == []
+
+
+def test_flush_sends_the_rest_padded() -> None:
+    line = Line(target=PCM_16K).open()
+    audio = line.talk(50, chunk_ms=10)
+    sent = line.take() + b"".join(line.path.flush(line.now_ns))
+    converter = Converter(MULAW, PCM_16K)
+    assert converter.push(audio) + converter.flush() in sent
+    assert len(sent) % 640 == 0
+
+
+def test_an_unpaced_path_sends_what_comes_and_nothing_else() -> None:
+    line = Line(policy=LivePolicy(paced=False)).open()
+    assert line.path.next_due_ns is None
+    line.sleep(1000)
+    assert line.path.due(line.now_ns) == []
+    audio = loud(MULAW, 60_000)
+    line.feed(audio)
+    line.feed(silent(MULAW, 1000))
+    assert line.take() == audio + silent(MULAW, 1000)
+
+
+STEPS = st.one_of(
+    st.tuples(st.sampled_from(["feed", "quiet"]), st.integers(0, 500)),
+    st.tuples(st.sampled_from(["wait", "sleep"]), st.integers(0, 400)),
+    st.tuples(st.sampled_from(["open", "stall", "go on", "clear", "huge"]), st.just(0)),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from([(MULAW, MULAW), (MULAW, PCM_16K), (PCM_16K, PCM_16K)]), st.lists(STEPS, max_size=25))
+def test_audio_in_is_out_or_queued_or_counted(
+    pair: tuple[AudioFormat, AudioFormat], steps: list[tuple[str, int]]
+) -> None:
+    source, target = pair
+    line = Line(source=source, target=target)
+    n_out = 0
+    for action, n in steps:
+        if action in ("feed", "quiet"):
+            line.feed((loud if action == "feed" else silent)(source, n))
+        elif action == "huge":
+            line.feed(loud(source, 3000))
+        elif action == "wait":
+            line.wait(n)
+        elif action == "sleep":
+            line.sleep(n)
+        elif action == "open":
+            line.open()
+        elif action == "clear":
+            line.path.clear(line.now_ns)
+        else:
+            line.path.set_stalled(action == "stall")  # type: ignore[attr-defined]
+        assert {len(frame) for frame in line.out} <= {target.frame_bytes()}
+        n_out += len(line.take())
+        assert missing_ms(line.stats) == 0
+    assert line.stats.audio_out_ms == n_out * 1000 / (target.sample_rate * target.bytes_per_sample)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 120), st.integers(0, 120)), max_size=30))
+def test_the_stream_keeps_up_with_real_time(steps: list[tuple[int, int]]) -> None:
+    line = Line().open()
+    for audio_ms, pause_ms in steps:
+        line.wait(pause_ms)
+        line.feed(loud(MULAW, audio_ms))
+    line.wait(300)
+    passed_ms = (line.now_ns - START) / MS
+    assert line.stats.audio_out_ms > passed_ms - 20 - 0.01 * passed_ms
