@@ -3,67 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from media_drivers import START, Line
 from media_laws import ALAW, MS, MULAW, PCM_16K, TEXT_IN, loud, missing_ms, silent, twilio
 
 from vapimedia.audio import Converter
 from vapimedia.formats import AudioFormat
-from vapimedia.media import LivePath, LivePolicy, PathStats
-
-START = 10_000 * MS
-LIVE = LivePolicy()
-
-
-class Line:
-    """A live path and its clock, mulaw to mulaw unless told otherwise."""
-
-    def __init__(
-        self, *, source: AudioFormat = MULAW, target: AudioFormat = MULAW, policy: LivePolicy = LIVE
-    ) -> None:
-        self.path = LivePath(source, target, policy=policy)
-        self.source = source
-        self.now_ns = START
-        self.out: list[bytes] = []
-
-    def open(self) -> Line:
-        self.out += self.path.open(self.now_ns)
-        return self
-
-    def feed(self, audio: bytes) -> None:
-        self.out += self.path.feed(audio, self.now_ns)
-
-    def wait(self, ms: float) -> None:
-        """Let time pass, calling ``due`` exactly when it was asked for."""
-        end_ns = self.now_ns + round(ms * MS)
-        while (due_ns := self.path.next_due_ns) is not None and due_ns <= end_ns:
-            self.now_ns = max(due_ns, self.now_ns)
-            frames = self.path.due(self.now_ns)
-            next_ns = self.path.next_due_ns
-            assert frames or next_ns is None or next_ns > due_ns, "a busy loop"
-            self.out += frames
-        self.now_ns = end_ns
-
-    def sleep(self, ms: float) -> None:
-        """Let time pass without a tick: the process was busy."""
-        self.now_ns += round(ms * MS)
-
-    def talk(self, ms: int, *, chunk_ms: int = 20, seed: int = 0) -> bytes:
-        """Feed noise in real time; return it."""
-        audio = loud(self.source, ms, seed=seed)
-        n_chunk = self.source.frame_bytes(chunk_ms)
-        for at in range(0, len(audio), n_chunk):
-            self.wait(chunk_ms)
-            self.feed(audio[at : at + n_chunk])
-        return audio
-
-    def take(self) -> bytes:
-        out, self.out = b"".join(self.out), []
-        return out
-
-    @property
-    def stats(self) -> PathStats:
-        return self.path.stats(self.now_ns)
+from vapimedia.media import LivePath, LivePolicy
 
 
 def test_nothing_leaves_before_open() -> None:
@@ -378,51 +323,3 @@ def test_an_unpaced_path_sends_what_comes_and_nothing_else() -> None:
     line.feed(audio)
     line.feed(silent(MULAW, 1000))
     assert line.take() == audio + silent(MULAW, 1000)
-
-
-STEPS = st.one_of(
-    st.tuples(st.sampled_from(["feed", "quiet"]), st.integers(0, 500)),
-    st.tuples(st.sampled_from(["wait", "sleep"]), st.integers(0, 400)),
-    st.tuples(st.sampled_from(["open", "stall", "go on", "clear", "huge"]), st.just(0)),
-)
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.sampled_from([(MULAW, MULAW), (MULAW, PCM_16K), (PCM_16K, PCM_16K)]), st.lists(STEPS, max_size=25))
-def test_audio_in_is_out_or_queued_or_counted(
-    pair: tuple[AudioFormat, AudioFormat], steps: list[tuple[str, int]]
-) -> None:
-    source, target = pair
-    line = Line(source=source, target=target)
-    n_out = 0
-    for action, n in steps:
-        if action in ("feed", "quiet"):
-            line.feed((loud if action == "feed" else silent)(source, n))
-        elif action == "huge":
-            line.feed(loud(source, 3000))
-        elif action == "wait":
-            line.wait(n)
-        elif action == "sleep":
-            line.sleep(n)
-        elif action == "open":
-            line.open()
-        elif action == "clear":
-            line.path.clear(line.now_ns)
-        else:
-            line.path.set_stalled(action == "stall")  # type: ignore[attr-defined]
-        assert {len(frame) for frame in line.out} <= {target.frame_bytes()}
-        n_out += len(line.take())
-        assert missing_ms(line.stats) == 0
-    assert line.stats.audio_out_ms == n_out * 1000 / (target.sample_rate * target.bytes_per_sample)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(1, 120), st.integers(0, 120)), max_size=30))
-def test_the_stream_keeps_up_with_real_time(steps: list[tuple[int, int]]) -> None:
-    line = Line().open()
-    for audio_ms, pause_ms in steps:
-        line.wait(pause_ms)
-        line.feed(loud(MULAW, audio_ms))
-    line.wait(300)
-    passed_ms = (line.now_ns - START) / MS
-    assert line.stats.audio_out_ms > passed_ms - 20 - 0.01 * passed_ms

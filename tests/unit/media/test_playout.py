@@ -7,13 +7,13 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from media_drivers import START, Speaker
 from media_laws import (
     MS,
     MULAW,
     PCM_16K,
     TEXT_OUT,
     loud,
-    missing_from_ledger_ms,
     missing_ms,
     silent,
     unwrap,
@@ -21,67 +21,10 @@ from media_laws import (
 
 from vapimedia.audio import Converter
 from vapimedia.formats import AudioFormat
-from vapimedia.media import PathStats, PlayoutPath, PlayoutPolicy
+from vapimedia.media import PlayoutPath, PlayoutPolicy
 
-START = 10_000 * MS
 FRAME = MULAW.frame_bytes()
-PLAIN = PlayoutPolicy()
 EXACT = PlayoutPolicy(exact_frames=True)
-
-
-class Speaker:
-    """A playout path and its clock, mulaw to mulaw unless told otherwise."""
-
-    def __init__(self, policy: PlayoutPolicy = PLAIN, *, source: AudioFormat = MULAW) -> None:
-        self.path = PlayoutPath(source, MULAW, policy=policy)
-        self.source = source
-        self.now_ns = START
-        self.sizes: list[int] = []
-        self.at_ns: list[int] = []
-        self.heard = b""
-
-    def open(self) -> Speaker:
-        self._note(self.path.open(self.now_ns))
-        return self
-
-    def _note(self, messages: list[bytes]) -> int:
-        self.sizes += [len(message) for message in messages]
-        self.at_ns += [self.now_ns] * len(messages)
-        self.heard += b"".join(messages)
-        return len(messages)
-
-    def feed(self, audio: bytes) -> bytes:
-        self._note(self.path.feed(audio, self.now_ns))
-        return audio
-
-    def end(self) -> None:
-        self._note(self.path.speech_ended(self.now_ns))
-
-    def wait(self, ms: float, *, late_ms: float = 0) -> None:
-        """Let time pass, calling ``due`` as late as told after it was asked for, and never in vain."""
-        end_ns = self.now_ns + round(ms * MS)
-        while (due_ns := self.path.next_due_ns) is not None and due_ns <= end_ns:
-            self.now_ns = max(due_ns + round(late_ms * MS), self.now_ns)
-            n_sent = self._note(self.path.due(self.now_ns))
-            next_ns = self.path.next_due_ns
-            assert n_sent or next_ns is None or next_ns > due_ns, "a busy loop"
-        self.now_ns = max(end_ns, self.now_ns)
-
-    def take(self) -> bytes:
-        heard, self.heard, self.sizes, self.at_ns = self.heard, b"", [], []
-        return heard
-
-    @property
-    def queued_ms(self) -> float:
-        return self.path.queued_ms(self.now_ns)
-
-    @property
-    def heard_ms(self) -> float:
-        return self.path.heard_ms(self.now_ns)
-
-    @property
-    def stats(self) -> PathStats:
-        return self.path.stats(self.now_ns)
 
 
 def test_an_utterance_starts_with_a_cushion() -> None:
@@ -404,69 +347,3 @@ def test_messages_are_wrapped() -> None:
     path.open(START)
     audio = loud(PCM_16K, 100)
     assert b"".join(map(unwrap, path.feed(audio, START))) == Converter(PCM_16K, MULAW).push(audio)
-
-
-STEPS = st.one_of(
-    st.tuples(st.sampled_from(["feed"]), st.integers(0, 1500)),
-    st.tuples(st.sampled_from(["wait", "late"]), st.integers(0, 400)),
-    st.tuples(st.sampled_from(["open", "end", "clear", "stall", "go on", "flush", "close"]), st.just(0)),
-    st.tuples(st.sampled_from(["mark"]), st.integers(0, 3000)),
-)
-POLICIES = st.builds(
-    PlayoutPolicy,
-    exact_frames=st.booleans(),
-    lead_ms=st.sampled_from([0, 30, 200, 60_000]),
-    prebuffer_ms=st.sampled_from([0, 10, 40, 200]),
-    max_playout_ms=st.sampled_from([100, 1000, 120_000]),
-    paced=st.booleans(),
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.sampled_from([MULAW, PCM_16K]), POLICIES, st.lists(STEPS, max_size=25))
-def test_audio_in_is_heard_or_queued_or_counted(
-    source: AudioFormat, policy: PlayoutPolicy, steps: list[tuple[str, int]]
-) -> None:
-    speaker = Speaker(policy, source=source)
-    path, is_closed = speaker.path, False
-    for action, n in steps:
-        if action == "feed":
-            speaker.feed(loud(source, n / 8)[: n // 4 * 4])
-        elif action == "open":
-            speaker.open()
-        elif action == "end":
-            speaker.end()
-        elif action in ("wait", "late"):
-            speaker.wait(n, late_ms=n / 30 if action == "late" else 0)
-        elif action == "clear":
-            path.clear(speaker.now_ns)
-        elif action == "mark":
-            path.mark_played(path.generation, n / 2, speaker.now_ns)
-        elif action == "flush" and not is_closed:
-            speaker._note(path.flush(speaker.now_ns))
-        elif action == "close":
-            path.close()
-            is_closed = True
-        else:
-            path.set_stalled(action == "stall")  # type: ignore[attr-defined]
-        stats = speaker.stats
-        assert missing_from_ledger_ms(stats) == pytest.approx(0, abs=1e-6)
-        assert 0 <= stats.heard_ms <= path.sent_ms
-        assert path.sent_ms == stats.audio_out_ms == len(speaker.heard) / 8
-        assert not policy.exact_frames or set(speaker.sizes) <= {FRAME}
-
-
-@settings(max_examples=100, deadline=None)
-@given(POLICIES, st.lists(st.tuples(st.integers(1, 900), st.integers(0, 150)), min_size=1, max_size=12))
-def test_nothing_is_due_before_next_due_and_something_is_then(
-    policy: PlayoutPolicy, chunks: list[tuple[int, int]]
-) -> None:
-    speaker = Speaker(policy).open()
-    for i, (n, pause_ms) in enumerate(chunks):
-        speaker.feed(loud(MULAW, 200, seed=i)[:n])
-        due_ns = speaker.path.next_due_ns
-        if due_ns is not None:
-            assert due_ns > speaker.now_ns
-            assert speaker.path.due(due_ns - 1) == []
-            assert speaker.path.next_due_ns == due_ns
-        speaker.wait(pause_ms)

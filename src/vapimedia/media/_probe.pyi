@@ -1,0 +1,10 @@
+from vapimedia.media.path import MediaPath
+
+def count_allocations(
+    path: MediaPath | None, messages: list[bytes], is_text: bool, now_ns: int, step_ns: int
+) -> tuple[int, int, int]:
+    """For tests only: pass *messages* through *path* as the pump does, *step_ns* apart.
+
+    Return how often Python's allocators were called meanwhile, how many messages were taken, and how many bytes
+    came out. No other thread may run Python code. With no path, one object is made and dropped: the counter works.
+    """

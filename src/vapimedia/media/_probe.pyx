@@ -1,0 +1,94 @@
+# cython: language_level=3
+"""For tests only: whether the frame path asks Python's allocators for anything."""
+
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t
+
+from vapimedia.media.path cimport NOT_TAKEN, MediaPath
+
+cdef extern from "Python.h":
+    ctypedef enum PyMemAllocatorDomain:
+        PYMEM_DOMAIN_RAW
+        PYMEM_DOMAIN_MEM
+        PYMEM_DOMAIN_OBJ
+    ctypedef struct PyMemAllocatorEx:
+        void* ctx
+        void* (*malloc)(void* ctx, size_t size) noexcept nogil
+        void* (*calloc)(void* ctx, size_t nelem, size_t elsize) noexcept nogil
+        void* (*realloc)(void* ctx, void* ptr, size_t new_size) noexcept nogil
+        void (*free)(void* ctx, void* ptr) noexcept nogil
+    void PyMem_GetAllocator(PyMemAllocatorDomain domain, PyMemAllocatorEx* allocator) noexcept
+    void PyMem_SetAllocator(PyMemAllocatorDomain domain, PyMemAllocatorEx* allocator) noexcept
+
+__all__ = ["count_allocations"]
+
+cdef struct Message:
+    const char* text
+    size_t n
+
+cdef Py_ssize_t n_calls
+
+
+cdef void* _malloc(void* ctx, size_t size) noexcept nogil:
+    global n_calls
+    n_calls += 1
+    return (<PyMemAllocatorEx*>ctx).malloc((<PyMemAllocatorEx*>ctx).ctx, size)
+
+
+cdef void* _calloc(void* ctx, size_t nelem, size_t elsize) noexcept nogil:
+    global n_calls
+    n_calls += 1
+    return (<PyMemAllocatorEx*>ctx).calloc((<PyMemAllocatorEx*>ctx).ctx, nelem, elsize)
+
+
+cdef void* _realloc(void* ctx, void* ptr, size_t new_size) noexcept nogil:
+    global n_calls
+    n_calls += 1
+    return (<PyMemAllocatorEx*>ctx).realloc((<PyMemAllocatorEx*>ctx).ctx, ptr, new_size)
+
+
+cdef void _free(void* ctx, void* ptr) noexcept nogil:
+    global n_calls
+    n_calls += 1
+    (<PyMemAllocatorEx*>ctx).free((<PyMemAllocatorEx*>ctx).ctx, ptr)
+
+
+def count_allocations(MediaPath path, list messages not None, bint is_text, int64_t now_ns, int64_t step_ns):
+    """Pass *messages* through *path* as the pump does, *step_ns* apart.
+
+    Return how often Python's allocators were called meanwhile, how many messages were taken, and how many bytes
+    came out. No other thread may run Python code. With no path, one object is made and dropped: the counter works.
+    """
+    cdef PyMemAllocatorDomain[3] domains = [PYMEM_DOMAIN_RAW, PYMEM_DOMAIN_MEM, PYMEM_DOMAIN_OBJ]
+    cdef PyMemAllocatorEx[3] real
+    cdef PyMemAllocatorEx counting
+    cdef Py_ssize_t i, n_messages = len(messages), n_taken = 0
+    cdef size_t n_out = 0, n = 0
+    cdef Message* raw = <Message*>PyMem_Malloc(max(1, n_messages) * sizeof(Message))
+    global n_calls
+    if raw == NULL:
+        raise MemoryError
+    for i in range(n_messages):
+        raw[i].text = <const char*><bytes?>messages[i]
+        raw[i].n = <size_t>len(messages[i])
+    for i in range(3):
+        PyMem_GetAllocator(domains[i], &real[i])
+        counting = PyMemAllocatorEx(&real[i], _malloc, _calloc, _realloc, _free)
+        PyMem_SetAllocator(domains[i], &counting)
+    n_calls = 0
+    if path is None:
+        bytes(bytearray(100_000))
+    else:
+        for i in range(n_messages):
+            if path.receive(raw[i].text, raw[i].n, is_text, now_ns) != NOT_TAKEN:
+                n_taken += 1
+            while path.next_message(&n, now_ns) != NULL:
+                n_out += n
+            now_ns += step_ns
+    i = n_calls
+    PyMem_SetAllocator(PYMEM_DOMAIN_RAW, &real[0])
+    PyMem_SetAllocator(PYMEM_DOMAIN_MEM, &real[1])
+    PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &real[2])
+    PyMem_Free(raw)
+    return i, n_taken, n_out
