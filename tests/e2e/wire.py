@@ -10,8 +10,8 @@ import json
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -217,11 +217,12 @@ async def until(condition: Callable[[], object], timeout_s: float = 2) -> None:
             await asyncio.sleep(0.002)
 
 
-@contextmanager
-def nothing_left() -> Iterator[None]:
-    """Expect that the block leaves no task and no socket behind. Must run inside a loop."""
+@asynccontextmanager
+async def nothing_left() -> AsyncIterator[None]:
+    """Expect that the block leaves no task and no socket behind, in this process, after 1 s at most."""
     tasks, held = asyncio.all_tasks(), descriptors()
     yield
-    left = asyncio.all_tasks() - tasks
-    assert not left, f"tasks left: {left}"
-    assert not descriptors() - held, f"sockets left: {descriptors() - held}"
+    with suppress(TimeoutError):
+        await until(lambda: not (asyncio.all_tasks() - tasks or descriptors() - held), timeout_s=1)
+    assert not asyncio.all_tasks() - tasks
+    assert not descriptors() - held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from collections import Counter, deque
@@ -15,6 +16,7 @@ from vapimedia.errors import ConfigError, StateError
 from vapimedia.formats import AudioFormat
 from vapimedia.io.admin import admin_app
 from vapimedia.io.book import CallBook, TokenDesk
+from vapimedia.io.call_setup import new_dialect, session_config, vapi_format
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
 from vapimedia.io.http_head import Head
@@ -25,11 +27,9 @@ from vapimedia.io.tools import ToolBox, ToolFunction
 from vapimedia.io.vapi_client import VapiClient
 from vapimedia.io.webhooks import public_app
 from vapimedia.media import HopStats
-from vapimedia.protocols import get_dialect
 from vapimedia.protocols.commands import HttpCall
 from vapimedia.protocols.dialect import Dialect, Document, Refusal, UpgradeRequest
-from vapimedia.protocols.twilio import TwilioSettings
-from vapimedia.session import CallSummary, SessionConfig
+from vapimedia.session import CallSummary
 
 __all__ = ["Bridge"]
 
@@ -37,7 +37,7 @@ _log = logging.getLogger("vapimedia.bridge")
 
 OnCall = Callable[[CallInfo], Awaitable[CallOptions | Reject | None]]
 OnEvent = Callable[[Call | None, Any], object]
-_F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T")
 
 _DRAIN_ACCEPT_S = 20.0
 """How long sockets with a live token are still taken while draining."""
@@ -63,8 +63,10 @@ class Bridge:
         self._on_event: OnEvent | None = None
         self._tokens: TokenDesk
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._opening: dict[tuple[str, str], asyncio.Task[LiveCall | Reject | Refusal]] = {}
         self._draining_since: float | None = None
         self._is_started = False
+        self._is_closing = False
         self._closed = asyncio.Event()
         self._public: PublicPort | None = None
         self._runners: list[web.AppRunner] = []
@@ -78,14 +80,16 @@ class Bridge:
 
     def on_event(self, function: OnEvent) -> OnEvent:
         """Decorator: a plain function that sees every event of every call; it must return at once."""
+        if inspect.iscoroutinefunction(function):
+            raise ConfigError("on_event takes a plain function; start a task in it for what must be awaited")
         self._on_event = function
         return function
 
     def tool(self, name: str) -> Callable[[ToolFunction], ToolFunction]:
         """Decorator: a function ``(call, args)`` that answers the tool *name*; plain ones run in a thread.
 
-        ``args`` is what its annotation says, a msgspec Struct (checked) or a dict. ``call`` is ``None`` when Vapi
-        asks about a call that is not (any more) here.
+        ``args`` is what its annotation says, a msgspec Struct (checked) or a dict. ``call`` is ``None`` when
+        Vapi asks about a call that is not (any more) here.
         """
 
         def register(function: ToolFunction) -> ToolFunction:
@@ -121,14 +125,14 @@ class Bridge:
         try:
             self.port = self._public.start(self.config.host, self.config.port)
             host, port = self.config.admin_address()
-            site = web.TCPSite(await self._runner(admin_app(self)), host, port)
-            await site.start()
+            admin = await self._runner(admin_app(self))
+            await web.TCPSite(admin, host, port).start()
         except OSError as error:
             await self.close()
             raise ConfigError(
                 f"cannot listen: {error.strerror or error}; choose another host or port"
             ) from None
-        self.admin_port = site.port or 0
+        self.admin_port = admin.addresses[0][1]
 
     async def _runner(self, app: web.Application) -> web.AppRunner:
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
@@ -158,8 +162,18 @@ class Bridge:
 
     async def close(self) -> None:
         """End what lives and let go of everything. Safe to call twice."""
-        if not self._is_started or self._closed.is_set():
+        if not self._is_started:
             return
+        if self._is_closing:
+            await self._closed.wait()
+            return
+        self._is_closing = True
+        try:
+            await self._close()
+        finally:
+            self._closed.set()
+
+    async def _close(self) -> None:
         self._draining_since = self._draining_since or time.monotonic()
         calls = list(self.book.live)
         for call in calls:
@@ -172,21 +186,23 @@ class Bridge:
         self.pump.close()
         self.tools.close()
         await self.client.close()
-        self._closed.set()
 
     async def _settle(self, calls: list[LiveCall]) -> None:
         """Give the closing handshakes and the last requests a moment, then cut what is left."""
+        sockets = [socket for call in calls for socket in (call.provider, call.vapi)]
         until = time.monotonic() + _CLOSE_GRACE_S
-        while time.monotonic() < until and (
-            self._tasks or any(socket.is_connected for call in calls for socket in (call.provider, call.vapi))
-        ):
+        while self._others() or any(socket.is_connected for socket in sockets):
+            if time.monotonic() >= until:
+                break
             await asyncio.sleep(0.01)
-        for call in calls:
-            call.provider.abort()
-            call.vapi.abort()
-        for task in list(self._tasks):
+        for socket in sockets:
+            socket.abort()
+        for task in self._others():
             task.cancel()
-        await asyncio.gather(*self._tasks, *(call.settled() for call in calls), return_exceptions=True)
+        await asyncio.gather(*self._others(), return_exceptions=True)
+
+    def _others(self) -> set[asyncio.Task[Any]]:
+        return self._tasks - {asyncio.current_task()}
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -226,83 +242,64 @@ class Bridge:
             return Refusal(503, f"the bridge carries {self.config.max_calls} calls already")
         return None
 
-    def new_dialect(self, provider: str, call_id: str = "") -> Dialect:
-        """Return *provider*'s dialect for one webhook, or for one call, by its id if that is known."""
-        config = self.config
-        settings = TwilioSettings(
-            account_sid=config.twilio_account_sid,
-            auth_token=config.twilio_auth_token,
-            api_url=config.twilio_api_url,
-            public_url=config.public_url,
-            auth=config.auth,
-        )
-        return get_dialect(provider)(settings, call_id=call_id)  # type: ignore[call-arg]  # each has settings of its own
-
     async def answer(self, dialect: Dialect, info: CallInfo, origin: str) -> Document | Reject | Refusal:
         """Start the Vapi call for *info* and return the document that makes the provider open its socket.
 
-        A webhook that is sent again gets the same answer while the call still waits for its socket.
+        A webhook that is sent again gets the same answer. Raises ``ConfigError`` if there is none to give.
         """
-        call = self.book.find(info.provider, info.call_id)
-        options = CallOptions()
+        call: LiveCall | Reject | Refusal | None = self.book.find(info.provider, info.call_id)
         if call is None:
-            chosen = await self._ask(info)
-            if isinstance(chosen, Reject):
-                return chosen
-            options = chosen
-            refusal = self.admission()  # others may have come in meanwhile
-            if refusal is not None:
-                return refusal
-            call = self._open(self.new_dialect(info.provider, info.call_id), info, options)
-            self._tokens.issue(call, info.call_id)
+            call = await self._open_once(info)
+        if not isinstance(call, LiveCall):
+            return call
         scheme, _, host = origin.partition("://")
-        media_scheme = "wss" if scheme == "https" else "ws"
-        return dialect.answer(
-            f"{media_scheme}://{host}/{info.provider}/media/{call.token}",
-            f"{origin}/{info.provider}/status",
-            options.parameters,
-        )
+        media_url = f"{'wss' if scheme == 'https' else 'ws'}://{host}/{info.provider}/media/{call.token}"
+        try:
+            return dialect.answer(media_url, f"{origin}/{info.provider}/status", call.parameters)
+        except ConfigError:
+            call.hang_up("the answer cannot be written")
+            raise
+
+    async def _open_once(self, info: CallInfo) -> LiveCall | Reject | Refusal:
+        """Ask the user and open the call, once for webhooks that come while that takes its time."""
+        key = (info.provider, info.call_id)
+        opening = self._opening.get(key)
+        if opening is None:
+            opening = self._opening[key] = self.run(self._open(info))
+            opening.add_done_callback(lambda _: self._opening.pop(key, None))
+        return await asyncio.shield(opening)
+
+    async def _open(self, info: CallInfo) -> LiveCall | Reject | Refusal:
+        chosen = await self._ask(info)
+        if isinstance(chosen, Reject):
+            return chosen
+        refusal = self.admission()  # others may have come in meanwhile
+        if refusal is not None:
+            return refusal
+        dialect = new_dialect(self.config, info.provider, info.call_id)
+        wanted = vapi_format(self.config, dialect)
+        request = chosen.request(wanted, self.config.assistant_id)
+        call = LiveCall(self, dialect, session_config(self.config, wanted), info)
+        call.parameters = chosen.parameters
+        self._tokens.issue(call, info.call_id)
+        self.book.add(call)
+        call.start_vapi(request)
+        return call
 
     async def _ask(self, info: CallInfo) -> CallOptions | Reject:
         if self._on_call is None:
             return CallOptions()
         try:
-            return await self._on_call(info) or CallOptions()
+            chosen: object = await self._on_call(info)
         except Exception as error:  # a user's function may raise anything; the caller hears the fallback
             _log.error("on_call raised %s", type(error).__name__)
             return Reject("on_call failed")
-
-    def _open(self, dialect: Dialect, info: CallInfo, options: CallOptions) -> LiveCall:
-        vapi_format = self._vapi_format(dialect)
-        request = options.request(vapi_format, self.config.assistant_id)
-        call = LiveCall(self, dialect, self._session_config(vapi_format), info)
-        self.book.add(call)
-        call.start_vapi(request)
-        return call
-
-    def _vapi_format(self, dialect: Dialect) -> AudioFormat:
-        """The configured format, or the one that needs least work for the provider's."""
-        chosen = self.config.vapi_audio_format()
-        if chosen is not None:
-            return chosen
-        leg = dialect.leg_format.audio_format
-        if leg is not None and leg.encoding in ("mulaw", "pcm_s16le"):
-            return leg
-        return AudioFormat("pcm_s16le", leg.sample_rate if leg is not None else 16000)
-
-    def _session_config(self, vapi_format: AudioFormat) -> SessionConfig:
-        config = self.config
-        return SessionConfig(
-            vapi_format=vapi_format,
-            quality=config.quality,
-            lead_ms=config.lead_ms,
-            prebuffer_ms=config.prebuffer_ms,
-            paced=not config.unpaced,
-            dtmf=config.dtmf,
-            barge_in=config.barge_in,
-            interrupt_guard_ms=config.interrupt_guard_ms,
-            on_vapi_lost=config.on_vapi_lost,
-        )
+        if chosen is None:
+            return CallOptions()
+        if not isinstance(chosen, CallOptions | Reject):
+            _log.error("on_call returned %s instead of CallOptions or Reject", type(chosen).__name__)
+            return Reject("on_call failed")
+        return chosen
 
     # --- media sockets ---------------------------------------------------------------------------
 
@@ -311,7 +308,7 @@ class Bridge:
         provider, _, rest = path.removeprefix("/").partition("/")
         if provider not in self.config.providers or rest.partition("/")[0] != "media":
             return Refusal(404, "there is no media socket at this path")
-        dialect = self.new_dialect(provider)
+        dialect = new_dialect(self.config, provider)
         refusal = dialect.check_upgrade(UpgradeRequest(head.target, head.headers, remote))
         if refusal is not None:
             return refusal
@@ -331,32 +328,36 @@ class Bridge:
     def _open_bare(self, dialect: Dialect, provider: str) -> MediaSocket | Refusal:
         """Take a media socket that no webhook announced (development only)."""
         try:
-            vapi_format = self._vapi_format(dialect)
-            call = LiveCall(self, dialect, self._session_config(vapi_format), CallInfo(provider=provider))
+            wanted = vapi_format(self.config, dialect)
+            settings = session_config(self.config, wanted)
+            call = LiveCall(self, dialect, settings, CallInfo(provider=provider))
         except ConfigError as error:
             return Refusal(500, str(error))
         self.book.add(call)
-        self.run(self._start_bare(call, vapi_format))
+        self.run(self._start_bare(call, wanted))
         return call.provider
 
-    async def _start_bare(self, call: LiveCall, vapi_format: AudioFormat) -> None:
+    async def _start_bare(self, call: LiveCall, wanted: AudioFormat) -> None:
         options = await self._ask(call.info)
+        if call.is_over:
+            return
         if isinstance(options, Reject):
             call.hang_up("rejected")
             return
         try:
-            call.start_vapi(options.request(vapi_format, self.config.assistant_id))
+            call.start_vapi(options.request(wanted, self.config.assistant_id))
         except ConfigError as error:
             _log.error("%s", error)
             call.hang_up("no assistant")
 
     # --- what live calls ask for (CallHost) ------------------------------------------------------
 
-    def run(self, work: Coroutine[Any, Any, Any]) -> None:
+    def run(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run *work* beside everything else; it is waited for, briefly, at the end."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def carry_out(self, request: HttpCall) -> None:
         """Make a request that nobody waits for; a failure is counted."""
@@ -383,9 +384,9 @@ class Bridge:
             if call is not None and not call.is_over:
                 call.hang_up("callback_error")
 
-    def started(self, call: LiveCall) -> None:
+    def started(self, call: LiveCall, call_id: str) -> None:
         """The provider's start message named the call: it must be the one that the token was made for."""
-        if not self._tokens.belongs(call, call.session.summary(0).call_id):
+        if not self._tokens.belongs(call, call_id):
             self.count("foreign_start")
             call.hang_up("the start message names another call than the token")
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections import deque
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 import picows
 
 from vapimedia.errors import ConfigError, VapiError
+from vapimedia.io import media_transport
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.hooks import Call, CallInfo
 from vapimedia.io.pump import MediaSocket, Pump, now_ns
@@ -34,11 +35,9 @@ from vapimedia.session import (
 __all__ = ["CallHost", "LiveCall"]
 
 _log = logging.getLogger("vapimedia.call")
-_picows_log = logging.getLogger("vapimedia.io.picows")
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CONNECT_TIMEOUT_S = 5.0
-_MAX_FRAME_BYTES = 65536
 
 
 class CallHost(Protocol):
@@ -48,11 +47,14 @@ class CallHost(Protocol):
     pump: Pump
     client: VapiClient
 
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run *work* beside everything else."""
+
     def carry_out(self, request: HttpCall) -> None: ...
     def tell(self, call: LiveCall, event: CallEvent) -> None:
         """Pass an event to the user."""
 
-    def started(self, call: LiveCall) -> None: ...
+    def started(self, call: LiveCall, call_id: str) -> None: ...
     def ended(self, call: LiveCall, summary: CallSummary) -> None:
         """The call is over on both legs. Called exactly once."""
 
@@ -67,11 +69,15 @@ class LiveCall:
         self.call_id = info.call_id
         self.vapi_call_id = ""
         self.token = ""
+        self.parameters: Mapping[str, str] = {}
+        """Those that the answer document gave to the provider."""
         self.is_over = False
         self.session = CallSession(dialect, config, now_ns=now_ns(), carries_media=False)
         self.provider = MediaSocket(self, "provider")
         self.vapi = MediaSocket(self, "vapi")
         self._created: CreatedCall | None = None
+        self._untold: deque[CallEvent] = deque()
+        self._is_telling = False
         self._task: asyncio.Task[None] | None = None
         self._provider_is_there = asyncio.Event()
         host.pump.add(self.provider, self._tick)
@@ -82,7 +88,7 @@ class LiveCall:
 
     def start_vapi(self, request: CreateCall) -> None:
         """Create the call at Vapi now, and open its socket once the provider's is there."""
-        self._task = asyncio.get_running_loop().create_task(self._run_vapi(request))
+        self._task = self.host.run(self._run_vapi(request))
 
     async def _run_vapi(self, request: CreateCall) -> None:
         try:
@@ -96,6 +102,9 @@ class LiveCall:
         except (VapiError, ConfigError) as error:
             _log.error("call %s: %s", self.call_id or "(new)", error)
             self._do(self.session.vapi_failed(str(error), now_ns()))
+        except Exception as error:  # whatever broke, the caller must not be left in silence
+            _log.exception("call %s: opening Vapi's leg failed", self.call_id or "(new)")
+            self._do(self.session.vapi_failed(type(error).__name__, now_ns()))
 
     def _check(self, created: CreatedCall) -> None:
         """Refuse URLs that the key and the caller's voice must not go to."""
@@ -118,26 +127,14 @@ class LiveCall:
         headers = [("User-Agent", USER_AGENT)]
         if self.host.config.vapi_ws_auth:
             headers += self.host.client.authorization.items()
+        url, ping_interval_s = created.websocket_call_url, self.host.config.ping_interval_s
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                await picows.ws_connect(
-                    lambda: self.vapi,
-                    created.websocket_call_url,
-                    logger_name=_picows_log,
-                    max_redirects=0,
-                    max_frame_size=_MAX_FRAME_BYTES,
-                    read_buffer_init_size=4096,
-                    websocket_handshake_timeout=_CONNECT_TIMEOUT_S,
-                    enable_auto_ping=True,
-                    auto_ping_idle_timeout=self.host.config.ping_interval_s,
-                    auto_ping_reply_timeout=self.host.config.ping_interval_s / 2,
-                    enable_auto_pong=False,  # the media socket does it
-                    extra_headers=headers,
-                )
+                await media_transport.connect(url, self.vapi, headers, ping_interval_s)
         except TimeoutError:
             raise VapiError(f"Vapi's call socket did not open within {_CONNECT_TIMEOUT_S:g} s") from None
-        except (OSError, picows.WSError) as error:
-            # The text of these may hold the URL, which is a secret.
+        except (OSError, ValueError, RuntimeError, picows.WSError) as error:
+            # The text of these may hold the URL, which is a secret. RuntimeError: an answer that is not HTTP.
             raise VapiError(f"Vapi's call socket could not be opened: {type(error).__name__}") from None
 
     # --- what the sockets say --------------------------------------------------------------------
@@ -208,13 +205,23 @@ class LiveCall:
         self._command(self.provider, actions.to_provider)
         if not self.is_over:
             self.host.pump.set_deadline(self.provider, actions.next_tick_ns)
-        for event in actions.events:
-            if isinstance(event, CallStarted):
-                self.call_id = self.call_id or event.call_id
-                self.host.started(self)
-            if isinstance(event, CallEnded):
-                self._finish(event)
-            self.host.tell(self, event)
+        self._untold += actions.events
+        if self._is_telling:
+            return  # a callback asked for this: what came before it is told first
+        self._is_telling = True
+        try:
+            while self._untold:
+                self._tell(self._untold.popleft())
+        finally:
+            self._is_telling = False
+
+    def _tell(self, event: CallEvent) -> None:
+        if isinstance(event, CallStarted):
+            self.call_id = self.call_id or event.call_id
+            self.host.started(self, event.call_id)
+        if isinstance(event, CallEnded):
+            self._finish(event)
+        self.host.tell(self, event)
 
     def _command(self, socket: MediaSocket, commands: Iterable[Command]) -> None:
         for command in commands:
@@ -237,7 +244,8 @@ class LiveCall:
         for socket in (self.provider, self.vapi):
             socket.connect_media(None, None, None)
         self._abandon_vapi()
-        _log.info("call %s ended: %s %s", self.call_id or "(new)", event.reason, event.detail)
+        # The detail is often the peer's word.
+        _log.info("call %s ended: %s %.100r", self.call_id or "(new)", event.reason, event.detail)
         self.host.ended(self, self.summary())
 
     def _abandon_vapi(self) -> None:
@@ -247,9 +255,3 @@ class LiveCall:
             return
         if self._created is not None:
             task.cancel()
-
-    async def settled(self) -> None:
-        """Wait until nothing of this call runs any more."""
-        if self._task is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task

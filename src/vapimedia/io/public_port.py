@@ -12,10 +12,9 @@ import logging
 import socket
 from collections.abc import Callable
 
-import aiofastnet
 from aiohttp import web
-from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
+from vapimedia.io import media_transport
 from vapimedia.io.http_head import MAX_HEAD_BYTES, Head, read_head, refusal
 from vapimedia.io.pump import MediaSocket
 from vapimedia.protocols.dialect import Refusal
@@ -23,12 +22,8 @@ from vapimedia.protocols.dialect import Refusal
 __all__ = ["PublicPort", "close_after_answer"]
 
 _log = logging.getLogger("vapimedia.io")
-_picows_log = logging.getLogger("vapimedia.io.picows")
-# Below this it tells of every connection, with peers' addresses and, at its most talkative, request heads.
-_picows_log.setLevel(logging.WARNING)
 
 HANDSHAKE_TIMEOUT_S = 5.0
-MAX_FRAME_BYTES = 65536
 _ACCEPT_PAUSE_S = 0.2
 _BACKLOG = 512
 
@@ -171,36 +166,12 @@ class PublicPort:
             _log.warning("media socket refused with %d: %s", taker.status, taker.reason)
             self._refuse(connection, refusal(taker.status, taker.reason))
             return
-        self._keep(asyncio.get_running_loop().create_task(self._to_picows(connection, taker)))
+        handover = media_transport.accept(connection, taker, self._ping_interval_s)
+        self._keep(asyncio.get_running_loop().create_task(handover))
 
     async def _to_http(self, connection: socket.socket) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(self._http, connection)
-        except OSError:
-            connection.close()
-
-    async def _to_picows(self, connection: socket.socket, taker: MediaSocket) -> None:
-        def protocol() -> WSProtocol:
-            return WSProtocol(
-                None,  # host and port, for clients
-                None,  # path, for clients
-                False,  # is_client_side
-                lambda _request: taker,
-                _picows_log,
-                True,  # disconnect_on_exception
-                HANDSHAKE_TIMEOUT_S,
-                True,  # enable_auto_ping
-                self._ping_interval_s,
-                self._ping_interval_s / 2,
-                1,  # PING_WHEN_IDLE
-                False,  # enable_auto_pong: the media socket does it
-                MAX_FRAME_BYTES,
-                None,  # extra headers, for clients
-                4096,  # read buffer, bytes
-            )
-
-        try:
-            await aiofastnet.connect_accepted_socket(asyncio.get_running_loop(), protocol, connection)
         except OSError:
             connection.close()
 

@@ -47,8 +47,8 @@ class VapiClient:
         """Create a call on the WebSocket transport. Raises ``VapiError``, within the timeout in all.
 
         A status of 5xx is tried again up to three times in all with growing pauses, 429 after its
-        ``Retry-After``, a connection that was never made likewise. After a timeout (ours, or a proxy's 504) or
-        a connection that broke while waiting, nobody knows whether the call exists: it is not sent again.
+        ``Retry-After``, a connection that was never made likewise. After a timeout (ours, or a proxy's 504)
+        or a connection that broke while waiting, nobody knows whether the call exists: it is not sent again.
         """
         body = request.body()
         deadline = asyncio.get_running_loop().time() + self._timeout_s

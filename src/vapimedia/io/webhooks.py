@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from vapimedia.errors import ConfigError, ProtocolError
+from vapimedia.io.call_setup import new_dialect
 from vapimedia.io.hooks import CallInfo, Reject
 from vapimedia.io.public_port import close_after_answer
 from vapimedia.protocols.dialect import Document, Refusal, WebhookRequest
@@ -77,7 +78,7 @@ class _Routes:
         async def handle(request: web.Request) -> web.Response:
             bridge = self._bridge
             webhook = await _webhook(request)
-            dialect = bridge.new_dialect(provider)
+            dialect = new_dialect(bridge.config, provider)
             refusal = dialect.check_webhook(webhook) or bridge.admission()
             if refusal is not None:
                 return _refused(refusal)
@@ -111,7 +112,7 @@ class _Routes:
 
         async def handle(request: web.Request) -> web.Response:
             webhook = await _webhook(request)
-            dialect = self._bridge.new_dialect(provider)
+            dialect = new_dialect(self._bridge.config, provider)
             refusal = dialect.check_webhook(webhook)
             if refusal is not None:
                 return _refused(refusal)

@@ -1,0 +1,85 @@
+"""How a media socket gets its connection: one that was accepted, or one that is opened to Vapi."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import aiofastnet
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
+
+from vapimedia.io.pump import MediaSocket
+
+__all__ = ["HANDSHAKE_TIMEOUT_S", "accept", "connect"]
+
+_picows_log = logging.getLogger("vapimedia.io.picows")
+# Below this it tells of every connection, with peers' addresses and, at its most talkative, request heads.
+_picows_log.setLevel(logging.WARNING)
+
+HANDSHAKE_TIMEOUT_S = 5.0
+_MAX_FRAME_BYTES = 65536
+
+
+async def accept(connection: socket.socket, taker: MediaSocket, ping_interval_s: float) -> None:
+    """Let *taker* serve *connection*, on which a whole upgrade request waits to be read."""
+    protocol = _protocol(taker, ping_interval_s)
+    try:
+        await aiofastnet.connect_accepted_socket(asyncio.get_running_loop(), lambda: protocol, connection)
+    except OSError:
+        connection.close()
+
+
+async def connect(
+    url: str, taker: MediaSocket, headers: Iterable[tuple[str, str]], ping_interval_s: float
+) -> None:
+    """Open a WebSocket at *url* for *taker*; return once it is open.
+
+    Redirects are not followed. Raises ``OSError``, ``ValueError`` or one of picows' errors, whose texts may
+    hold the URL; whatever it raises, no connection is left.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError("not the URL of a WebSocket")
+    is_secure = parts.scheme == "wss"
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    protocol = _protocol(taker, ping_interval_s, to=(parts.netloc, path, list(headers)))
+    transport, _ = await aiofastnet.create_connection(
+        asyncio.get_running_loop(),
+        lambda: protocol,
+        parts.hostname,
+        parts.port or (443 if is_secure else 80),
+        ssl=True if is_secure else None,
+    )
+    try:
+        await protocol.wait_until_handshake_complete()
+    except BaseException:
+        transport.abort()
+        raise
+    if protocol.listener is None:  # picows calls it complete when the connection was closed without an answer
+        raise ConnectionResetError("the upgrade was not answered")
+
+
+def _protocol(
+    taker: MediaSocket, ping_interval_s: float, *, to: tuple[str, str, list[tuple[str, str]]] | None = None
+) -> WSProtocol:
+    host, path, headers = to or (None, None, None)
+    return WSProtocol(
+        host,
+        path,
+        to is not None,  # is_client_side
+        lambda *_request: taker,
+        _picows_log,
+        True,  # disconnect_on_exception
+        HANDSHAKE_TIMEOUT_S,
+        True,  # enable_auto_ping
+        ping_interval_s,
+        ping_interval_s / 2,
+        1,  # PING_WHEN_IDLE
+        False,  # enable_auto_pong: the media socket does it
+        _MAX_FRAME_BYTES,
+        headers,
+        4096,  # read buffer, bytes
+    )
