@@ -134,6 +134,7 @@ cdef class MediaPath:
     cdef ptrdiff_t _measure_base64(self, const char* text, size_t n) noexcept
     cdef bint _push_base64(self, const char* text, size_t n, int64_t now_ns) noexcept
     cdef int64_t _ns(self, size_t n_bytes) noexcept
+    cdef void _realign(self) noexcept
     cdef int _size_messages(self, size_t n_frames) except -1
     cdef list _collect(self, int64_t now_ns)
     cdef object _stats(self, int64_t queued_ns, int64_t heard_ns)

@@ -290,6 +290,12 @@ cdef class MediaPath:
         self._counters.cleared += n_dropped
         return to_ms(self._ns(n_dropped))
 
+    cdef void _realign(self) noexcept:
+        """Give up half a sample whose other half will not come. The filter starts anew with it."""
+        if self._is_split:
+            vm_converter_reset(self._converter)
+            self._is_split = False
+
     def flush(self, int64_t now_ns=0):
         cdef list messages = []
         cdef uint8_t* converted = self._scratch + PIECE

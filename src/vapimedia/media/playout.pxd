@@ -12,7 +12,7 @@ cdef extern from "playout.h" nogil:
     void vm_playout_init(vm_playout* playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
                          c_bool exact_frames) noexcept
     void vm_playout_open(vm_playout* playout, int64_t now_ns) noexcept
-    void vm_playout_arrived(vm_playout* playout, int64_t now_ns) noexcept
+    void vm_playout_arrived(vm_playout* playout, int64_t chunk_ns, int64_t now_ns) noexcept
     int64_t vm_playout_allow(const vm_playout* playout, int64_t queued_ns, int64_t max_ns, int64_t now_ns,
                              c_bool* pad) noexcept
     void vm_playout_sent(vm_playout* playout, int64_t duration_ns, int64_t now_ns) noexcept

@@ -19,6 +19,8 @@ class PlayoutPath(MediaPath):
     ) -> None: ...
     def open(self, now_ns: int) -> list[bytes]:
         """The provider takes audio from now on (``wrap`` is set): return what is due."""
+    def speech_started(self) -> None:
+        """The assistant begins a turn: half a sample that is left of the last one is given up."""
     def speech_ended(self, now_ns: int) -> list[bytes]:
         """The assistant has finished: return the remainder, padded where frames must be exact."""
     @property

@@ -38,6 +38,9 @@ cdef class PlayoutPath(MediaPath):
             vm_playout_open(&self._playout, now_ns)
         return self._collect(now_ns)
 
+    def speech_started(self):
+        self._realign()
+
     def speech_ended(self, int64_t now_ns):
         self._playout.ending = True
         return self._collect(now_ns)
@@ -48,7 +51,7 @@ cdef class PlayoutPath(MediaPath):
         return min(n_converted, room)
 
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept:
-        vm_playout_arrived(&self._playout, now_ns)
+        vm_playout_arrived(&self._playout, <int64_t>n_source * NS_PER_S // self._source_bytes_per_s, now_ns)
 
     cdef size_t _take(self, uint8_t* dst, int64_t now_ns) noexcept:
         cdef c_bool pad = False
