@@ -76,9 +76,12 @@ class Wire:
         return Answer(int(first.split(" ")[1]), headers, b"", first[5:8])
 
     async def answer(self) -> Answer:
-        """Read an answer to its end, which must be the connection's."""
+        """Read an answer to its end: the connection's, unless it says that this goes on."""
         answer = await self.head()
-        answer.body = await self.rest()
+        if answer.closes:
+            answer.body = await self.rest()
+        else:
+            answer.body = await self.reader.readexactly(int(answer.headers["content-length"]))
         return answer
 
     async def rest(self) -> bytes:

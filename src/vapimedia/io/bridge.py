@@ -135,7 +135,9 @@ class Bridge:
         self.admin_port = admin.addresses[0][1]
 
     async def _runner(self, app: web.Application) -> web.AppRunner:
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=1.0, lingering_time=1.0
+        )
         await runner.setup()
         self._runners.append(runner)
         return runner

@@ -5,6 +5,7 @@ Every answer closes its connection: an upgrade must never arrive on a connection
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ __all__ = ["MAX_BODY_BYTES", "public_app"]
 _log = logging.getLogger("vapimedia.io")
 
 MAX_BODY_BYTES = 1 << 20
+BODY_TIMEOUT_S = 10.0
 _JSON = "application/json"
 
 
@@ -61,9 +63,16 @@ def _document(document: Document) -> web.Response:
 
 async def _webhook(request: web.Request) -> WebhookRequest:
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return WebhookRequest(
-        request.method, request.raw_path, headers, await request.read(), request.remote or ""
-    )
+    body = await _body(request)
+    return WebhookRequest(request.method, request.raw_path, headers, body, request.remote or "")
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the body did not come in time\n") from None
 
 
 class _Routes:
@@ -129,7 +138,7 @@ class _Routes:
 
     async def vapi(self, request: web.Request) -> web.Response:
         """Answer tool calls; pass everything else to the user."""
-        body = await request.read()
+        body = await _body(request)
         if self._secrets is not None or self._bridge.config.auth:
             headers = {name.lower(): value for name, value in request.headers.items()}
             secrets = self._secrets or WebhookSecrets()
