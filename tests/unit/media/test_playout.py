@@ -37,15 +37,42 @@ def test_an_utterance_starts_with_a_cushion() -> None:
     assert speaker.take() == audio
 
 
+def test_a_message_is_no_cushion_itself() -> None:
+    """It is played while the next one is on its way; only what lies beyond it makes up for lateness."""
+    speaker = Speaker().open()
+    audio = speaker.feed(loud(MULAW, 93))
+    speaker.wait(39)
+    assert speaker.take() == b""
+    speaker.wait(1)
+    assert speaker.take() == audio
+
+
 def test_an_utterance_starts_at_once_when_its_cushion_is_there() -> None:
     speaker = Speaker().open()
-    audio = speaker.feed(loud(MULAW, 25)) + speaker.feed(loud(MULAW, 15))
+    audio = speaker.feed(loud(MULAW, 25)) + speaker.feed(loud(MULAW, 46))
+    assert speaker.take() == b""
+    audio += speaker.feed(loud(MULAW, 15))
     assert speaker.take() == audio
+
+
+def test_a_burst_brings_its_cushion_with_it() -> None:
+    speaker = Speaker().open()
+    assert speaker.feed(loud(MULAW, 140)) == speaker.take()
+
+
+def test_messages_that_are_late_by_less_than_the_cushion_leave_no_gap() -> None:
+    speaker = Speaker().open()
+    for n, late_ms in enumerate((0, 39, 12, 30, 0, 38, 25)):
+        speaker.wait(50 * n + late_ms - (speaker.now_ns - START) / MS)
+        speaker.feed(loud(MULAW, 50, seed=n))
+    speaker.wait(50 * 7 + 39 - (speaker.now_ns - START) / MS)
+    # All that was due by now has been heard, later by the cushion and by nothing else.
+    assert speaker.heard_ms == 50 * 7 - 1
 
 
 def test_inside_an_utterance_audio_is_sent_on_arrival() -> None:
     speaker = Speaker().open()
-    speaker.feed(loud(MULAW, 100))
+    speaker.feed(loud(MULAW, 200))
     speaker.take()
     for n in range(1, 20):
         speaker.wait(n)
@@ -54,8 +81,8 @@ def test_inside_an_utterance_audio_is_sent_on_arrival() -> None:
 
 def test_after_it_ran_dry_the_next_utterance_has_a_cushion_again() -> None:
     speaker = Speaker().open()
-    speaker.feed(loud(MULAW, 100))
-    speaker.wait(100)
+    speaker.feed(loud(MULAW, 140))
+    speaker.wait(140)
     speaker.take()
     speaker.feed(loud(MULAW, 20))
     assert speaker.take() == b""
@@ -113,7 +140,7 @@ def test_a_partial_frame_waits_for_the_next_chunk() -> None:
 
 
 def test_a_partial_frame_is_padded_just_before_the_provider_runs_dry() -> None:
-    speaker = Speaker(EXACT).open()
+    speaker = Speaker(PlayoutPolicy(exact_frames=True, prebuffer_ms=0)).open()
     audio = speaker.feed(loud(MULAW, 50))
     assert speaker.take() == audio[:320]
     assert speaker.path.next_due_ns == START + 30 * MS
@@ -215,11 +242,11 @@ def test_the_ledger_counts_what_the_caller_has_heard() -> None:
 
 def test_a_pause_is_not_heard_as_audio() -> None:
     speaker = Speaker().open()
-    speaker.feed(loud(MULAW, 100))
+    speaker.feed(loud(MULAW, 140))
     speaker.wait(1000)
-    speaker.feed(loud(MULAW, 100))
+    speaker.feed(loud(MULAW, 140))
     speaker.wait(50)
-    assert speaker.heard_ms == 150
+    assert speaker.heard_ms == 190
 
 
 def test_clear_drops_the_queue_and_what_was_not_played() -> None:
@@ -240,7 +267,19 @@ def test_after_a_clear_an_utterance_starts_anew() -> None:
     speaker.take()
     audio = speaker.feed(loud(PCM_16K, 20, seed=1))
     assert speaker.take() == b""
-    audio += speaker.feed(loud(PCM_16K, 20, seed=2))
+    audio += speaker.feed(loud(PCM_16K, 40, seed=2))
+    assert speaker.take() == b""
+    speaker.wait(40)
+    assert speaker.take() == Converter(PCM_16K, MULAW).push(audio)
+
+
+def test_a_turn_that_begins_gives_up_half_a_sample_of_the_last() -> None:
+    speaker = Speaker(source=PCM_16K).open()
+    speaker.feed(loud(PCM_16K, 315) + b"\x55")
+    speaker.path.clear(speaker.now_ns)
+    speaker.take()
+    speaker.path.speech_started()
+    audio = speaker.feed(loud(PCM_16K, 200, seed=1))
     assert speaker.take() == Converter(PCM_16K, MULAW).push(audio)
 
 
@@ -345,5 +384,5 @@ def test_a_stalled_path_sends_nothing_until_it_goes_on() -> None:
 def test_messages_are_wrapped() -> None:
     path = PlayoutPath(PCM_16K, MULAW, wrap=TEXT_OUT)
     path.open(START)
-    audio = loud(PCM_16K, 100)
+    audio = loud(PCM_16K, 140)
     assert b"".join(map(unwrap, path.feed(audio, START))) == Converter(PCM_16K, MULAW).push(audio)
