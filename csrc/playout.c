@@ -4,6 +4,7 @@
 
 enum { MARK_ROUNDING_NS = 1000 * 1000 };
 enum { GUARD_NS = 10 * 1000 * 1000 }; /* a timer on a busy machine may be this late */
+enum { MAX_PERIOD_NS = 100 * 1000 * 1000 }; /* Vapi's messages come at most this far apart (about 103 ms were seen) */
 
 void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns, bool exact_frames) {
     memset(playout, 0, sizeof *playout);
@@ -32,8 +33,9 @@ void vm_playout_open(vm_playout *playout, int64_t now_ns) {
     if (playout->waiting_since_ns < now_ns) playout->waiting_since_ns = now_ns;
 }
 
-void vm_playout_arrived(vm_playout *playout, int64_t now_ns) {
+void vm_playout_arrived(vm_playout *playout, int64_t chunk_ns, int64_t now_ns) {
     now_ns = advance(playout, now_ns);
+    playout->period_ns = chunk_ns < MAX_PERIOD_NS ? chunk_ns : MAX_PERIOD_NS;
     playout->ending = false;
     if (playout->waiting_since_ns == INT64_MAX) playout->waiting_since_ns = now_ns;
 }
@@ -41,7 +43,7 @@ void vm_playout_arrived(vm_playout *playout, int64_t now_ns) {
 /* When an utterance that waits may start whatever is queued. What came in while the last audio still played goes on with
  * it: an utterance has its cushion once. */
 static int64_t cushion_ends(const vm_playout *playout, int64_t queued_ns) {
-    if (queued_ns >= playout->prebuffer_ns || playout->ending || playout->waiting_since_ns == INT64_MAX ||
+    if (queued_ns - playout->period_ns >= playout->prebuffer_ns || playout->ending || playout->waiting_since_ns == INT64_MAX ||
         playout->dry_ns > playout->waiting_since_ns) {
         return INT64_MIN;
     }

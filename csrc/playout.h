@@ -14,7 +14,7 @@
 
 typedef struct vm_playout {
     int64_t lead_ns;      /* how far ahead of playout to send; INT64_MAX: no pacing */
-    int64_t prebuffer_ns; /* cushion that starts an utterance */
+    int64_t prebuffer_ns; /* cushion that starts an utterance: how late a message may be without a gap */
     int64_t guard_ns;     /* a partial frame is padded this long before the provider runs dry */
     int64_t step_ns;      /* one frame: what is sent at least when the lead allows anything */
     int64_t frame_ns;     /* the same where only whole frames may be sent; 0: any size */
@@ -23,6 +23,7 @@ typedef struct vm_playout {
     int64_t cleared_at_ns; /* position of the last clear: the provider holds nothing from before */
     int64_t dry_ns;
     int64_t latest_ns; /* newest time seen; an older `now_ns` counts as this */
+    int64_t period_ns; /* what the newest message lasts: it covers the time until the next and is no cushion itself */
     int64_t waiting_since_ns; /* first arrival of an utterance that has not started; INT64_MAX: none */
     uint64_t generation;
     bool is_open;
@@ -32,8 +33,8 @@ typedef struct vm_playout {
 void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns, bool exact_frames);
 void vm_playout_open(vm_playout *playout, int64_t now_ns);
 
-/* Audio came in. */
-void vm_playout_arrived(vm_playout *playout, int64_t now_ns);
+/* Audio of `chunk_ns` came in. */
+void vm_playout_arrived(vm_playout *playout, int64_t chunk_ns, int64_t now_ns);
 
 /* How much of `queued_ns` may be sent now, at most `max_ns`: a duration, rounded down to whole frames where frames must
  * be exact. `*pad` says that a last partial frame is to be padded and sent. */

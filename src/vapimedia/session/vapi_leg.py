@@ -109,6 +109,7 @@ class VapiLeg:
     def _on_speech(self, event: SpeechUpdate, now_ns: int, actions: Actions) -> None:
         core = self._core
         if event.says("assistant", "started"):
+            core.downlink.speech_started()
             self.drop_downlink_until_ns = 0
         elif event.says("assistant", "stopped"):
             actions.to_provider += sends(core.downlink, core.downlink.speech_ended(now_ns))
