@@ -22,7 +22,8 @@ typedef struct span {
 } span;
 
 static void skip_space(scan *s) {
-    while (s->at < s->end && (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r')) s->at++;
+    while (s->at < s->end && (*s->at == ' ' || *s->at == '\t' || *s->at == '\n' || *s->at == '\r'))
+        s->at++;
 }
 
 static bool take(scan *s, char c) {
@@ -77,7 +78,8 @@ static bool skip_string(scan *s) {
 
 static bool skip_digits(scan *s) {
     const char *first = s->at;
-    while (s->at < s->end && *s->at >= '0' && *s->at <= '9') s->at++;
+    while (s->at < s->end && *s->at >= '0' && *s->at <= '9')
+        s->at++;
     return s->at > first;
 }
 
@@ -109,11 +111,16 @@ static bool skip_word(scan *s, const char *word) {
 
 static bool skip_scalar(scan *s) {
     switch (*s->at) {
-    case '"': return skip_string(s);
-    case 't': return skip_word(s, "true");
-    case 'f': return skip_word(s, "false");
-    case 'n': return skip_word(s, "null");
-    default: return skip_number(s);
+    case '"':
+        return skip_string(s);
+    case 't':
+        return skip_word(s, "true");
+    case 'f':
+        return skip_word(s, "false");
+    case 'n':
+        return skip_word(s, "null");
+    default:
+        return skip_number(s);
     }
 }
 
@@ -212,7 +219,8 @@ static bool scan_object(scan *s, uint32_t among, unsigned level) {
             ok = skip_value(s);
         } else {
             unsigned index = 0;
-            while ((below & (1u << index)) == 0) index++;
+            while ((below & (1u << index)) == 0)
+                index++;
             if (depth_of(s, index) == level + 1) {
                 ok = index == VM_ENVELOPE_RULES ? note_payload(s) : note_rule(s, index);
             } else {
@@ -249,12 +257,13 @@ static bool is_ascii(const char *text, size_t n, bool *has_controls) {
     return (high & EVERY_BYTE(0x80)) == 0;
 }
 
-vm_envelope_kind vm_envelope_scan(const vm_envelope *envelope, const char *message, size_t n, const char **payload,
-                                  size_t *n_payload) {
+vm_envelope_kind vm_envelope_scan(const vm_envelope *envelope, const char *message, size_t n,
+                                  const char **payload, size_t *n_payload) {
     scan s = {.envelope = envelope, .at = message, .end = message + n};
     const uint32_t rules = (1u << envelope->n_rules) - 1u;
     const uint32_t payload_bit = 1u << VM_ENVELOPE_RULES;
-    if (!is_ascii(message, n, &s.has_controls) || !scan_object(&s, rules | payload_bit, 0)) return VM_ENVELOPE_OTHER;
+    if (!is_ascii(message, n, &s.has_controls) || !scan_object(&s, rules | payload_bit, 0))
+        return VM_ENVELOPE_OTHER;
     skip_space(&s);
     if (s.at != s.end || (s.seen & payload_bit) == 0) return VM_ENVELOPE_OTHER;
     for (unsigned i = 0; i < envelope->n_rules; i++) {

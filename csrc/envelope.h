@@ -1,5 +1,5 @@
-/* How a dialect wraps media. Text envelopes are JSON objects with the audio as base64 at a key path; binary ones are
- * the bare audio. The rules are data: one scanner serves every provider. */
+/* How a dialect wraps media. Text envelopes are JSON objects with the audio as base64 at a key path; binary
+ * ones are the bare audio. The rules are data: one scanner serves every provider. */
 #ifndef VM_ENVELOPE_H
 #define VM_ENVELOPE_H
 
@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum {
-    VM_ENVELOPE_DEPTH = 2,  /* keys in a path at most: media.payload */
+    VM_ENVELOPE_DEPTH = 2, /* keys in a path at most: media.payload */
     VM_ENVELOPE_RULES = 4,
     VM_ENVELOPE_KEY = 31,   /* bytes of one key at most */
     VM_ENVELOPE_VALUE = 95, /* bytes of a rule's value at most */
@@ -45,10 +45,11 @@ typedef struct vm_envelope {
     char suffix[VM_ENVELOPE_AFFIX];
 } vm_envelope;
 
-/* Find the base64 text in the JSON `message` of `n` bytes. Reads nothing outside it, follows RFC 8259, and gives up
- * (OTHER) on whatever it does not read itself: escapes in what matters, bytes above 7F, doubled keys. */
-vm_envelope_kind vm_envelope_scan(const vm_envelope *envelope, const char *message, size_t n, const char **payload,
-                                  size_t *n_payload);
+/* Find the base64 text in the JSON `message` of `n` bytes. Reads nothing outside it, follows RFC 8259, and
+ * gives up (OTHER) on whatever it does not read itself: escapes in what matters, bytes above 7F, doubled
+ * keys. */
+vm_envelope_kind vm_envelope_scan(const vm_envelope *envelope, const char *message, size_t n,
+                                  const char **payload, size_t *n_payload);
 
 /* Size of a message that carries `n` bytes of audio, and the message itself. */
 size_t vm_envelope_size(const vm_envelope *envelope, size_t n);

@@ -99,7 +99,7 @@ void vm_fir_grid_scalar(float *out, const vm_fir_grid *grid, size_t n_rounds) {
                 block(y[phase], grid, phase, round, 4);
             }
         }
-        weave(out + round * grid->n_phases, (const float(*)[PAIR])y, grid->n_phases, n_done);
+        weave(out + round * grid->n_phases, (const float (*)[PAIR])y, grid->n_phases, n_done);
     }
 }
 

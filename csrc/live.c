@@ -7,7 +7,8 @@ enum {
     DRIFT_SHARE = 128       /* clocks differ by far less than 1 in this */
 };
 
-static const int64_t MAX_CHUNK_NS = INT64_C(500) * 1000 * 1000; /* one odd message must not stop gaps being filled */
+static const int64_t MAX_CHUNK_NS =
+    INT64_C(500) * 1000 * 1000; /* one odd message must not stop gaps being filled */
 /* Time without audio for longer than this is not made up for: we were asleep, not the caller. */
 static const int64_t MAX_BEHIND_NS = INT64_C(2000) * 1000 * 1000;
 
@@ -25,8 +26,12 @@ static int64_t gap_ns(const vm_live *live) {
     return twice > live->min_gap_ns ? twice : live->min_gap_ns;
 }
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
 
 void vm_live_open(vm_live *live, int64_t held_ns, int64_t now_ns) {
     live->is_open = true;
@@ -39,8 +44,8 @@ void vm_live_resume(vm_live *live, int64_t held_ns, int64_t now_ns) {
     live->until_ns = larger(live->until_ns, now_ns - held_ns);
 }
 
-/* Neither may a slow clock save up credit for a flood, nor a fast one use up the room of a burst. A burst that silence
- * stands for is no drift: its debt will be repaid. */
+/* Neither may a slow clock save up credit for a flood, nor a fast one use up the room of a burst. A burst
+ * that silence stands for is no drift: its debt will be repaid. */
 static void write_off_drift(vm_live *live, int64_t elapsed_ns, int64_t now_ns) {
     const int64_t drift_ns = elapsed_ns / DRIFT_SHARE;
     const int64_t oldest_ns = now_ns - gap_ns(live);
@@ -54,11 +59,13 @@ static void write_off_drift(vm_live *live, int64_t elapsed_ns, int64_t now_ns) {
 
 void vm_live_arrived(vm_live *live, int64_t chunk_ns, int64_t now_ns) {
     live->largest_chunk_ns = larger(live->largest_chunk_ns, smaller(chunk_ns, MAX_CHUNK_NS));
-    if (live->is_open && now_ns > live->last_media_ns) write_off_drift(live, now_ns - live->last_media_ns, now_ns);
+    if (live->is_open && now_ns > live->last_media_ns)
+        write_off_drift(live, now_ns - live->last_media_ns, now_ns);
     live->last_media_ns = larger(live->last_media_ns, now_ns);
 }
 
-vm_live_verdict vm_live_judge(vm_live *live, vm_encoding encoding, const uint8_t *frame, size_t n, int64_t now_ns) {
+vm_live_verdict vm_live_judge(vm_live *live, vm_encoding encoding, const uint8_t *frame, size_t n,
+                              int64_t now_ns) {
     const int64_t ahead_ns = live->until_ns - now_ns;
     if (live->is_paced) {
         if (live->debt_ns >= live->frame_ns && ahead_ns >= REPAY_SLACK_FRAMES * live->frame_ns &&
@@ -72,7 +79,8 @@ vm_live_verdict vm_live_judge(vm_live *live, vm_encoding encoding, const uint8_t
     return VM_LIVE_SEND;
 }
 
-/* Largest magnitudes that count as silence: 16-bit, and in G.711 codes the steps of the lowest segment up to the same. */
+/* Largest magnitudes that count as silence: 16-bit, and in G.711 codes the steps of the lowest segment up to
+ * the same. */
 enum { SILENT_PCM = 64, SILENT_MULAW = 8, SILENT_ALAW = 4 };
 
 bool vm_live_is_silent(vm_encoding encoding, const uint8_t *audio, size_t n) {

@@ -6,8 +6,8 @@
  *   ahead of it                  a burst after a stall; silent frames repay the debt
  *   ahead by `max_ahead_ns`      a flood: frames are dropped
  *
- * A stall of ours makes a burst too, but no debt: the burst ends where real time is. Only the slow drift of two
- * clocks, which adds up for hours, is written off. */
+ * A stall of ours makes a burst too, but no debt: the burst ends where real time is. Only the slow drift of
+ * two clocks, which adds up for hours, is written off. */
 #ifndef VM_LIVE_H
 #define VM_LIVE_H
 
@@ -33,8 +33,8 @@ typedef enum vm_live_verdict { VM_LIVE_SEND = 0, VM_LIVE_REPAY = 1, VM_LIVE_FLOO
 
 void vm_live_init(vm_live *live, int64_t frame_ns, int64_t min_gap_ns, int64_t max_ahead_ns, bool is_paced);
 
-/* The far side takes audio from now on, or again. What waits for it, `held_ns`, stands for time that has passed;
- * nobody misses what is older. */
+/* The far side takes audio from now on, or again. What waits for it, `held_ns`, stands for time that has
+ * passed; nobody misses what is older. */
 void vm_live_open(vm_live *live, int64_t held_ns, int64_t now_ns);
 void vm_live_resume(vm_live *live, int64_t held_ns, int64_t now_ns);
 
@@ -42,10 +42,11 @@ void vm_live_resume(vm_live *live, int64_t held_ns, int64_t now_ns);
 void vm_live_arrived(vm_live *live, int64_t chunk_ns, int64_t now_ns);
 
 /* What to do with the next whole frame, `n` bytes; counts it as sent if the verdict says so. */
-vm_live_verdict vm_live_judge(vm_live *live, vm_encoding encoding, const uint8_t *frame, size_t n, int64_t now_ns);
+vm_live_verdict vm_live_judge(vm_live *live, vm_encoding encoding, const uint8_t *frame, size_t n,
+                              int64_t now_ns);
 
-/* Whether a frame of silence is due now; counts it as sent. It begins with the `held_ns` of audio that wait for the
- * rest of their frame. */
+/* Whether a frame of silence is due now; counts it as sent. It begins with the `held_ns` of audio that wait
+ * for the rest of their frame. */
 bool vm_live_silence_due(vm_live *live, int64_t held_ns, int64_t now_ns);
 
 /* Whether nobody would miss these `n` bytes: no sample above about -54 dBFS. */

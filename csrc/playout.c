@@ -4,9 +4,12 @@
 
 enum { MARK_ROUNDING_NS = 1000 * 1000 };
 enum { GUARD_NS = 10 * 1000 * 1000 }; /* a timer on a busy machine may be this late */
-enum { MAX_PERIOD_NS = 100 * 1000 * 1000 }; /* Vapi's messages come at most this far apart (about 103 ms were seen) */
+enum {
+    MAX_PERIOD_NS = 100 * 1000 * 1000
+}; /* Vapi's messages come at most this far apart (about 103 ms were seen) */
 
-void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns, bool exact_frames) {
+void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
+                     bool exact_frames) {
     memset(playout, 0, sizeof *playout);
     playout->lead_ns = lead_ns;
     playout->prebuffer_ns = prebuffer_ns;
@@ -40,17 +43,18 @@ void vm_playout_arrived(vm_playout *playout, int64_t chunk_ns, int64_t now_ns) {
     if (playout->waiting_since_ns == INT64_MAX) playout->waiting_since_ns = now_ns;
 }
 
-/* When an utterance that waits may start whatever is queued. What came in while the last audio still played goes on with
- * it: an utterance has its cushion once. */
+/* When an utterance that waits may start whatever is queued. What came in while the last audio still played
+ * goes on with it: an utterance has its cushion once. */
 static int64_t cushion_ends(const vm_playout *playout, int64_t queued_ns) {
-    if (queued_ns - playout->period_ns >= playout->prebuffer_ns || playout->ending || playout->waiting_since_ns == INT64_MAX ||
-        playout->dry_ns > playout->waiting_since_ns) {
+    if (queued_ns - playout->period_ns >= playout->prebuffer_ns || playout->ending ||
+        playout->waiting_since_ns == INT64_MAX || playout->dry_ns > playout->waiting_since_ns) {
         return INT64_MIN;
     }
     return playout->waiting_since_ns + playout->prebuffer_ns;
 }
 
-int64_t vm_playout_allow(const vm_playout *playout, int64_t queued_ns, int64_t max_ns, int64_t now_ns, bool *pad) {
+int64_t vm_playout_allow(const vm_playout *playout, int64_t queued_ns, int64_t max_ns, int64_t now_ns,
+                         bool *pad) {
     *pad = false;
     if (!playout->is_open || queued_ns == 0) return 0;
     now_ns = clock_ns(playout, now_ns);
@@ -117,7 +121,8 @@ int64_t vm_playout_clear(vm_playout *playout, int64_t now_ns) {
 bool vm_playout_mark(vm_playout *playout, uint64_t generation, int64_t position_ns, int64_t now_ns) {
     if (generation != playout->generation) return false;
     /* A name that rounds its position by a fraction of a millisecond is not a lie. */
-    if (position_ns < playout->cleared_at_ns - MARK_ROUNDING_NS || position_ns > playout->sent_ns + MARK_ROUNDING_NS) {
+    if (position_ns < playout->cleared_at_ns - MARK_ROUNDING_NS ||
+        position_ns > playout->sent_ns + MARK_ROUNDING_NS) {
         return false;
     }
     if (position_ns < playout->cleared_at_ns) position_ns = playout->cleared_at_ns;

@@ -2,9 +2,11 @@
  *
  *   0 ........ heard ........ sent ........ sent + queued          positions in the stream, ns of audio
  *              |<- ahead ->|
- *              now          dry_ns                                  `dry_ns`: when the provider will have played all
+ *              now          dry_ns                                  `dry_ns`: when the provider will have
+ * played all
  *
- * The provider plays in real time and without a gap while it holds audio. A mark that comes back corrects `dry_ns`. */
+ * The provider plays in real time and without a gap while it holds audio. A mark that comes back corrects
+ * `dry_ns`. */
 #ifndef VM_PLAYOUT_H
 #define VM_PLAYOUT_H
 
@@ -19,32 +21,35 @@ typedef struct vm_playout {
     int64_t step_ns;      /* one frame: what is sent at least when the lead allows anything */
     int64_t frame_ns;     /* the same where only whole frames may be sent; 0: any size */
     int64_t sent_ns;
-    int64_t lost_ns;      /* sent, but dropped by a clear before it was heard */
+    int64_t lost_ns;       /* sent, but dropped by a clear before it was heard */
     int64_t cleared_at_ns; /* position of the last clear: the provider holds nothing from before */
     int64_t dry_ns;
     int64_t latest_ns; /* newest time seen; an older `now_ns` counts as this */
-    int64_t period_ns; /* what the newest message lasts: it covers the time until the next and is no cushion itself */
+    int64_t period_ns; /* what the newest message lasts: it covers the time until the next and is no cushion
+                          itself */
     int64_t waiting_since_ns; /* first arrival of an utterance that has not started; INT64_MAX: none */
     uint64_t generation;
     bool is_open;
     bool ending; /* the assistant has finished: send what is left, padded */
 } vm_playout;
 
-void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns, bool exact_frames);
+void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
+                     bool exact_frames);
 void vm_playout_open(vm_playout *playout, int64_t now_ns);
 
 /* Audio of `chunk_ns` came in. */
 void vm_playout_arrived(vm_playout *playout, int64_t chunk_ns, int64_t now_ns);
 
-/* How much of `queued_ns` may be sent now, at most `max_ns`: a duration, rounded down to whole frames where frames must
- * be exact. `*pad` says that a last partial frame is to be padded and sent. */
-int64_t vm_playout_allow(const vm_playout *playout, int64_t queued_ns, int64_t max_ns, int64_t now_ns, bool *pad);
+/* How much of `queued_ns` may be sent now, at most `max_ns`: a duration, rounded down to whole frames where
+ * frames must be exact. `*pad` says that a last partial frame is to be padded and sent. */
+int64_t vm_playout_allow(const vm_playout *playout, int64_t queued_ns, int64_t max_ns, int64_t now_ns,
+                         bool *pad);
 
 /* `duration_ns` went to the provider. */
 void vm_playout_sent(vm_playout *playout, int64_t duration_ns, int64_t now_ns);
 
-/* The first moment at which vm_playout_allow allows something of `queued_ns`, which may have passed; INT64_MAX if only
- * new audio changes anything. */
+/* The first moment at which vm_playout_allow allows something of `queued_ns`, which may have passed;
+ * INT64_MAX if only new audio changes anything. */
 int64_t vm_playout_next_ns(const vm_playout *playout, int64_t queued_ns);
 
 /* What the provider holds unplayed, and what the caller has heard. */

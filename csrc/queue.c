@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void vm_queue_init(vm_queue *queue) { memset(queue, 0, sizeof *queue); }
+void vm_queue_init(vm_queue *queue) {
+    memset(queue, 0, sizeof *queue);
+}
 
 static void free_pages(vm_page *page) {
     while (page != NULL) {

@@ -1,10 +1,10 @@
 /* A byte queue in pages, with the time at which its audio arrived.
  *
- *   head -> [page] -> [page] -> [page] <- tail        one page is kept when empty, so that a path that never falls
- *            ^head_at             ^tail_at            behind never allocates after its first messages
+ *   head -> [page] -> [page] -> [page] <- tail        one page is kept when empty, so that a path that never
+ * falls ^head_at             ^tail_at            behind never allocates after its first messages
  *
- * Stamps say when the bytes up to a position came in; when more than VM_QUEUE_STAMPS are waiting, the newest ones are
- * merged (a latency figure then errs to the high side). */
+ * Stamps say when the bytes up to a position came in; when more than VM_QUEUE_STAMPS are waiting, the newest
+ * ones are merged (a latency figure then errs to the high side). */
 #ifndef VM_QUEUE_H
 #define VM_QUEUE_H
 
@@ -27,7 +27,8 @@ typedef struct vm_stamp {
 typedef struct vm_queue {
     vm_page *head;
     vm_page *tail;
-    vm_page *spare; /* the last page that was emptied: a short queue that is never empty does not allocate either */
+    vm_page *spare; /* the last page that was emptied: a short queue that is never empty does not allocate
+                       either */
     size_t head_at;
     size_t tail_at;
     size_t n_bytes;
@@ -43,8 +44,8 @@ void vm_queue_free(vm_queue *queue);
 /* Append `n` bytes. False when memory runs out: nothing was appended. */
 bool vm_queue_push(vm_queue *queue, const uint8_t *src, size_t n, int64_t received_ns);
 
-/* Take out at most `n` bytes (`dst` may be NULL to drop them); return how many. `*received_ns` becomes the arrival of
- * the oldest, and is left alone when there were none. */
+/* Take out at most `n` bytes (`dst` may be NULL to drop them); return how many. `*received_ns` becomes the
+ * arrival of the oldest, and is left alone when there were none. */
 size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_ns);
 
 void vm_queue_clear(vm_queue *queue);

@@ -45,7 +45,9 @@ class AudioFormat(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.encoding not in get_args(Encoding):
-            raise ConfigError(f"unknown encoding {self.encoding!r}; known are {', '.join(get_args(Encoding))}")
+            raise ConfigError(
+                f"unknown encoding {self.encoding!r}; known are {', '.join(get_args(Encoding))}"
+            )
         if not 1000 <= self.sample_rate <= 192_000:
             raise ConfigError(f"sample rate {self.sample_rate} Hz is outside 1000..192000")
 
@@ -55,7 +57,9 @@ class AudioFormat(msgspec.Struct, frozen=True):
         found = _TEXT.match(text.strip().lower())
         encoding = _ALIASES.get(found["name"]) if found else None
         if found is None or encoding is None:
-            raise ConfigError(f"cannot read audio format {text!r}; write it like mulaw/8000 or pcm_s16le/16000")
+            raise ConfigError(
+                f"cannot read audio format {text!r}; write it like mulaw/8000 or pcm_s16le/16000"
+            )
         return cls(encoding, int(found["rate"] or found["mime_rate"]))
 
     @property

@@ -88,7 +88,7 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     on_vapi_lost: Literal["hang_up", "continue"] = "hang_up"
     vapi_ws_auth: bool = True
     vapi_hosts: Annotated[tuple[str, ...], Meta(description="a list of host names")] = ("vapi.ai",)
-    """Suffixes of hosts that a call's socket may be on. Loopback is always allowed."""
+    """Suffixes of hosts that a call's socket may be on, beside the API's own host."""
 
     vapi_api_key: str = ""
     vapi_webhook_secret: str = ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -14,6 +15,8 @@ from vapimedia.session import CallSummary
 
 if TYPE_CHECKING:
     from vapimedia.io.live_call import LiveCall
+
+_T = TypeVar("_T")
 
 __all__ = ["Call", "CallInfo", "CallOptions", "Reject"]
 
@@ -80,10 +83,14 @@ class Reject(msgspec.Struct, frozen=True):
 
 
 class Call:
-    """One call, as callbacks and tools see it. All methods may be called on the loop at any time."""
+    """One call, as callbacks and tools see it. Methods may be called at any time, from any thread.
+
+    What is said from another thread than the loop's is done a moment later.
+    """
 
     def __init__(self, live: LiveCall) -> None:
         self._live = live
+        self._loop = asyncio.get_running_loop()
         self.user_data: dict[str, Any] = {}
 
     @property
@@ -108,19 +115,30 @@ class Call:
 
     def say(self, text: str, *, end_call_after: bool = False) -> None:
         """Have the assistant say *text* next."""
-        self._live.send_to_vapi(say(text, end_call_after_spoken=end_call_after))
+        self._on_loop(self._live.send_to_vapi, say(text, end_call_after_spoken=end_call_after))
 
     def add_message(self, role: str, content: str, *, trigger_response: bool = True) -> None:
         """Put a message into the conversation."""
-        self._live.send_to_vapi(add_message(role, content, trigger_response=trigger_response))  # type: ignore[arg-type]
+        message = add_message(role, content, trigger_response=trigger_response)  # type: ignore[arg-type]
+        self._on_loop(self._live.send_to_vapi, message)
 
     def hang_up(self, reason: str = "hang_up") -> None:
         """End the call on both legs."""
-        self._live.hang_up(reason)
+        self._on_loop(self._live.hang_up, reason)
 
     def summary(self) -> CallSummary:
         """Return the call in figures, so far or at its end."""
         return self._live.summary()
+
+    def _on_loop(self, do: Callable[[_T], None], what: _T) -> None:
+        try:
+            is_here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:  # a thread without a loop
+            is_here = False
+        if is_here:
+            do(what)
+        else:
+            self._loop.call_soon_threadsafe(do, what)
 
     def __repr__(self) -> str:
         return f"Call(id={self.id!r}, vapi_call_id={self.vapi_call_id!r}, provider={self.provider!r})"

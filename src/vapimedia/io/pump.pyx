@@ -17,7 +17,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from vapimedia.media.path cimport (
-    HOP_CONVERT, HOP_SEND, NOT_TAKEN, NS_PER_S, MediaPath, Taken, vm_histogram, vm_histogram_add,
+    HOP_CONVERT, HOP_SEND, NOT_TAKEN, NS_PER_S, MediaPath, vm_histogram, vm_histogram_add,
     vm_histogram_quantile, vm_histogram_reset)
 from vapimedia.media.playout cimport PlayoutPath
 

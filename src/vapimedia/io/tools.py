@@ -50,8 +50,7 @@ class ToolBox:
         parameters = list(inspect.signature(function).parameters.values())
         if len(parameters) != 2:
             raise ConfigError(f"tool {name!r} must take two arguments, (call, args), not {len(parameters)}")
-        hints = typing.get_type_hints(function)
-        arguments = hints.get(parameters[1].name, dict[str, Any])
+        arguments = _annotation(name, function, parameters[1].name)
         self._tools[name] = _Tool(function, arguments, inspect.iscoroutinefunction(function))
 
     async def answer(self, call: Call | None, wanted: Sequence[ToolCall]) -> bytes:
@@ -70,13 +69,17 @@ class ToolBox:
             arguments = msgspec.convert(wanted.arguments(), tool.arguments, strict=False)
         except msgspec.ValidationError as error:
             return failed(f"the arguments do not fit: {error}")
+        limit = asyncio.timeout(self.deadline_s)
         try:
-            async with asyncio.timeout(self.deadline_s):
+            async with limit:
                 return ToolResult(wanted.id, wanted.name, result=await self._start(tool, call, arguments))
-        except TimeoutError:
-            _log.warning("tool %r took longer than %g s", wanted.name, self.deadline_s)
-            return failed(f"the tool took longer than {self.deadline_s:g} s")
-        except Exception as error:  # a user's function may raise anything; the call goes on
+        except (Exception, asyncio.CancelledError) as error:  # a user's function may raise anything
+            if limit.expired():
+                _log.warning("tool %r took longer than %g s", wanted.name, self.deadline_s)
+                return failed(f"the tool took longer than {self.deadline_s:g} s")
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # it is us who are cancelled, not something in the tool
             # The exception's text may hold what a caller said: only its type is logged.
             _log.error("tool %r raised %s", wanted.name, type(error).__name__)
             return failed(f"the tool failed: {type(error).__name__}")
@@ -95,3 +98,16 @@ class ToolBox:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
+
+
+def _annotation(name: str, function: ToolFunction, parameter: str) -> Any:
+    """Return what *function* wants as *parameter*."""
+    bare = function.func if isinstance(function, functools.partial) else function
+    try:
+        return typing.get_type_hints(bare).get(parameter, dict[str, Any])
+    except NameError as error:
+        raise ConfigError(
+            f"tool {name!r} has an annotation that is not known where it is registered: {error}"
+        ) from None
+    except TypeError:
+        return dict[str, Any]  # an object with __call__: its annotations cannot be looked up

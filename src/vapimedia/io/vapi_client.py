@@ -37,6 +37,7 @@ class VapiClient:
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self._is_closed = False
 
     @property
     def authorization(self) -> dict[str, str]:
@@ -88,12 +89,13 @@ class VapiClient:
                 if answer.status < 300 or answer.status in call.gone:
                     return True
                 _log.warning("request to %s was refused with status %d", call.purpose, answer.status)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, VapiError, TimeoutError, ValueError) as error:
             _log.warning("request to %s failed: %s", call.purpose, type(error).__name__)
         return False
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, for good."""
+        self._is_closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -112,6 +114,8 @@ class VapiClient:
         return URL(self._base_url).authority
 
     def _http(self) -> aiohttp.ClientSession:
+        if self._is_closed:
+            raise VapiError("the client is closed; make a new one")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers={"User-Agent": USER_AGENT}, timeout=aiohttp.ClientTimeout(total=self._timeout_s)

@@ -68,7 +68,7 @@ cdef int _fill_rules(vm_envelope* c, object rules, bint required) except -1:
 
 
 cdef class Envelope:
-    def __cinit__(self, *, bint text, tuple payload=(), object match={}, object expect={},
+    def __cinit__(self, *, bint text, tuple payload=(), object match=None, object expect=None,
                   bytes prefix=b"", bytes suffix=b""):
         memset(&self.c, 0, sizeof(vm_envelope))
         self.c.is_text = text
@@ -78,8 +78,8 @@ cdef class Envelope:
             _fill_path(&self.c.payload, payload)
         elif match or expect:
             raise ConfigError("an envelope with rules needs the key path of its payload")
-        _fill_rules(&self.c, match, True)
-        _fill_rules(&self.c, expect, False)
+        _fill_rules(&self.c, match or {}, True)
+        _fill_rules(&self.c, expect or {}, False)
         prefix = _bounded(prefix, VM_ENVELOPE_AFFIX, "the prefix")
         suffix = _bounded(suffix, VM_ENVELOPE_AFFIX, "the suffix")
         self.c.n_prefix = <uint8_t>len(prefix)

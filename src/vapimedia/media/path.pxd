@@ -17,8 +17,8 @@ cdef extern from "convert.h" nogil:
         VM_FIR_HIGH
     ctypedef struct vm_converter:
         pass
-    vm_converter* vm_converter_new(vm_encoding source, uint32_t source_hz, vm_encoding target, uint32_t target_hz,
-                                   vm_fir_quality quality) noexcept
+    vm_converter* vm_converter_new(vm_encoding source, uint32_t source_hz, vm_encoding target,
+                                   uint32_t target_hz, vm_fir_quality quality) noexcept
     void vm_converter_free(vm_converter* converter) noexcept
     size_t vm_converter_max_output(const vm_converter* converter, size_t n) noexcept
     size_t vm_converter_max_flush(const vm_converter* converter) noexcept

@@ -176,7 +176,7 @@ cdef class MediaPath:
             n -= n_piece
 
     cdef ptrdiff_t _measure_base64(self, const char* text, size_t n) noexcept:
-        """Return the bytes that *text* decodes to, or -1 if it is not base64. The scratch holds the last piece."""
+        """Return how many bytes *text* is, or -1 if it is not base64. The scratch holds the last piece."""
         cdef ptrdiff_t n_audio = 0
         cdef ptrdiff_t n_decoded
         cdef size_t n_piece

@@ -20,7 +20,8 @@ cdef extern from "playout.h" nogil:
     int64_t vm_playout_ahead_ns(const vm_playout* playout, int64_t now_ns) noexcept
     int64_t vm_playout_heard_ns(const vm_playout* playout, int64_t now_ns) noexcept
     int64_t vm_playout_clear(vm_playout* playout, int64_t now_ns) noexcept
-    bint vm_playout_mark(vm_playout* playout, uint64_t generation, int64_t position_ns, int64_t now_ns) noexcept
+    bint vm_playout_mark(vm_playout* playout, uint64_t generation, int64_t position_ns,
+                         int64_t now_ns) noexcept
 
 
 cdef class PlayoutPath(MediaPath):

@@ -2,7 +2,7 @@
 """Vapi to caller: a queue with a ledger of what the caller has heard."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t
 from libc.string cimport memset
 
 from vapimedia.media._types import PlayoutPolicy
@@ -56,12 +56,14 @@ cdef class PlayoutPath(MediaPath):
     cdef size_t _take(self, uint8_t* dst, int64_t now_ns) noexcept:
         cdef c_bool pad = False
         cdef int64_t queued_ns = self._ns(self._queue.n_bytes)
-        cdef int64_t allowed_ns = vm_playout_allow(&self._playout, queued_ns, self._ns(self._n_message), now_ns, &pad)
+        cdef int64_t allowed_ns = vm_playout_allow(
+            &self._playout, queued_ns, self._ns(self._n_message), now_ns, &pad)
         cdef size_t n = self._queue.n_bytes
         if allowed_ns == 0:
             return 0
         if allowed_ns < queued_ns:
-            n = <size_t>(allowed_ns * self._target_bytes_per_s // NS_PER_S) // self._sample_bytes * self._sample_bytes
+            n = <size_t>(allowed_ns * self._target_bytes_per_s // NS_PER_S)
+            n -= n % self._sample_bytes
         n = vm_queue_pop(&self._queue, dst, min(n, self._n_message), &self._oldest_ns)
         if pad:
             memset(dst + n, self._silence_byte, self._frame_bytes - n)
@@ -101,8 +103,8 @@ cdef class PlayoutPath(MediaPath):
         # Both come from the wire: they may be any number.
         if generation != self._playout.generation or not 0 <= position_ms <= MAX_POSITION_MS:
             return False
-        return bool(vm_playout_mark(&self._playout, self._playout.generation, <int64_t>(position_ms * NS_PER_MS),
-                                    now_ns))
+        return bool(vm_playout_mark(
+            &self._playout, self._playout.generation, <int64_t>(position_ms * NS_PER_MS), now_ns))
 
     def stats(self, int64_t now_ns=0):
         return self._stats(vm_playout_ahead_ns(&self._playout, now_ns) + self._ns(self._queue.n_bytes),

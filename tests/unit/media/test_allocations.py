@@ -46,7 +46,7 @@ def test_uplink_media_makes_no_object(vapi: AudioFormat, n_bytes: int, is_text: 
 def test_downlink_media_makes_no_object(vapi: AudioFormat, is_text: bool) -> None:
     path = PlayoutPath(vapi, MULAW, wrap=TEXT_OUT if is_text else None)
     path.open(0)
-    path.feed(loud(vapi, 100), 20 * MS)  # the cushion
+    path.feed(loud(vapi, 140), 20 * MS)  # with its cushion
     n_message = len(twilio_out(b"\0" * 160)) if is_text else 160
     run(path, frames(vapi), is_text=False, n_out=N * n_message)
 
