@@ -16,9 +16,9 @@ from vapimedia.session import CallSummary
 if TYPE_CHECKING:
     from vapimedia.io.live_call import LiveCall
 
-_T = TypeVar("_T")
-
 __all__ = ["Call", "CallInfo", "CallOptions", "Reject"]
+
+_T = TypeVar("_T")
 
 
 class CallInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from vapimedia import AudioFormat, VapiClient, VapiError
+from vapimedia.io import vapi_client
+from vapimedia.protocols.commands import HttpCall
+from vapimedia.protocols.vapi import CreateCall
+
+KEY = "sk-canary-5f3a"
+REQUEST = CreateCall(format=AudioFormat("mulaw", 8000), assistant_id="asst_1")
+CREATED = {"id": "call-1", "transport": {"websocketCallUrl": "wss://api.vapi.ai/call-1/transport"}}
+
+
+class Api:
+    """Answers ``POST /call`` with statuses one after the other; 201 when there are none left."""
+
+    def __init__(self, statuses: Sequence[int], headers: dict[str, str], body: object) -> None:
+        self.statuses, self.headers, self.body = list(statuses), headers, body
+        self.requests: list[tuple[dict[str, str], object]] = []
+        self.others: list[tuple[str, str]] = []
+        self.url = ""
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append((dict(request.headers), await request.json()))
+        status = self.statuses.pop(0) if self.statuses else 201
+        if status == 0:  # never answer
+            await asyncio.sleep(30)
+        if status == -1:  # break the connection
+            assert request.transport is not None
+            request.transport.abort()
+        if status == 201:
+            return web.json_response(CREATED if self.body is None else self.body, status=201)
+        return web.json_response(
+            {"message": f"no, {KEY} is not good", "statusCode": status}, status=status, headers=self.headers
+        )
+
+    async def other(self, request: web.Request) -> web.StreamResponse:
+        self.others.append((request.method, request.path))
+        return web.Response(status=404 if request.path == "/gone" else 200)
+
+
+@asynccontextmanager
+async def api(
+    *statuses: int, headers: dict[str, str] | None = None, body: object = None
+) -> AsyncIterator[Api]:
+    served = Api(statuses, headers or {}, body)
+    app = web.Application()
+    app.router.add_post("/call", served.create)
+    app.router.add_route("*", "/{path}", served.other)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield served
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vapi_client, "_FIRST_PAUSE_S", 0.001)
+
+
+async def test_a_call_is_created_with_key_and_user_agent() -> None:
+    async with api() as vapi, VapiClient(KEY, base_url=vapi.url + "/") as client:
+        created = await client.create_call(REQUEST)
+        assert created.websocket_call_url == "wss://api.vapi.ai/call-1/transport"
+    [(headers, body)] = vapi.requests
+    assert headers["Authorization"] == f"Bearer {KEY}"
+    assert headers["User-Agent"].startswith("vapimedia/")
+    assert body == json.loads(REQUEST.body())
+
+
+@pytest.mark.parametrize(
+    ("statuses", "n_tries"),
+    [
+        ((400,), 1),
+        ((401,), 1),
+        ((403,), 1),
+        ((302,), 1),
+        ((504,), 1),  # a proxy gave up waiting: the call may exist
+        ((-1,), 1),  # so it may when the connection broke
+        ((429, 429, 429), 3),
+        ((500, 502, 503), 3),
+    ],
+)
+async def test_only_what_is_safe_is_tried_again_and_three_times_at_most(
+    statuses: tuple[int, ...], n_tries: int
+) -> None:
+    async with api(*statuses) as vapi, VapiClient(KEY, base_url=vapi.url) as client:
+        with pytest.raises(VapiError) as caught:
+            await client.create_call(REQUEST)
+        assert len(vapi.requests) == n_tries
+        assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("statuses", [(500,), (503, 429)])
+async def test_a_call_that_a_later_try_creates_is_taken(statuses: tuple[int, ...]) -> None:
+    async with api(*statuses) as vapi, VapiClient(KEY, base_url=vapi.url) as client:
+        assert (await client.create_call(REQUEST)).id == "call-1"
+        assert len(vapi.requests) == len(statuses) + 1
+
+
+async def test_an_error_tells_the_status_and_what_the_api_said_without_the_key() -> None:
+    async with api(401) as vapi, VapiClient(KEY, base_url=vapi.url) as client:
+        with pytest.raises(VapiError, match=r"401.*is not good") as caught:
+            await client.create_call(REQUEST)
+        assert caught.value.status == 401
+        assert KEY not in repr(caught.value) and caught.value.__cause__ is None
+
+
+async def test_429_is_tried_again_after_the_time_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def record(pause_s: float) -> None:
+        pauses.append(pause_s)
+        await sleep(0)
+
+    async with (
+        api(429, headers={"Retry-After": "3"}) as vapi,
+        VapiClient(KEY, base_url=vapi.url) as client,
+    ):
+        monkeypatch.setattr(vapi_client.asyncio, "sleep", record)
+        await client.create_call(REQUEST)
+        monkeypatch.undo()
+    assert pauses == [3.0]
+
+
+async def test_a_retry_after_the_limit_is_not_waited_for() -> None:
+    async with (
+        api(429, headers={"Retry-After": "3600"}) as vapi,
+        VapiClient(KEY, base_url=vapi.url) as client,
+    ):
+        with pytest.raises(VapiError) as caught:
+            await client.create_call(REQUEST)
+        assert (caught.value.status, len(vapi.requests)) == (429, 1)
+
+
+async def test_a_timeout_is_not_tried_again() -> None:
+    async with api(0) as vapi, VapiClient(KEY, base_url=vapi.url, timeout_s=0.1) as client:
+        with pytest.raises(VapiError, match=r"did not answer within 0\.1 s"):
+            await client.create_call(REQUEST)
+        assert len(vapi.requests) == 1
+
+
+async def test_nobody_listening_is_said_in_one_sentence(unused_tcp_port: int) -> None:
+    async with VapiClient(KEY, base_url=f"http://127.0.0.1:{unused_tcp_port}") as client:
+        with pytest.raises(VapiError, match=r"cannot connect to Vapi at 127\.0\.0\.1:\d+: "):
+            await client.create_call(REQUEST)
+
+
+async def test_a_server_without_a_good_certificate_is_an_error_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with VapiClient(KEY, base_url="https://127.0.0.1:1") as client:
+
+        async def post(*_: object) -> None:
+            raise aiohttp.ClientConnectorCertificateError(None, OSError("self-signed"))  # type: ignore[arg-type]
+
+        monkeypatch.setattr(client, "_post", post)
+        with pytest.raises(VapiError, match="cannot connect to Vapi"):
+            await client.create_call(REQUEST)
+
+
+@pytest.mark.parametrize("body", [{}, [], {"id": "x"}, {"id": "x", "transport": {}}, {"id": 7}])
+async def test_an_answer_without_a_call_is_an_error(body: object) -> None:
+    async with api(body=body) as vapi, VapiClient(KEY, base_url=vapi.url) as client:
+        with pytest.raises(VapiError, match="201"):
+            await client.create_call(REQUEST)
+
+
+async def test_an_answer_over_1_mib_is_an_error() -> None:
+    async with api(body={"x": "y" * (1 << 21)}) as vapi, VapiClient(KEY, base_url=vapi.url) as client:
+        with pytest.raises(VapiError, match="larger than"):
+            await client.create_call(REQUEST)
+
+
+async def test_other_requests_never_raise_and_say_whether_they_worked(
+    caplog: pytest.LogCaptureFixture, unused_tcp_port: int
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with api() as vapi, VapiClient(KEY, base_url=vapi.url) as client:
+
+        async def done(url: str, **how: object) -> bool:
+            secret = {"Authorization": "Basic c2VjcmV0"}
+            call = HttpCall("hangup", "POST", url, secret, b"secret-body", **how)  # type: ignore[arg-type]
+            return await client.carry_out(call)
+
+        assert await done(f"{vapi.url}/ok")
+        assert await done(f"{vapi.url}/gone")
+        assert not await done(f"{vapi.url}/gone", gone=frozenset())
+        assert not await done(f"http://127.0.0.1:{unused_tcp_port}/secret-path")
+        assert not await done("nonsense://")
+    for secret in ("c2VjcmV0", "secret-body", "secret-path", KEY):
+        assert secret not in caplog.text
+
+
+async def test_a_closed_client_opens_nothing_any_more() -> None:
+    async with api() as vapi:
+        client = VapiClient(KEY, base_url=vapi.url)
+        await client.create_call(REQUEST)
+        await client.close()
+        with pytest.raises(VapiError, match="closed"):
+            await client.create_call(REQUEST)
+        assert not await client.carry_out(HttpCall("hangup", "POST", f"{vapi.url}/ok"))
+        assert (len(vapi.requests), vapi.others) == (1, [])
+
+
+def test_the_key_is_not_in_the_repr() -> None:
+    assert KEY not in repr(VapiClient(KEY))
