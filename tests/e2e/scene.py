@@ -159,6 +159,7 @@ class Scene:
     bridge: Bridge
     vapi: Vapi
     events: list[Any] = field(default_factory=list)
+    auth_token: str = AUTH_TOKEN
 
     @property
     def ended(self) -> list[CallEnded]:
@@ -177,9 +178,9 @@ class Scene:
             wire.send(f"GET {path} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n".encode())
             return await wire.answer()
 
-    async def webhook(self, path: str, fields: dict[str, str], token: str = AUTH_TOKEN) -> Answer:
+    async def webhook(self, path: str, fields: dict[str, str], token: str | None = None) -> Answer:
         """A webhook signed as Twilio's own library would check it."""
-        signature = RequestValidator(token).compute_signature(PUBLIC_URL + path, fields)
+        signature = RequestValidator(token or self.auth_token).compute_signature(PUBLIC_URL + path, fields)
         headers = {
             "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
             "X-Twilio-Signature": signature,
@@ -208,7 +209,7 @@ class Scene:
     async def socket(self, media_url: str) -> AsyncIterator[Wire]:
         """The media socket at the URL of a TwiML, with a valid signature."""
         path = urlsplit(media_url).path
-        signature = RequestValidator(AUTH_TOKEN).compute_signature(media_url, {})
+        signature = RequestValidator(self.auth_token).compute_signature(media_url, {})
         async with connected(self.bridge.port) as wire:
             answer = await wire.upgrade(path, {"X-Twilio-Signature": signature})
             assert answer.status == 101, answer
