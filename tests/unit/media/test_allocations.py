@@ -8,7 +8,7 @@ import pytest
 from media_laws import MS, MULAW, PCM_16K, TEXT_IN, TEXT_OUT, loud, twilio
 
 from vapimedia.formats import AudioFormat
-from vapimedia.media import LivePath, MediaPath, PlayoutPath, PlayoutPolicy
+from vapimedia.media import LivePath, MediaPath, PlayoutPath
 from vapimedia.media._probe import count_allocations
 
 N = 50
