@@ -49,8 +49,9 @@ class HopStats(msgspec.Struct, frozen=True):
 
 
 class PathStats(msgspec.Struct, frozen=True):
-    """Figures of one direction since its start. Nothing is lost silently: what came in is what went out, is
-    queued, was cleared, or stands in a ``dropped_*`` field."""
+    """Figures of one direction since its start. Nothing is lost silently: what came in or was inserted is what
+    went out, is queued, was cleared or repaid, or stands in a ``dropped_*`` field. On playout paths what went out
+    is heard, still queued at the provider, or cleared there."""
 
     messages_in: int = 0
     """Media messages received."""
@@ -64,6 +65,7 @@ class PathStats(msgspec.Struct, frozen=True):
     heard_ms: float = 0.0
     """Audio that the caller has heard, by the provider's clock and marks (playout paths)."""
     inserted_silence_ms: float = 0.0
+    """Silence for pauses, for the rest of a frame, and at ``flush`` for the converter's delay."""
     repaid_silence_ms: float = 0.0
     """Silent frames left out again to repay inserted silence."""
     dropped_flood_ms: float = 0.0

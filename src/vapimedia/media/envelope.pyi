@@ -25,5 +25,6 @@ class Envelope:
     def scan(self, message: bytes) -> bytes | None:
         """Return the base64 text of a media message, ``b""`` for a foreign one, ``None`` for anything else.
 
+        The text is not decoded here: whether it is base64 only the path knows.
         What is not plain ASCII JSON, or escapes something that matters, is left to a full parser: ``None``.
         """

@@ -5,7 +5,10 @@ from vapimedia.media._types import PathStats
 from vapimedia.media.envelope import Envelope
 
 class MediaPath:
-    """One direction of a call's media: unwrap, convert, slice, wrap. No socket, no clock."""
+    """One direction of a call's media: unwrap, convert, slice, wrap. No socket, no clock.
+
+    Times are ns of one monotonic clock. A path belongs to one thread at a time.
+    """
 
     def __init__(
         self,
@@ -33,11 +36,13 @@ class MediaPath:
         """Return what has become due by *now_ns* (pacing, inserted silence)."""
     @property
     def next_due_ns(self) -> int | None:
-        """When ``due`` should be called next, or ``None`` if only new media changes anything."""
+        """When ``due`` should be called next, which may have passed; ``None`` if only new media changes anything."""
     def clear(self, now_ns: int = 0) -> float:
-        """Drop everything not yet heard; return how many ms that was."""
+        """Drop everything not yet heard; return how many ms that was. No time means the latest that was seen."""
     def flush(self, now_ns: int = 0) -> list[bytes]:
         """End the stream: return what is left, the last frame padded with silence."""
+    def set_stalled(self, stalled: bool) -> None:
+        """The far side does not read (or does again): nothing leaves the path meanwhile."""
     def close(self) -> None:
         """Drop what is queued (counted) and take no more."""
     def stats(self, now_ns: int = 0) -> PathStats: ...

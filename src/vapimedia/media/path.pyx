@@ -5,15 +5,19 @@ from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
+from vapimedia.audio.dispatch import simd
 from vapimedia.errors import ConfigError, StateError
 from vapimedia.media._types import HopStats, PathStats
 
+from vapimedia.audio.dispatch cimport vm_dispatch_init
 from vapimedia.media.envelope cimport (
     VM_ENVELOPE_FOREIGN, VM_ENVELOPE_MEDIA, Envelope, vm_envelope_kind, vm_envelope_scan, vm_envelope_size,
     vm_envelope_write)
 
 cdef extern from "base64.h" nogil:
     ptrdiff_t vm_base64_decode(uint8_t* dst, const char* src, size_t n) noexcept
+
+vm_dispatch_init(simd.encode())    # this module has its own copy of the kernels
 
 __all__ = ["MediaPath"]
 

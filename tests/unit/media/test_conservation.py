@@ -42,7 +42,7 @@ def test_audio_in_is_out_or_queued_or_counted(
         elif action == "clear":
             line.path.clear(line.now_ns)
         else:
-            line.path.set_stalled(action == "stall")  # type: ignore[attr-defined]
+            line.path.set_stalled(action == "stall")
         assert {len(frame) for frame in line.out} <= {target.frame_bytes()}
         n_out += len(line.take())
         assert missing_ms(line.stats) == 0
@@ -103,7 +103,7 @@ def test_audio_in_is_heard_or_queued_or_counted(
             path.close()
             is_closed = True
         else:
-            path.set_stalled(action == "stall")  # type: ignore[attr-defined]
+            path.set_stalled(action == "stall")
         stats = speaker.stats
         assert missing_from_ledger_ms(stats) == pytest.approx(0, abs=1e-6)
         assert 0 <= stats.heard_ms <= path.sent_ms

@@ -275,12 +275,12 @@ def test_a_stalled_path_keeps_the_newest_200_ms() -> None:
     line = Line().open()
     line.talk(100)
     line.take()
-    line.path.set_stalled(True)  # type: ignore[attr-defined]
+    line.path.set_stalled(True)
     audio = line.talk(1000)
     assert line.take() == b""
     assert line.path.next_due_ns is None
     assert line.stats.queued_ms == 200
-    line.path.set_stalled(False)  # type: ignore[attr-defined]
+    line.path.set_stalled(False)
     audio += line.talk(100, seed=1)
     assert line.take() == audio[-2400:]
     assert line.stats.dropped_closed_ms == 800
@@ -290,9 +290,9 @@ def test_a_stalled_path_keeps_the_newest_200_ms() -> None:
 def test_silence_is_not_saved_up_during_a_stall() -> None:
     line = Line().open()
     line.wait(100)
-    line.path.set_stalled(True)  # type: ignore[attr-defined]
+    line.path.set_stalled(True)
     line.wait(5000)
-    line.path.set_stalled(False)  # type: ignore[attr-defined]
+    line.path.set_stalled(False)
     line.take()
     line.wait(20)
     assert len(line.take()) <= 160

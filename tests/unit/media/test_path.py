@@ -109,7 +109,7 @@ def test_what_came_in_is_out_or_queued_or_counted(
         elif action == "flush":
             n_out += sum(map(len, path.flush()))
         else:
-            path.set_stalled(action == "stall")  # type: ignore[attr-defined]
+            path.set_stalled(action == "stall")
     if closes:
         path.close()
         path.feed(loud(source, 20), 0)

@@ -371,12 +371,12 @@ def test_flush_is_part_of_the_ledger() -> None:
 
 def test_a_stalled_path_sends_nothing_until_it_goes_on() -> None:
     speaker = Speaker().open()
-    speaker.path.set_stalled(True)  # type: ignore[attr-defined]
+    speaker.path.set_stalled(True)
     audio = speaker.feed(loud(MULAW, 100))
     assert speaker.path.next_due_ns is None
     speaker.wait(500)
     assert speaker.take() == b""
-    speaker.path.set_stalled(False)  # type: ignore[attr-defined]
+    speaker.path.set_stalled(False)
     speaker.wait(0)
     assert speaker.take() == audio
 
