@@ -68,6 +68,7 @@ class Leg:
     texts: list[dict[str, Any]] = field(default_factory=list)
     audio: bytearray = field(default_factory=bytearray)
     close_code: int | None = None
+    is_over: bool = False
 
     async def say(self, event: dict[str, Any]) -> None:
         await self.socket.send_json(event)
@@ -91,6 +92,7 @@ class Vapi:
     request_headers: list[dict[str, str]] = field(default_factory=list)
     legs: list[Leg] = field(default_factory=list)
     controls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    hang_ups: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     url: str = ""
 
     @asynccontextmanager
@@ -100,7 +102,10 @@ class Vapi:
         app.router.add_post("/call", self._create)
         app.router.add_get("/{call}/transport", self._transport)
         app.router.add_post("/{call}/control", self._control)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        app.router.add_post("/2010-04-01/Accounts/{account}/Calls/{call}.json", self._hang_up)
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=0.1, handler_cancellation=True
+        )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
@@ -139,16 +144,23 @@ class Vapi:
         await socket.prepare(request)
         leg = Leg(request.match_info["call"], dict(request.headers), socket, request)
         self.legs.append(leg)
-        async for message in socket:
-            if message.type is WSMsgType.TEXT:
-                leg.texts.append(json.loads(message.data))
-            elif message.type is WSMsgType.BINARY:
-                leg.audio += message.data
-        leg.close_code = socket.close_code
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    leg.texts.append(json.loads(message.data))
+                elif message.type is WSMsgType.BINARY:
+                    leg.audio += message.data
+        finally:
+            leg.close_code, leg.is_over = socket.close_code, True
         return socket
 
     async def _control(self, request: web.Request) -> web.Response:
         self.controls.append((request.match_info["call"], await request.json()))
+        return web.json_response({})
+
+    async def _hang_up(self, request: web.Request) -> web.Response:
+        """Twilio's REST resource of a call."""
+        self.hang_ups.append((request.match_info["call"], dict(await request.post())))  # type: ignore[arg-type]
         return web.json_response({})
 
 
@@ -230,7 +242,7 @@ class Scene:
         """A live call: its phone and its assistant."""
         async with self.phone(number) as wire:
             leg = await self.vapi.leg(number)
-            await until(lambda: leg.audio or leg.socket.closed)
+            await until(lambda: leg.audio or leg.is_over)
             yield wire, leg
 
 
@@ -266,7 +278,7 @@ async def running(
     """A bridge and a Vapi. *prepare* may register callbacks; ``on_event`` is the scene's unless it does."""
     vapi = vapi or Vapi()
     async with vapi.serving():
-        bridge = Bridge(settings(vapi, **changes))
+        bridge = Bridge(settings(vapi, **({"twilio_api_url": vapi.url} | changes)))
         scene = Scene(bridge, vapi)
         bridge.on_event(lambda _call, event: scene.events.append(event))
         if prepare is not None:

@@ -91,7 +91,7 @@ async def test_every_end_closes_both_legs_once_and_leaves_nothing(way: str) -> N
                 if code not in (None, 1006):
                     phone.close(code)
                 await phone.rest()
-                await until(lambda: leg.socket.closed and not scene.bridge.calls)
+                await until(lambda: leg.is_over and not scene.bridge.calls)
         assert [event.reason for event in scene.ended] == [reason]
         assert scene.events[-1] is scene.ended[0]
         assert leg.texts == ([{"type": "end-call"}] if vapi_is_told else [])
@@ -125,6 +125,30 @@ async def test_media_in_the_segment_of_the_upgrade_and_in_fragments_is_not_lost(
         phone.frame(0, text[50:90], fin=False)
         phone.frame(0, text[90:])
         await until(lambda: b"\x11" * 160 in leg.audio)
+
+
+async def test_a_hang_up_goes_to_twilio_by_rest_where_the_account_is_known() -> None:
+    async with running(twilio_account_sid=ACCOUNT) as scene:
+        async with scene.call() as (phone, _leg):
+            scene.bridge.calls[0].handle.hang_up()
+            assert await phone.close_code() == 1000
+        await until(lambda: scene.vapi.hang_ups == [(call_sid(), {"Status": "completed"})])
+
+
+async def test_a_call_without_a_media_socket_is_hung_up_by_rest_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten(monkeypatch, media_timeout_ms=50)
+    async with running(twilio_account_sid=ACCOUNT) as scene:
+        await scene.voice()
+        await until(lambda: scene.vapi.hang_ups == [(call_sid(), {"Status": "completed"})])
+
+
+async def test_a_call_that_stopped_by_itself_is_not_hung_up_by_rest() -> None:
+    async with running(twilio_account_sid=ACCOUNT) as scene:
+        async with scene.call() as (phone, _leg):
+            phone.text(STOP)
+            assert await phone.close_code() == 1000
+        await scene.bridge.close()
+        assert scene.vapi.hang_ups == []
 
 
 # --- legs that never come ------------------------------------------------------------------------
@@ -187,6 +211,25 @@ async def the_callers_leg_ends(scene: Scene) -> bool:
         code = await wire.close_code() if answer.status == 101 else None
     await until(lambda: scene.ended)
     return answer.status == 403 or code in (1000, 1001)
+
+
+@on_both_loops
+async def test_a_hang_up_while_vapis_socket_is_being_opened_leaves_nothing() -> None:
+    release = asyncio.Event()
+
+    async def upgrade(_request: web.Request, _body: object) -> web.Response:
+        release.set()
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with running(Vapi(upgrade=upgrade)) as scene:
+        await scene.get("/healthz")
+        async with nothing_left():
+            async with scene.phone() as phone:
+                await release.wait()
+                phone.text(STOP)
+                assert await phone.close_code() == 1000
+            await until(lambda: scene.vapi.controls == [("vapi-call-1", {"type": "end-call"})])
 
 
 async def _status(status: int) -> web.Response:

@@ -277,7 +277,7 @@ async def test_an_exception_in_on_event_ends_its_call_with_1011_and_no_other() -
         await until(lambda: leg.close_code == 1011)
         assert scene.bridge.book.ended_by_reason == {"callback_error": 1}
         assert scene.bridge.counters["callback_error"] == 1
-        assert len(scene.bridge.calls) == 1 and not other.socket.closed
+        assert len(scene.bridge.calls) == 1 and not other.is_over
         whole.text(STOP)
         assert await whole.close_code() == 1000
 
