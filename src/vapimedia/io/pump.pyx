@@ -70,6 +70,7 @@ cdef class MediaSocket(WSListener):
     cdef int _n_fragments
     cdef bint _fragments_are_text
     cdef object _close_timer
+    cdef bint _is_over    # the owner was told of the end
     # driven by the pump
     cdef object _deadline
     cdef int64_t _deadline_ns
@@ -104,6 +105,7 @@ cdef class MediaSocket(WSListener):
         self._playout = inbound if isinstance(inbound, PlayoutPath) else None
         self._outbound = outbound
         self._peer = peer
+        self._part()
 
     def drop_inbound_until(self, int64_t until_ns):
         self._guard_ns = until_ns
@@ -156,10 +158,17 @@ cdef class MediaSocket(WSListener):
         self._tell_closed(code)
 
     cdef void _tell_closed(self, int code):
-        owner, self._owner = self._owner, None
-        self.connect_media(None, None, None)
-        if owner is not None:
-            owner.socket_closed(self, code)
+        # The media paths stay joined until the owner parts them: what came before the end may still have to go on.
+        if self._is_over:
+            return
+        self._is_over = True
+        self._owner.socket_closed(self, code)
+        self._part()
+
+    cdef void _part(self) noexcept:
+        """Let go of the owner once neither end nor media will be told: they hold each other."""
+        if self._is_over and self._inbound is None:
+            self._owner = None
 
     cpdef pause_writing(self):
         if self._outbound is not None:
@@ -181,7 +190,7 @@ cdef class MediaSocket(WSListener):
                 self._inbound.note(HOP_CONVERT, now, _now())
                 self._forward(now)
                 return
-        if self._owner is None:
+        if self._is_over:
             return
         copy = message[:n]
         if is_text:
