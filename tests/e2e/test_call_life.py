@@ -96,6 +96,7 @@ async def test_every_end_closes_both_legs_once_and_leaves_nothing(way: str) -> N
         assert scene.events[-1] is scene.ended[0]
         assert leg.texts == ([{"type": "end-call"}] if vapi_is_told else [])
         assert scene.bridge.pump.n_driven == 0
+        assert not scene.bridge._tokens._waiting and not scene.bridge._tokens._claims
         assert scene.bridge.book.ended_by_reason == {reason: 1}
 
 

@@ -213,7 +213,7 @@ def descriptors() -> set[str]:
     return {one for one in found if "socket:" in one}
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 2) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 5) -> None:
     """Wait until *condition* holds."""
     async with asyncio.timeout(timeout_s):
         while not condition():

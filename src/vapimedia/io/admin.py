@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
     from vapimedia.media import HopStats, PathStats
+    from vapimedia.session import CallSummary
 
 __all__ = ["admin_app"]
 
@@ -60,7 +61,9 @@ class _BridgeCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         bridge = self._bridge
-        yield GaugeMetricFamily("vapimedia_calls", "Calls that live now.", len(bridge.calls))
+        # Each costs a few us, and media waits meanwhile: one look at each call must do.
+        live = [call.summary() for call in bridge.calls]
+        yield GaugeMetricFamily("vapimedia_calls", "Calls that live now.", len(live))
         ended = CounterMetricFamily(
             "vapimedia_calls_ended", "Calls that ended, by reason.", labels=["reason"]
         )
@@ -78,16 +81,16 @@ class _BridgeCollector(Collector):
             yield from _quantiles(
                 "vapimedia_loop_lag_us", "How late the media timer was, in us.", [("", lag)]
             )
-        yield from self._paths()
+        yield from self._paths(live)
 
-    def _paths(self) -> Iterator[Metric]:
+    def _paths(self, live: Sequence[CallSummary]) -> Iterator[Metric]:
         messages = CounterMetricFamily(
             "vapimedia_media_messages", "Media messages, ended calls included.", labels=["path", "direction"]
         )
         audio = CounterMetricFamily(
             "vapimedia_audio_ms", "Audio that did not go straight through, in ms.", labels=["path", "fate"]
         )
-        for name, totals in self._bridge.book.media_totals().items():
+        for name, totals in self._bridge.book.media_totals(live).items():
             messages.add_metric([name, "in"], totals["messages_in"])
             messages.add_metric([name, "out"], totals["messages_out"])
             for fate in _LOSSES:
@@ -96,8 +99,8 @@ class _BridgeCollector(Collector):
         yield audio
         hops = [
             (f"{name}.{hop}", figure)
-            for call in self._bridge.calls
-            for name, stats in (("uplink", call.summary().uplink), ("downlink", call.summary().downlink))
+            for summary in live
+            for name, stats in (("uplink", summary.uplink), ("downlink", summary.downlink))
             for hop, figure in _hops(stats)
         ]
         worst: dict[str, HopStats] = {}

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter, deque
+from collections.abc import Iterable
 
 from vapimedia.io.live_call import LiveCall
 from vapimedia.protocols.dialect import Refusal
@@ -62,11 +63,11 @@ class CallBook:
         """Return the live call that Vapi knows as *vapi_call_id*."""
         return next((c for c in self.live if vapi_call_id and c.vapi_call_id == vapi_call_id), None)
 
-    def media_totals(self) -> dict[str, Counter[str]]:
-        """Return messages and audio by path, over ended and live calls."""
+    def media_totals(self, live: Iterable[CallSummary]) -> dict[str, Counter[str]]:
+        """Return messages and audio by path, over ended calls and the *live* ones."""
         totals = {name: Counter(counter) for name, counter in self._totals.items()}
-        for call in self.live:
-            _add_up(totals, call.summary())
+        for summary in live:
+            _add_up(totals, summary)
         return totals
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from recorder import listening
@@ -89,11 +88,9 @@ async def test_a_client_that_leaves_within_its_head_is_let_go_of_at_once() -> No
 async def test_a_head_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
     monkeypatch.setattr(public_port, "HANDSHAKE_TIMEOUT_S", 0.1)
     async with listening() as recorder, connected(recorder.port) as wire:
-        begun = time.monotonic()
         wire.send(beginning)
         drip = asyncio.create_task(_drip(wire.send)) if beginning else None
         assert await wire.rest() == b""
-        assert 0.09 <= time.monotonic() - begun < 1.5
         if drip is not None:
             drip.cancel()
 
