@@ -14,6 +14,7 @@ from vapimedia.errors import ConfigError, ProtocolError, StateError, VapiError, 
 from vapimedia.formats import AudioFormat
 
 if TYPE_CHECKING:
+    from vapimedia._build_info import get_include
     from vapimedia.io.bridge import Bridge
     from vapimedia.io.config import BridgeConfig, load_config
     from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
@@ -34,6 +35,7 @@ __all__ = [
     "VapiError",
     "VapimediaError",
     "__version__",
+    "get_include",
     "load_config",
 ]
 
@@ -46,6 +48,7 @@ _LAZY = {
     "CallOptions": "vapimedia.io.hooks",
     "Reject": "vapimedia.io.hooks",
     "VapiClient": "vapimedia.io.vapi_client",
+    "get_include": "vapimedia._build_info",
 }
 
 
