@@ -15,7 +15,7 @@ from scene import ACCOUNT, AUTH_TOKEN, KEY, STOP, Leg, Scene, Vapi, call_sid, me
 from twilio.request_validator import RequestValidator
 from wire import Wire, connected, nothing_left, on_both_loops, until
 
-import vapimedia.io.bridge as bridge_module
+import vapimedia.io.reception as reception_module
 from vapimedia.session import CallStarted
 
 # --- every way to end ----------------------------------------------------------------------------
@@ -96,7 +96,8 @@ async def test_every_end_closes_both_legs_once_and_leaves_nothing(way: str) -> N
         assert scene.events[-1] is scene.ended[0]
         assert leg.texts == ([{"type": "end-call"}] if vapi_is_told else [])
         assert scene.bridge.pump.n_driven == 0
-        assert not scene.bridge._tokens._waiting and not scene.bridge._tokens._claims
+        tokens = scene.bridge.reception.tokens
+        assert not tokens._waiting and not tokens._claims
         assert scene.bridge.book.ended_by_reason == {reason: 1}
 
 
@@ -157,9 +158,9 @@ async def test_a_call_that_stopped_by_itself_is_not_hung_up_by_rest() -> None:
 
 def shorten(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
     """Shorten what the session waits for."""
-    original = bridge_module.session_config
+    original = reception_module.session_config
     monkeypatch.setattr(
-        bridge_module, "session_config", lambda *a: msgspec.structs.replace(original(*a), **changes)
+        reception_module, "session_config", lambda *a: msgspec.structs.replace(original(*a), **changes)
     )
 
 

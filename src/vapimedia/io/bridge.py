@@ -7,40 +7,34 @@ import inspect
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
 from vapimedia.errors import ConfigError, StateError
-from vapimedia.formats import AudioFormat
 from vapimedia.io.admin import admin_app
-from vapimedia.io.book import CallBook, TokenDesk
-from vapimedia.io.call_setup import new_dialect, session_config, vapi_format
+from vapimedia.io.book import CallBook
 from vapimedia.io.config import BridgeConfig
-from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
-from vapimedia.io.http_head import Head
+from vapimedia.io.hooks import Call
 from vapimedia.io.live_call import LiveCall
 from vapimedia.io.public_port import PublicPort
-from vapimedia.io.pump import MediaSocket, Pump
+from vapimedia.io.pump import Pump
+from vapimedia.io.reception import OnCall, Reception
 from vapimedia.io.tools import ToolBox, ToolFunction
 from vapimedia.io.vapi_client import VapiClient
 from vapimedia.io.webhooks import public_app
 from vapimedia.media import HopStats
 from vapimedia.protocols.commands import HttpCall
-from vapimedia.protocols.dialect import Dialect, Document, Refusal, UpgradeRequest
 from vapimedia.session import CallSummary
 
 __all__ = ["Bridge"]
 
 _log = logging.getLogger("vapimedia.bridge")
 
-OnCall = Callable[[CallInfo], Awaitable[CallOptions | Reject | None]]
 OnEvent = Callable[[Call | None, Any], object]
 _T = TypeVar("_T")
 
-_DRAIN_ACCEPT_S = 20.0
-"""How long sockets with a live token are still taken while draining."""
 _CLOSE_GRACE_S = 1.0
 
 
@@ -59,12 +53,10 @@ class Bridge:
         self.admin_port = 0
         self.pump: Pump
         self.client: VapiClient
+        self.reception: Reception
         self._on_call: OnCall | None = None
         self._on_event: OnEvent | None = None
-        self._tokens: TokenDesk
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._opening: dict[tuple[str, str], asyncio.Task[LiveCall | Reject | Refusal]] = {}
-        self._draining_since: float | None = None
         self._is_started = False
         self._is_closing = False
         self._closed = asyncio.Event()
@@ -113,12 +105,12 @@ class Bridge:
         if not self.config.assistant_id and self._on_call is None:
             raise ConfigError("no assistant: give --assistant-id, or choose one for each call in on_call")
         self._is_started = True
-        self._tokens = TokenDesk(self.config.token_ttl_s)
+        self.reception = Reception(self, self._on_call)
         self.pump = Pump(asyncio.get_running_loop())
         self.client = VapiClient(self.config.vapi_api_key, base_url=self.config.vapi_url)
         public = await self._runner(public_app(self))
         self._public = PublicPort(
-            self._route_upgrade,
+            self.reception.route_upgrade,
             public.server,  # type: ignore[arg-type]  # set by setup()
             ping_interval_s=self.config.ping_interval_s,
         )
@@ -153,8 +145,7 @@ class Bridge:
 
     async def drain(self, reason: str = "drain") -> None:
         """Take no new calls, let the live ones run for ``drain_s`` at most, then end them and close."""
-        if self._draining_since is None:
-            self._draining_since = time.monotonic()
+        if self.reception.drain():
             _log.info("draining %d calls: %s", len(self.book.live), reason)
         try:
             await asyncio.wait_for(self.book.is_empty.wait(), self.config.drain_s)
@@ -176,7 +167,7 @@ class Bridge:
             self._closed.set()
 
     async def _close(self) -> None:
-        self._draining_since = self._draining_since or time.monotonic()
+        self.reception.drain()
         calls = list(self.book.live)
         for call in calls:
             call.hang_up("drain")
@@ -236,122 +227,6 @@ class Bridge:
         count, p50_us, p99_us, max_us = self.pump.lag_us()
         return HopStats(count, p50_us, p99_us, max_us) if count else None
 
-    def admission(self) -> Refusal | None:
-        """Return why no call can be taken now, or ``None``."""
-        if self._draining_since is not None:
-            return Refusal(503, "the bridge is draining")
-        if len(self.book.live) >= self.config.max_calls:
-            return Refusal(503, f"the bridge carries {self.config.max_calls} calls already")
-        return None
-
-    async def answer(self, dialect: Dialect, info: CallInfo, origin: str) -> Document | Reject | Refusal:
-        """Start the Vapi call for *info* and return the document that makes the provider open its socket.
-
-        A webhook that is sent again gets the same answer. Raises ``ConfigError`` if there is none to give.
-        """
-        call: LiveCall | Reject | Refusal | None = self.book.find(info.provider, info.call_id)
-        if call is None:
-            call = await self._open_once(info)
-        if not isinstance(call, LiveCall):
-            return call
-        scheme, _, host = origin.partition("://")
-        media_url = f"{'wss' if scheme == 'https' else 'ws'}://{host}/{info.provider}/media/{call.token}"
-        try:
-            return dialect.answer(media_url, f"{origin}/{info.provider}/status", call.parameters)
-        except ConfigError:
-            call.hang_up("the answer cannot be written")
-            raise
-
-    async def _open_once(self, info: CallInfo) -> LiveCall | Reject | Refusal:
-        """Ask the user and open the call, once for webhooks that come while that takes its time."""
-        key = (info.provider, info.call_id)
-        opening = self._opening.get(key)
-        if opening is None:
-            opening = self._opening[key] = self.run(self._open(info))
-            opening.add_done_callback(lambda _: self._opening.pop(key, None))
-        return await asyncio.shield(opening)
-
-    async def _open(self, info: CallInfo) -> LiveCall | Reject | Refusal:
-        chosen = await self._ask(info)
-        if isinstance(chosen, Reject):
-            return chosen
-        refusal = self.admission()  # others may have come in meanwhile
-        if refusal is not None:
-            return refusal
-        dialect = new_dialect(self.config, info.provider, info.call_id)
-        wanted = vapi_format(self.config, dialect)
-        request = chosen.request(wanted, self.config.assistant_id)
-        call = LiveCall(self, dialect, session_config(self.config, wanted), info)
-        call.parameters = chosen.parameters
-        self._tokens.issue(call, info.call_id)
-        self.book.add(call)
-        call.start_vapi(request)
-        return call
-
-    async def _ask(self, info: CallInfo) -> CallOptions | Reject:
-        if self._on_call is None:
-            return CallOptions()
-        try:
-            chosen: object = await self._on_call(info)
-        except Exception as error:  # a user's function may raise anything; the caller hears the fallback
-            _log.error("on_call raised %s", type(error).__name__)
-            return Reject("on_call failed")
-        if chosen is None:
-            return CallOptions()
-        if not isinstance(chosen, CallOptions | Reject):
-            _log.error("on_call returned %s instead of CallOptions or Reject", type(chosen).__name__)
-            return Reject("on_call failed")
-        return chosen
-
-    # --- media sockets ---------------------------------------------------------------------------
-
-    def _route_upgrade(self, head: Head, remote: str) -> MediaSocket | Refusal:
-        path = head.target.partition("?")[0]
-        provider, _, rest = path.removeprefix("/").partition("/")
-        if provider not in self.config.providers or rest.partition("/")[0] != "media":
-            return Refusal(404, "there is no media socket at this path")
-        dialect = new_dialect(self.config, provider)
-        refusal = dialect.check_upgrade(UpgradeRequest(head.target, head.headers, remote))
-        if refusal is not None:
-            return refusal
-        token = rest.partition("/")[2].rstrip("/")
-        if token:
-            return self._redeem(token)
-        if self.config.auth:
-            return Refusal(403, "the path holds no media token")
-        return self.admission() or self._open_bare(dialect, provider)
-
-    def _redeem(self, token: str) -> MediaSocket | Refusal:
-        if self._draining_since is not None and time.monotonic() - self._draining_since > _DRAIN_ACCEPT_S:
-            return Refusal(503, "the bridge is draining")
-        call = self._tokens.redeem(token)
-        return call if isinstance(call, Refusal) else call.provider
-
-    def _open_bare(self, dialect: Dialect, provider: str) -> MediaSocket | Refusal:
-        """Take a media socket that no webhook announced (development only)."""
-        try:
-            wanted = vapi_format(self.config, dialect)
-            settings = session_config(self.config, wanted)
-            call = LiveCall(self, dialect, settings, CallInfo(provider=provider))
-        except ConfigError as error:
-            return Refusal(500, str(error))
-        self.book.add(call)
-        self.run(self._start_bare(call, wanted))
-        return call.provider
-
-    async def _start_bare(self, call: LiveCall, wanted: AudioFormat) -> None:
-        options = await self._ask(call.info)
-        if call.is_over:
-            return
-        if isinstance(options, Reject):
-            call.hang_up("rejected")
-            return
-        try:
-            call.start_vapi(options.request(wanted, self.config.assistant_id))
-        except ConfigError as error:
-            _log.error("%s", error)
-            call.hang_up("no assistant")
-
     # --- what live calls ask for (CallHost) ------------------------------------------------------
 
     def run(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
@@ -388,11 +263,11 @@ class Bridge:
 
     def started(self, call: LiveCall, call_id: str) -> None:
         """The provider's start message named the call: it must be the one that the token was made for."""
-        if not self._tokens.belongs(call, call_id):
+        if not self.reception.tokens.belongs(call, call_id):
             self.count("foreign_start")
             call.hang_up("the start message names another call than the token")
 
     def ended(self, call: LiveCall, summary: CallSummary) -> None:
         """Book a call that is over on both legs."""
-        self._tokens.forget(call)
+        self.reception.tokens.forget(call)
         self.book.close(call, summary)

@@ -88,7 +88,7 @@ class _Routes:
             bridge = self._bridge
             webhook = await _webhook(request)
             dialect = new_dialect(bridge.config, provider)
-            refusal = dialect.check_webhook(webhook) or bridge.admission()
+            refusal = dialect.check_webhook(webhook) or bridge.reception.admission()
             if refusal is not None:
                 return _refused(refusal)
             try:
@@ -105,7 +105,7 @@ class _Routes:
             )
             origin = bridge.config.public_url or f"{request.scheme}://{request.host}"
             try:
-                answer = await bridge.answer(dialect, info, origin)
+                answer = await bridge.reception.answer(dialect, info, origin)
             except ConfigError as error:
                 _log.error("call %s cannot be answered: %s", info.call_id, error)
                 return _document(dialect.refuse(str(error)))
@@ -163,7 +163,7 @@ class _Routes:
 
     async def readyz(self, _request: web.Request) -> web.Response:
         """The bridge takes calls."""
-        refusal = self._bridge.admission()
+        refusal = self._bridge.reception.admission()
         return (
             web.Response(text="ready\n")
             if refusal is None
