@@ -68,9 +68,22 @@ def with_tools(bridge: Bridge) -> None:
     async def slow(call: Call | None, args: dict[str, Any]) -> None:
         await asyncio.sleep(30)
 
+    @bridge.tool("slow behind a wrapper")
+    @functools.wraps(slow)
+    def wrapped(call: Call | None, args: dict[str, Any]) -> object:
+        return slow(call, args)
+
     @bridge.tool("whose")
     async def whose(call: Call | None, args: dict[str, Any]) -> str:
         return "nobody's" if call is None else call.vapi_call_id
+
+    @bridge.tool("exits")
+    async def exits(call: Call | None, args: dict[str, Any]) -> None:
+        raise SystemExit(3)
+
+    @bridge.tool("exits in a thread")
+    def exits_in_a_thread(call: Call | None, args: dict[str, Any]) -> None:
+        raise SystemExit(3)
 
     @bridge.tool("unwritable")
     async def unwritable(call: Call | None, args: dict[str, Any]) -> object:
@@ -127,7 +140,10 @@ async def test_every_text_goes_out_on_one_line() -> None:
         ("breaks", {}, "the tool failed: ValueError"),
         ("own timeout", {}, "the tool failed: TimeoutError"),
         ("cancels itself", {}, "the tool failed: CancelledError"),
+        ("exits", {}, "the tool failed: SystemExit"),
+        ("exits in a thread", {}, "the tool failed: SystemExit"),
         ("slow", {}, "the tool took longer than 0.2 s"),
+        ("slow behind a wrapper", {}, "the tool took longer than 0.2 s"),
         ("nowhere", {}, "there is no tool named nowhere"),
         ("hours", {"day": 7, "hour": []}, "the arguments do not fit: "),
         ("hours", "not json", "the arguments do not fit: "),
@@ -182,6 +198,29 @@ def test_a_tool_that_cannot_be_called_is_refused_when_it_is_registered() -> None
 
     with pytest.raises(ConfigError, match="annotation"):
         bridge.tool("unknown")(unknown)
+
+
+class Shop:
+    """An object that is called like an async function."""
+
+    async def __call__(self, call: Call | None, args: Day) -> str:
+        await asyncio.sleep(0)
+        return f"{threading.current_thread().name} {args.hour}"
+
+
+async def _shop(call: Call | None, args: Day) -> str:
+    return await Shop()(call, args)
+
+
+@functools.wraps(_shop)
+def _wrapped(*args: Any) -> object:
+    return _shop(*args)
+
+
+@pytest.mark.parametrize("tool", [Shop(), _wrapped])
+async def test_what_turns_out_async_only_when_it_is_called_is_awaited_on_the_loop(tool: Any) -> None:
+    async with running(prepare=lambda bridge: bridge.tool("shop")(tool)) as scene:
+        assert (await ask(scene, ("a", "shop", {"day": "friday"})))[0]["result"] == "MainThread 9"
 
 
 def test_a_partial_function_may_be_a_tool() -> None:

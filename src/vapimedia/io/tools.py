@@ -7,7 +7,7 @@ import functools
 import inspect
 import logging
 import typing
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.io.hooks import Call
+from vapimedia.io.user_code import describe_failure, is_async
 from vapimedia.protocols.vapi import ToolCall, ToolResult, encode_tool_results
 
 __all__ = ["ToolBox", "ToolFunction"]
@@ -51,7 +52,7 @@ class ToolBox:
         if len(parameters) != 2:
             raise ConfigError(f"tool {name!r} must take two arguments, (call, args), not {len(parameters)}")
         arguments = _annotation(name, function, parameters[1].name)
-        self._tools[name] = _Tool(function, arguments, inspect.iscoroutinefunction(function))
+        self._tools[name] = _Tool(function, arguments, is_async(function))
 
     async def answer(self, call: Call | None, wanted: Sequence[ToolCall]) -> bytes:
         """Run all of *wanted* side by side; return the body of the answer, in their order. Never raises."""
@@ -73,25 +74,29 @@ class ToolBox:
         try:
             async with limit:
                 return ToolResult(wanted.id, wanted.name, result=await self._start(tool, call, arguments))
-        except (Exception, asyncio.CancelledError) as error:  # a user's function may raise anything
+        except (
+            Exception,
+            asyncio.CancelledError,
+            SystemExit,
+        ) as error:  # a user's function may raise anything
             if limit.expired():
                 _log.warning("tool %r took longer than %g s", wanted.name, self.deadline_s)
                 return failed(f"the tool took longer than {self.deadline_s:g} s")
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise  # it is us who are cancelled, not something in the tool
-            # The exception's text may hold what a caller said: only its type is logged.
-            _log.error("tool %r raised %s", wanted.name, type(error).__name__)
+            _log.error("tool %r raised %s", wanted.name, describe_failure(error))
             return failed(f"the tool failed: {type(error).__name__}")
 
-    def _start(self, tool: _Tool, call: Call | None, arguments: Any) -> Awaitable[Any]:
+    async def _start(self, tool: _Tool, call: Call | None, arguments: Any) -> Any:
         if tool.is_async:
-            coroutine: Awaitable[Any] = tool.function(call, arguments)
-            return coroutine
+            return await tool.function(call, arguments)
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vapimedia-tool")
         run = functools.partial(tool.function, call, arguments)
-        return asyncio.get_running_loop().run_in_executor(self._threads, run)
+        result = await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        # A plain wrapper around an async function shows only by what it returns.
+        return await result if inspect.isawaitable(result) else result
 
     def close(self) -> None:
         """Let go of the threads; functions that still run are not waited for."""
@@ -103,6 +108,8 @@ class ToolBox:
 def _annotation(name: str, function: ToolFunction, parameter: str) -> Any:
     """Return what *function* wants as *parameter*."""
     bare = function.func if isinstance(function, functools.partial) else function
+    if not inspect.isroutine(bare):
+        bare = type(bare).__call__
     try:
         return typing.get_type_hints(bare).get(parameter, dict[str, Any])
     except NameError as error:
@@ -110,4 +117,4 @@ def _annotation(name: str, function: ToolFunction, parameter: str) -> Any:
             f"tool {name!r} has an annotation that is not known where it is registered: {error}"
         ) from None
     except TypeError:
-        return dict[str, Any]  # an object with __call__: its annotations cannot be looked up
+        return dict[str, Any]  # written in C: it has no annotations
