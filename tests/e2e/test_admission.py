@@ -99,6 +99,18 @@ async def test_an_answer_that_cannot_be_written_ends_the_call() -> None:
         assert [event.reason for event in scene.ended] == ["hang_up"]
 
 
+async def test_a_webhook_that_is_sent_again_is_answered_when_no_other_call_is_taken() -> None:
+    async with running(max_calls=1, drain_s=10) as scene:
+        first = await scene.voice(1)
+        assert (await scene.voice(2)).status == 503  # full
+        assert (await scene.voice(1)).body == first.body
+        draining = asyncio.create_task(scene.bridge.drain())
+        await asyncio.sleep(0)
+        assert (await scene.voice(1)).body == first.body
+        scene.bridge.calls[0].hang_up("enough")
+        await draining
+
+
 # --- tokens --------------------------------------------------------------------------------------
 
 
@@ -173,6 +185,30 @@ async def test_a_draining_bridge_refuses_calls_and_lets_the_live_ones_end() -> N
         async with asyncio.timeout(3):
             await draining
         await until(lambda: leg.close_code == 1000)
+
+
+@pytest.mark.parametrize(("drain_s", "status"), [(10.0, 200), (0.05, 503)])
+async def test_a_webhook_that_waits_for_on_call_is_answered_by_a_drain(drain_s: float, status: int) -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def choose(_info: object) -> CallOptions:
+        asked.set()
+        await release.wait()
+        return CallOptions()
+
+    async with running(prepare=lambda bridge: bridge.on_call(choose), drain_s=drain_s) as scene:
+        answering = asyncio.create_task(scene.voice())
+        await asked.wait()
+        draining = asyncio.create_task(scene.bridge.drain())
+        await asyncio.sleep(0)
+        assert (await scene.voice(2)).status == 503
+        if status == 200:
+            release.set()
+        assert (await answering).status == status
+        for call in scene.bridge.calls:
+            call.hang_up("enough")
+        await draining
+        assert len(scene.ended) == (status == 200)
 
 
 async def test_the_limit_of_a_drain_ends_live_calls_with_1001_on_both_legs() -> None:

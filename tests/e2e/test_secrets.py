@@ -7,6 +7,7 @@ import gc
 import io
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,7 +190,9 @@ async def test_no_failure_at_vapi_shows_a_canary(log: io.StringIO, fault: str) -
     _expect_no_canary(log.getvalue(), *shown)
 
 
-async def test_errors_of_callbacks_are_logged_without_their_words(log: io.StringIO) -> None:
+async def test_errors_of_callbacks_are_logged_with_their_place_and_without_their_words(
+    log: io.StringIO,
+) -> None:
     def breaks(bridge: Bridge) -> None:
         @bridge.on_event
         def on_event(call: Call | None, event: object) -> None:
@@ -197,7 +200,13 @@ async def test_errors_of_callbacks_are_logged_without_their_words(log: io.String
 
     async with running(prepare=breaks) as scene, scene.phone() as phone:
         assert await phone.close_code() == 1011
+    assert f"on_event raised ValueError (test_secrets.py, line {_line_of('a transcript')})" in log.getvalue()
     _expect_no_canary(log.getvalue())
+
+
+def _line_of(name: str) -> int:
+    lines = Path(__file__).read_text().splitlines()
+    return next(n for n, line in enumerate(lines, 1) if f'raise ValueError(canary("{name}"))' in line)
 
 
 def _expect_no_canary(*texts: str) -> None:

@@ -22,6 +22,7 @@ from vapimedia.io.public_port import PublicPort
 from vapimedia.io.pump import Pump
 from vapimedia.io.reception import OnCall, Reception
 from vapimedia.io.tools import ToolBox, ToolFunction
+from vapimedia.io.user_code import describe_failure, is_async
 from vapimedia.io.vapi_client import VapiClient
 from vapimedia.io.webhooks import public_app
 from vapimedia.media import HopStats
@@ -66,13 +67,18 @@ class Bridge:
     # --- what the user registers -----------------------------------------------------------------
 
     def on_call(self, function: OnCall) -> OnCall:
-        """Decorator: an async function that chooses, for each call, how it is answered, or rejects it."""
+        """Decorator: an async function that chooses, for each call, how it is answered, or rejects it.
+
+        The caller waits for it, 10 s at most; after that, or if it raises, the call is hung up.
+        """
+        if not is_async(inspect.unwrap(function)):
+            raise ConfigError("on_call takes an async function: write async def")
         self._on_call = function
         return function
 
     def on_event(self, function: OnEvent) -> OnEvent:
         """Decorator: a plain function that sees every event of every call; it must return at once."""
-        if inspect.iscoroutinefunction(function):
+        if is_async(function):
             raise ConfigError("on_event takes a plain function; start a task in it for what must be awaited")
         self._on_event = function
         return function
@@ -148,7 +154,9 @@ class Bridge:
         if self.reception.drain():
             _log.info("draining %d calls: %s", len(self.book.live), reason)
         try:
-            await asyncio.wait_for(self.book.is_empty.wait(), self.config.drain_s)
+            async with asyncio.timeout(self.config.drain_s):
+                await self.reception.wait_answered()
+                await self.book.is_empty.wait()
         except TimeoutError:
             _log.warning("%d calls are ended by the drain limit", len(self.book.live))
         await self.close()
@@ -167,7 +175,7 @@ class Bridge:
             self._closed.set()
 
     async def _close(self) -> None:
-        self.reception.drain()
+        self.reception.close()
         calls = list(self.book.live)
         for call in calls:
             call.hang_up("drain")
@@ -255,8 +263,8 @@ class Bridge:
             return
         try:
             self._on_event(call.handle if call is not None else None, event)
-        except Exception as error:  # a user's function may raise anything
-            _log.error("on_event raised %s at %s", type(error).__name__, type(event).__name__)
+        except (Exception, SystemExit) as error:  # a user's function may raise anything
+            _log.error("on_event raised %s at %s", describe_failure(error), type(event).__name__)
             self.count("callback_error")
             if call is not None and not call.is_over:
                 call.hang_up("callback_error")

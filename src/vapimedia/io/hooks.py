@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "CallInfo", "CallOptions", "Reject"]
 
 _T = TypeVar("_T")
+_fields = functools.cache(msgspec.structs.fields)
 
 
 class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +46,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     One of ``assistant_id``, ``assistant``, ``squad_id``, ``squad``, ``workflow_id``, ``workflow`` at most.
     ``overrides`` go to whichever answers, ``metadata`` into them; ``CallStarted`` returns ``parameters``.
+    Raises ``ConfigError`` for a value of the wrong type. Its ``repr`` shows ids only.
     """
 
     assistant_id: str | None = None
@@ -56,6 +59,21 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] | None = None
     name: str | None = None
     parameters: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        for field in _fields(CallOptions):
+            try:
+                msgspec.convert(getattr(self, field.name), field.type)
+            except msgspec.ValidationError as error:
+                raise ConfigError(
+                    f"CallOptions.{field.name} has a value of the wrong type: {error}"
+                ) from None
+
+    def __repr__(self) -> str:
+        ids = (
+            name for name in ("assistant_id", "squad_id", "workflow_id") if getattr(self, name) is not None
+        )
+        return f"CallOptions({', '.join(f'{name}={getattr(self, name)!r}' for name in ids)})"
 
     def request(self, audio_format: AudioFormat, default_assistant_id: str) -> CreateCall:
         """Return the call to create. Raises ``ConfigError`` when it names no assistant, or several."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from vapimedia.io.hooks import Call, CallInfo
 from vapimedia.io.pump import MediaSocket, Pump, now_ns
 from vapimedia.io.vapi_client import USER_AGENT, VapiClient
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendBinary, SendText
-from vapimedia.protocols.dialect import Dialect
+from vapimedia.protocols.dialect import Dialect, Document
 from vapimedia.protocols.events import ProviderEvent
 from vapimedia.protocols.vapi import CreateCall, CreatedCall, check_call_url
 from vapimedia.session import (
@@ -69,8 +69,8 @@ class LiveCall:
         self.call_id = info.call_id
         self.vapi_call_id = ""
         self.token = ""
-        self.parameters: Mapping[str, str] = {}
-        """Those that the answer document gave to the provider."""
+        self.answer: Document | None = None
+        """What the provider's voice webhook was answered with; ``None`` if there was none."""
         self.is_over = False
         self.session = CallSession(dialect, config, now_ns=now_ns(), carries_media=False)
         self.provider = MediaSocket(self, "provider")

@@ -16,7 +16,9 @@ from vapimedia.io.hooks import CallInfo, CallOptions, Reject
 from vapimedia.io.http_head import Head
 from vapimedia.io.live_call import LiveCall
 from vapimedia.io.pump import MediaSocket
+from vapimedia.io.user_code import describe_failure
 from vapimedia.protocols.dialect import Dialect, Document, Refusal, UpgradeRequest
+from vapimedia.protocols.vapi import CreateCall
 
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
@@ -27,6 +29,8 @@ _log = logging.getLogger("vapimedia.bridge")
 
 OnCall = Callable[[CallInfo], Awaitable[CallOptions | Reject | None]]
 
+ON_CALL_TIMEOUT_S = 10.0
+"""Providers wait about 15 s for the answer to a voice webhook."""
 _DRAIN_ACCEPT_S = 20.0
 """How long sockets with a live token are still taken while draining."""
 
@@ -38,8 +42,9 @@ class Reception:
         self.tokens = TokenDesk(bridge.config.token_ttl_s)
         self._bridge = bridge
         self._on_call = on_call
-        self._opening: dict[tuple[str, str], asyncio.Task[LiveCall | Reject | Refusal]] = {}
+        self._opening: dict[tuple[str, str], asyncio.Task[Document | Reject | Refusal]] = {}
         self._draining_since: float | None = None
+        self._is_closed = False
 
     def drain(self) -> bool:
         """Take no new calls. Return whether that is new."""
@@ -48,68 +53,108 @@ class Reception:
         self._draining_since = time.monotonic()
         return True
 
+    def close(self) -> None:
+        """Take nothing any more; whoever still waits for an answer is refused."""
+        self.drain()
+        self._is_closed = True
+        for opening in self._opening.values():
+            opening.cancel()
+
+    async def wait_answered(self) -> None:
+        """Wait until every webhook that came has its answer."""
+        while self._opening:
+            await asyncio.wait(self._opening.values())
+
     def admission(self) -> Refusal | None:
         """Return why no call can be taken now, or ``None``."""
         if self._draining_since is not None:
             return Refusal(503, "the bridge is draining")
+        return self._overload()
+
+    def _overload(self) -> Refusal | None:
+        if self._is_closed:
+            return Refusal(503, "the bridge is closed")
         if len(self._bridge.book.live) >= self._bridge.config.max_calls:
             return Refusal(503, f"the bridge carries {self._bridge.config.max_calls} calls already")
         return None
 
     # --- webhooks --------------------------------------------------------------------------------
 
-    async def answer(self, dialect: Dialect, info: CallInfo, origin: str) -> Document | Reject | Refusal:
+    async def answer(self, info: CallInfo, origin: str) -> Document | Reject | Refusal:
         """Start the Vapi call for *info* and return the document that makes the provider open its socket.
 
-        A webhook that is sent again gets the same answer. Raises ``ConfigError`` if there is none to give.
+        A webhook that is sent again gets the same answer, even when no other call is taken any more. Raises
+        ``ConfigError`` if there is none to give.
         """
-        call: LiveCall | Reject | Refusal | None = self._bridge.book.find(info.provider, info.call_id)
-        if call is None:
-            call = await self._open_once(info)
-        if not isinstance(call, LiveCall):
-            return call
-        scheme, _, host = origin.partition("://")
-        media_url = f"{'wss' if scheme == 'https' else 'ws'}://{host}/{info.provider}/media/{call.token}"
-        try:
-            return dialect.answer(media_url, f"{origin}/{info.provider}/status", call.parameters)
-        except ConfigError:
-            call.hang_up("the answer cannot be written")
-            raise
-
-    async def _open_once(self, info: CallInfo) -> LiveCall | Reject | Refusal:
-        """Ask the user and open the call, once for webhooks that come while that takes its time."""
+        call = self._bridge.book.find(info.provider, info.call_id)
+        if call is not None:
+            return call.answer or Refusal(409, "the call has a media socket already")
         key = (info.provider, info.call_id)
         opening = self._opening.get(key)
         if opening is None:
-            opening = self._opening[key] = self._bridge.run(self._open(info))
+            refusal = self.admission()
+            if refusal is not None:
+                return refusal
+            opening = self._opening[key] = self._bridge.run(self._open(info, origin))
             opening.add_done_callback(lambda _: self._opening.pop(key, None))
-        return await asyncio.shield(opening)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not opening.cancelled() or (task is not None and task.cancelling()):
+                raise  # it is the webhook's connection that is gone
+            return Refusal(503, "the bridge is closed")
 
-    async def _open(self, info: CallInfo) -> LiveCall | Reject | Refusal:
+    async def _open(self, info: CallInfo, origin: str) -> Document | Reject | Refusal:
+        """Ask the user and open the call."""
         bridge = self._bridge
         chosen = await self._ask(info)
         if isinstance(chosen, Reject):
             return chosen
-        refusal = self.admission()  # others may have come in meanwhile
+        refusal = self._overload()  # others may have come in meanwhile
         if refusal is not None:
             return refusal
         dialect = new_dialect(bridge.config, info.provider, info.call_id)
         wanted = vapi_format(bridge.config, dialect)
-        request = chosen.request(wanted, bridge.config.assistant_id)
+        request = self._request(chosen, wanted)
         call = LiveCall(bridge, dialect, session_config(bridge.config, wanted), info)
-        call.parameters = chosen.parameters
         self.tokens.issue(call, info.call_id)
         bridge.book.add(call)
-        call.start_vapi(request)
-        return call
+        scheme, _, host = origin.partition("://")
+        media_url = f"{'wss' if scheme == 'https' else 'ws'}://{host}/{info.provider}/media/{call.token}"
+        try:
+            call.answer = dialect.answer(media_url, f"{origin}/{info.provider}/status", chosen.parameters)
+        except ConfigError:
+            call.hang_up("the answer cannot be written")
+            raise
+        call.start_vapi(request)  # costs money: last
+        return call.answer
+
+    def _request(self, chosen: CallOptions, wanted: AudioFormat) -> CreateCall:
+        """Return the call to create. Raises ``ConfigError`` now for what would keep it from being sent."""
+        request = chosen.request(wanted, self._bridge.config.assistant_id)
+        request.body()
+        return request
 
     async def _ask(self, info: CallInfo) -> CallOptions | Reject:
         if self._on_call is None:
             return CallOptions()
+        limit = asyncio.timeout(ON_CALL_TIMEOUT_S)
         try:
-            chosen: object = await self._on_call(info)
-        except Exception as error:  # a user's function may raise anything; the caller hears the fallback
-            _log.error("on_call raised %s", type(error).__name__)
+            async with limit:
+                chosen: object = await self._on_call(info)
+        except (
+            Exception,
+            asyncio.CancelledError,
+            SystemExit,
+        ) as error:  # a user's function may raise anything
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # it is us who are cancelled, not something in the function
+            if limit.expired():
+                _log.error("on_call took longer than %g s", ON_CALL_TIMEOUT_S)
+            else:
+                _log.error("on_call raised %s", describe_failure(error))
             return Reject("on_call failed")
         if chosen is None:
             return CallOptions()
@@ -164,7 +209,7 @@ class Reception:
             call.hang_up("rejected")
             return
         try:
-            call.start_vapi(options.request(wanted, self._bridge.config.assistant_id))
+            call.start_vapi(self._request(options, wanted))
         except ConfigError as error:
             _log.error("%s", error)
             call.hang_up("no assistant")

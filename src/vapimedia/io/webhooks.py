@@ -81,14 +81,14 @@ class _Routes:
         secret = bridge.config.vapi_webhook_secret
         self._secrets = WebhookSecrets.any_of(secret) if secret else None
 
-    def voice(self, provider: str):  # type: ignore[no-untyped-def]  # aiohttp's handler type is private
-        """Return the handler of *provider*'s voice webhook: a call comes in."""
+    def voice(self, provider: str):  # type: ignore[no-untyped-def]  # aiohttp's own type of it is private
+        """Return what answers *provider*'s voice webhook: a call comes in."""
 
-        async def handle(request: web.Request) -> web.Response:
+        async def answer(request: web.Request) -> web.Response:
             bridge = self._bridge
             webhook = await _webhook(request)
             dialect = new_dialect(bridge.config, provider)
-            refusal = dialect.check_webhook(webhook) or bridge.reception.admission()
+            refusal = dialect.check_webhook(webhook)
             if refusal is not None:
                 return _refused(refusal)
             try:
@@ -105,21 +105,21 @@ class _Routes:
             )
             origin = bridge.config.public_url or f"{request.scheme}://{request.host}"
             try:
-                answer = await bridge.reception.answer(dialect, info, origin)
+                said = await bridge.reception.answer(info, origin)
             except ConfigError as error:
                 _log.error("call %s cannot be answered: %s", info.call_id, error)
                 return _document(dialect.refuse(str(error)))
-            if isinstance(answer, Reject):
-                _log.info("call %s rejected: %s", info.call_id, answer.reason)
-                return _document(dialect.refuse(answer.reason))
-            return _refused(answer) if isinstance(answer, Refusal) else _document(answer)
+            if isinstance(said, Reject):
+                _log.info("call %s rejected: %s", info.call_id, said.reason)
+                return _document(dialect.refuse(said.reason))
+            return _refused(said) if isinstance(said, Refusal) else _document(said)
 
-        return handle
+        return answer
 
     def status(self, provider: str):  # type: ignore[no-untyped-def]
-        """Return the handler of *provider*'s status callbacks: what became of a call."""
+        """Return what answers *provider*'s status callbacks: what became of a call."""
 
-        async def handle(request: web.Request) -> web.Response:
+        async def answer(request: web.Request) -> web.Response:
             webhook = await _webhook(request)
             dialect = new_dialect(self._bridge.config, provider)
             refusal = dialect.check_webhook(webhook)
@@ -134,7 +134,7 @@ class _Routes:
                 call.provider_events(events)
             return web.Response(status=204)
 
-        return handle
+        return answer
 
     async def vapi(self, request: web.Request) -> web.Response:
         """Answer tool calls; pass everything else to the user."""
@@ -151,9 +151,9 @@ class _Routes:
             return web.Response(status=400, text="the body is not a server message\n")
         call = self._bridge.book.find_vapi(getattr(message, "call_id", ""))
         if isinstance(message, ToolCalls):
-            handle = call.handle if call is not None else None
-            answer = await self._bridge.tools.answer(handle, message.calls)
-            return web.Response(body=answer, content_type=_JSON)
+            asking = call.handle if call is not None else None
+            results = await self._bridge.tools.answer(asking, message.calls)
+            return web.Response(body=results, content_type=_JSON)
         self._bridge.tell(call, message)
         return web.Response(body=b"{}", content_type=_JSON)
 
