@@ -107,9 +107,12 @@ class CallSession:
         """The provider said something outside of the socket (a status callback)."""
         return self._input(now_ns, lambda actions: self._provider.take_events(events, now_ns, actions))
 
-    def provider_closed(self, code: int, now_ns: int) -> Actions:
-        """The provider's socket is gone; 1006 means without a closing handshake (RFC 6455 s. 7.1.5)."""
-        return self._input(now_ns, lambda actions: self._provider.close(code, now_ns, actions))
+    def provider_closed(self, code: int, now_ns: int, *, breach: bool = False) -> Actions:
+        """The provider's socket is gone; 1006 means without a closing handshake (RFC 6455 s. 7.1.5).
+
+        *breach*: we closed it with *code*, because the peer broke the protocol.
+        """
+        return self._input(now_ns, lambda actions: self._provider.close(code, breach, now_ns, actions))
 
     def vapi_opened(self, now_ns: int) -> Actions:
         """Vapi's call socket is open."""
@@ -128,9 +131,13 @@ class CallSession:
 
         return self._input(now_ns, take)
 
-    def vapi_closed(self, code: int, now_ns: int) -> Actions:
-        """Vapi's socket is gone. Without ``status-update ended`` before, nothing is left to play out."""
-        reason: EndReason = "vapi_lost" if code == 1006 else "vapi_closed"
+    def vapi_closed(self, code: int, now_ns: int, *, breach: bool = False) -> Actions:
+        """Vapi's socket is gone; *code* and *breach* as in ``provider_closed``.
+
+        Without ``status-update ended`` before, nothing is left to play out.
+        """
+        lost: EndReason = "vapi_lost" if code == 1006 else "vapi_closed"
+        reason: EndReason = "protocol_error" if breach else lost
         return self._input(now_ns, lambda actions: self._vapi.close(reason, str(code), now_ns, actions))
 
     def send_to_vapi(self, data: bytes, now_ns: int) -> Actions:

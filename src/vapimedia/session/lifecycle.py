@@ -98,7 +98,8 @@ END_RULES: Mapping[EndReason, EndRule] = {
     "start_timeout": EndRule(),
     "idle_timeout": EndRule(),
     "unsupported_format": EndRule(provider_code=1003),
-    "protocol_error": EndRule(provider_code=1002),
+    # Whoever finds the fault names the code for the leg that made it.
+    "protocol_error": EndRule(),
 }
 
 

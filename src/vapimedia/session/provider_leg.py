@@ -54,10 +54,11 @@ class ProviderLeg:
             core.deadlines.disarm("media_timeout")
             core.deadlines.arm("start_timeout", now_ns, core.config.start_timeout_ms)
 
-    def close(self, code: int, now_ns: int, actions: Actions) -> None:
-        """The socket is gone."""
-        self._core.provider, self._core.provider_is_over = Leg.CLOSED, True
-        reason: EndReason = "provider_reset" if code == 1006 else "provider_closed"
+    def close(self, code: int, breach: bool, now_ns: int, actions: Actions) -> None:
+        """The socket is gone. After a breach it was we who closed it: the caller is still to be hung up."""
+        self._core.provider, self._core.provider_is_over = Leg.CLOSED, not breach
+        lost: EndReason = "provider_reset" if code == 1006 else "provider_closed"
+        reason: EndReason = "protocol_error" if breach else lost
         self._core.end(reason, str(code), now_ns, actions)
 
     def take_media(self, message: bytes, is_text: bool, now_ns: int, actions: Actions) -> bool:
@@ -103,7 +104,7 @@ class ProviderLeg:
             unwrap, wrap = core.dialect.envelope_in(), core.dialect.envelope_out()
         except ConfigError:
             # An id in the start message is longer than any that the provider makes.
-            core.end("protocol_error", "missing_field", now_ns, actions)
+            core.end("protocol_error", "missing_field", now_ns, actions, provider_code=1002)
             return
         core.start(event, now_ns)
         self._media_is_text = unwrap.text
@@ -143,9 +144,10 @@ class ProviderLeg:
     def _on_problem(self, event: Problem, now_ns: int, actions: Actions) -> None:
         self._core.counters[event.reason] += 1
         if event.fatal:
-            is_format = event.reason == "unsupported_format"
-            reason: EndReason = "unsupported_format" if is_format else "protocol_error"
-            self._core.end(reason, event.text if is_format else event.reason, now_ns, actions)
+            if event.reason == "unsupported_format":
+                self._core.end("unsupported_format", event.text, now_ns, actions)
+            else:
+                self._core.end("protocol_error", event.reason, now_ns, actions, provider_code=1002)
 
     def _on_unknown(self, event: UnknownMessage, now_ns: int, actions: Actions) -> None:
         self._core.counters["unknown_message"] += 1

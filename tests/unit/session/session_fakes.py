@@ -105,8 +105,8 @@ class Driver:
         """Any input of the session, without the time."""
         method = getattr(self.session, name)
 
-        def call(*args: Any) -> Actions:
-            actions: Actions = method(*args, self.now_ns)
+        def call(*args: Any, **options: Any) -> Actions:
+            actions: Actions = method(*args, self.now_ns, **options)
             self.input_ns = self.now_ns
             self.to_provider += actions.to_provider
             self.to_vapi += actions.to_vapi

@@ -246,7 +246,7 @@ def test_unreadable_messages_of_vapi_end_the_call_with_1007_on_its_leg() -> None
         call.vapi_text(b"{")
     assert call.ended is not None
     assert call.to_vapi[-1] == CloseSocket(1007)
-    assert call.to_provider[-1] == CloseSocket(1002)
+    assert call.to_provider[-1] == CloseSocket(1000)
 
 
 def test_vapi_events_of_an_unexpected_shape_never_end_a_call() -> None:

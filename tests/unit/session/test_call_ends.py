@@ -200,3 +200,26 @@ def test_a_session_that_ends_unused_has_a_summary() -> None:
     summary = session.summary(5)
     assert (summary.started_ns, summary.ended_ns, summary.end_reason) == (None, None, None)
     assert session.next_tick_ns == 15_000_000_000
+
+
+@pytest.mark.parametrize("code", [1002, 1007, 1009])
+def test_a_socket_that_was_closed_for_a_breach_ends_the_call_as_a_protocol_error(code: int) -> None:
+    for name, to_provider, to_vapi in (
+        ("provider_closed", [HANGUP], [END_CALL, CLOSE]),
+        ("vapi_closed", [HANGUP, CLOSE], [CONTROL]),
+    ):
+        call = Driver().go_live()
+        getattr(call, name)(code, breach=True)
+        assert call.ended is not None
+        assert (call.ended.reason, call.ended.detail) == ("protocol_error", str(code))
+        assert call.without_audio(call.to_provider) == to_provider
+        assert call.without_audio(call.to_vapi) == to_vapi
+
+
+def test_only_the_leg_at_fault_is_closed_with_an_error() -> None:
+    guilty_phone, guilty_vapi = Driver().go_live(), Driver().go_live()
+    for _ in range(16):
+        guilty_phone.text("bad")
+        guilty_vapi.vapi_text(b"{bad")
+    assert guilty_phone.to_provider[-1] == guilty_vapi.to_vapi[-1] == CloseSocket(1007)
+    assert guilty_phone.to_vapi[-1] == guilty_vapi.to_provider[-1] == CLOSE
