@@ -29,6 +29,9 @@ class PlayoutPath(MediaPath):
     @property
     def generation(self) -> int:
         """Counts clears. Marks carry it, so that a mark returned by a clear is not taken for playout."""
+    @property
+    def unsent_ms(self) -> float:
+        """The part of ``queued_ms`` that is still ours: paced, or the provider does not read."""
     def queued_ms(self, now_ns: int) -> float: ...
     def heard_ms(self, now_ns: int) -> float: ...
     def mark_played(self, generation: int, position_ms: float, now_ns: int) -> bool:

@@ -93,6 +93,10 @@ cdef class PlayoutPath(MediaPath):
     def generation(self):
         return self._playout.generation
 
+    @property
+    def unsent_ms(self):
+        return to_ms(self._ns(self._queue.n_bytes))
+
     def queued_ms(self, int64_t now_ns):
         return to_ms(vm_playout_ahead_ns(&self._playout, now_ns) + self._ns(self._queue.n_bytes))
 

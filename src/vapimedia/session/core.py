@@ -109,13 +109,17 @@ class CallCore:
         goodbye = self.goodbye
         if goodbye is None or self.state is State.ENDED:
             return
-        if not goodbye.is_marked and self.downlink.next_due_ns is None:
-            # Nothing is left to send: a mark now stands for the last word.
-            goodbye.is_marked = True
+        if self.downlink.unsent_ms > 0:
+            # The phone leg is paced or does not read: whatever was marked before is not the last word.
+            goodbye.is_marked, goodbye.last_mark = False, None
+        elif not goodbye.is_marked:
             mark = self.next_mark()
             if mark is not None:
                 actions.to_provider.append(mark)
-            goodbye.last_mark = next(reversed(self.marks.outstanding), None)
+            # Not so while too many marks are on their way already; then later.
+            if self.marks.marked_ms >= self.downlink.sent_ms:
+                goodbye.is_marked = True
+                goodbye.last_mark = next(reversed(self.marks.outstanding), None)
         if goodbye.is_over(self.downlink.queued_ms(now_ns), self.marks.outstanding, now_ns):
             self.end("vapi_ended", goodbye.detail, now_ns, actions)
 

@@ -386,3 +386,15 @@ def test_messages_are_wrapped() -> None:
     path.open(START)
     audio = loud(PCM_16K, 140)
     assert b"".join(map(unwrap, path.feed(audio, START))) == Converter(PCM_16K, MULAW).push(audio)
+
+
+def test_unsent_is_what_the_provider_was_not_given_yet() -> None:
+    speaker = Speaker(PlayoutPolicy(prebuffer_ms=0)).open()
+    speaker.feed(loud(MULAW, 100))
+    assert speaker.path.unsent_ms == 0
+    speaker.path.set_stalled(True)
+    speaker.feed(loud(MULAW, 100))
+    assert speaker.path.unsent_ms == 100
+    assert speaker.path.queued_ms(speaker.now_ns) == 200
+    speaker.path.close()
+    assert speaker.path.unsent_ms == 0

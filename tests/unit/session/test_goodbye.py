@@ -6,6 +6,7 @@ from session_fakes import END_CALL, ENDED, FRAME, HANGUP, MS, Driver, FakeDialec
 from vapimedia.protocols.commands import CloseSocket, SendText
 from vapimedia.protocols.dialect import Caps
 from vapimedia.session import State
+from vapimedia.session.marks import MAX_OUTSTANDING
 
 CLOSE = CloseSocket(1000)
 
@@ -167,4 +168,63 @@ def test_the_end_of_speech_does_not_end_the_goodbye() -> None:
     assert call.ended is None
     call.now_ns += 400 * MS
     call.text("mark 0:600")
+    assert call.ended is not None
+
+
+def test_words_that_wait_for_a_stalled_phone_leg_are_heard_before_the_end() -> None:
+    call = Driver().go_live()
+    call.vapi_audio(500)
+    call.session.downlink.set_stalled(True)
+    call.vapi_audio(500)
+    call.vapi_text(ENDED)
+    call.advance(600)
+    for mark in list(call.session._core.marks.outstanding):
+        call.text(f"mark {mark}")
+    assert call.ended is None
+    call.session.downlink.set_stalled(False)
+    call.advance(520)
+    assert call.ended is None
+    assert len(call.heard) == 8000
+    call.text("mark 0:1000")
+    assert call.ended is not None
+    assert call.ended.summary.downlink is not None
+    assert call.ended.summary.downlink.dropped_closed_ms == 0
+
+
+def test_words_that_come_after_the_last_mark_are_heard_before_the_end() -> None:
+    call = Driver(carries_media=False).go_live()
+    call.session.downlink.feed(FRAME * 25, call.now_ns)
+    call.vapi_text(ENDED)
+    assert SendText(b"mark 0:500") in call.to_provider
+    call.session.downlink.set_stalled(True)
+    call.session.downlink.feed(FRAME * 25, call.now_ns)
+    call.text("mark 0:500")
+    assert call.ended is None
+    call.session.downlink.set_stalled(False)
+    call.session.downlink.due(call.now_ns)
+    call.advance(20)
+    call.text("mark 0:1000")
+    assert call.ended is not None
+
+
+def test_a_goodbye_to_a_phone_leg_that_stays_stalled_is_bounded() -> None:
+    call = Driver(goodbye_ms=2000).go_live()
+    call.session.downlink.set_stalled(True)
+    call.vapi_audio(500)
+    call.vapi_text(ENDED)
+    call.advance(1990)
+    assert call.ended is None
+    call.advance(20)
+    assert call.ended is not None
+
+
+def test_a_mark_in_the_middle_of_the_last_words_does_not_end_them() -> None:
+    call = Driver(goodbye_ms=60_000).go_live()
+    for _ in range(40):
+        call.vapi_audio(500)
+    call.vapi_text(ENDED)
+    assert len(call.session._core.marks.outstanding) == MAX_OUTSTANDING
+    call.text("mark 0:16000")
+    assert call.ended is None
+    call.text("mark 0:20000")
     assert call.ended is not None
