@@ -58,6 +58,7 @@ class Bridge:
         self._on_call: OnCall | None = None
         self._on_event: OnEvent | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._leaving: set[LiveCall] = set()
         self._is_started = False
         self._is_closing = False
         self._closed = asyncio.Event()
@@ -176,31 +177,34 @@ class Bridge:
 
     async def _close(self) -> None:
         self.reception.close()
-        calls = list(self.book.live)
-        for call in calls:
+        for call in list(self.book.live):
             call.hang_up("drain")
         if self._public is not None:
             await self._public.close()
-        await self._settle(calls)
+        await self._settle()
         for runner in self._runners:
             await runner.cleanup()
         self.pump.close()
         self.tools.close()
         await self.client.close()
 
-    async def _settle(self, calls: list[LiveCall]) -> None:
+    async def _settle(self) -> None:
         """Give the closing handshakes and the last requests a moment, then cut what is left."""
-        sockets = [socket for call in calls for socket in (call.provider, call.vapi)]
+        creating = [call.creating for call in self._leaving if call.creating is not None]
+        if creating:  # a call that Vapi is still making would run on without us
+            await asyncio.wait(creating, timeout=self.client.timeout_s)
         until = time.monotonic() + _CLOSE_GRACE_S
-        while self._others() or any(socket.is_connected for socket in sockets):
+        while self._others() or not all(call.is_gone for call in self._leaving):
             if time.monotonic() >= until:
                 break
             await asyncio.sleep(0.01)
-        for socket in sockets:
-            socket.abort()
+        for call in self._leaving:
+            call.provider.abort()
+            call.vapi.abort()
         for task in self._others():
             task.cancel()
         await asyncio.gather(*self._others(), return_exceptions=True)
+        self._leaving.clear()
 
     def _others(self) -> set[asyncio.Task[Any]]:
         return self._tasks - {asyncio.current_task()}
@@ -279,3 +283,9 @@ class Bridge:
         """Book a call that is over on both legs."""
         self.reception.tokens.forget(call)
         self.book.close(call, summary)
+        self.leaving(call)
+
+    def leaving(self, call: LiveCall) -> None:
+        """Remember a call that is over until nothing of it is left."""
+        self._leaving = {one for one in self._leaving if not one.is_gone}
+        self._leaving.add(call)

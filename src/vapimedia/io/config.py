@@ -6,7 +6,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from msgspec.structs import force_setattr
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat, Quality
+from vapimedia.protocols.hosts import is_loopback
 
 __all__ = ["SECRETS", "BridgeConfig", "load_config", "suggest"]
 
@@ -308,16 +308,6 @@ def _describe(type_: Any) -> str:
 
 def _is_list(info: msgspec.structs.FieldInfo) -> bool:
     return any(get_origin(part) is tuple for part in get_args(info.type))
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether *host* names this machine only. Nothing is resolved."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _split_address(name: str, text: str) -> tuple[str, int]:

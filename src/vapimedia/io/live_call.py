@@ -19,8 +19,9 @@ from vapimedia.io.hooks import Call, CallInfo
 from vapimedia.io.pump import MediaSocket, Pump, now_ns
 from vapimedia.io.vapi_client import USER_AGENT, VapiClient
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendBinary, SendText
-from vapimedia.protocols.dialect import Dialect, Document
+from vapimedia.protocols.dialect import Dialect, Document, Refusal
 from vapimedia.protocols.events import ProviderEvent
+from vapimedia.protocols.hosts import is_loopback
 from vapimedia.protocols.vapi import CreateCall, CreatedCall, check_call_url
 from vapimedia.session import (
     Actions,
@@ -36,7 +37,6 @@ __all__ = ["CallHost", "LiveCall"]
 
 _log = logging.getLogger("vapimedia.call")
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CONNECT_TIMEOUT_S = 5.0
 
 
@@ -57,6 +57,9 @@ class CallHost(Protocol):
     def started(self, call: LiveCall, call_id: str) -> None: ...
     def ended(self, call: LiveCall, summary: CallSummary) -> None:
         """The call is over on both legs. Called exactly once."""
+
+    def leaving(self, call: LiveCall) -> None:
+        """The call is over, but a socket of it came after that."""
 
 
 class LiveCall:
@@ -80,9 +83,21 @@ class LiveCall:
         self._is_telling = False
         self._task: asyncio.Task[None] | None = None
         self._provider_is_there = asyncio.Event()
+        self._is_given_up = asyncio.Event()
         host.pump.add(self.provider, self._tick)
         host.pump.add(self.vapi, self._tick)
         self._do(self.session.tick(now_ns()))
+
+    @property
+    def creating(self) -> asyncio.Task[None] | None:
+        """What waits for Vapi to make the call, if anything does."""
+        task = self._task
+        return task if task is not None and not task.done() and self._created is None else None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing of the call is left: no connection, and no call that Vapi may be making."""
+        return not (self.provider.is_connected or self.vapi.is_connected or self.creating)
 
     # --- Vapi's leg ------------------------------------------------------------------------------
 
@@ -92,36 +107,45 @@ class LiveCall:
 
     async def _run_vapi(self, request: CreateCall) -> None:
         try:
-            created = await self.host.client.create_call(request)
-            self._check(created)
+            created = await self.host.client.create_call(request, given_up=self._is_given_up)
             self._take_created(created)
             if self.is_over:
                 return
+            self._check(created)
             await self._provider_is_there.wait()
             await self._connect(created)
         except (VapiError, ConfigError) as error:
-            _log.error("call %s: %s", self.call_id or "(new)", error)
+            if not self.is_over:
+                _log.error("call %s: %s", self.call_id or "(new)", error)
             self._do(self.session.vapi_failed(str(error), now_ns()))
         except Exception as error:  # whatever broke, the caller must not be left in silence
             _log.exception("call %s: opening Vapi's leg failed", self.call_id or "(new)")
             self._do(self.session.vapi_failed(type(error).__name__, now_ns()))
 
+    def _take_created(self, created: CreatedCall) -> None:
+        """Learn how to end the call before anything is found wrong with it."""
+        self._created = created
+        self.vapi_call_id = created.id
+        control_url = created.control_url if self._refusal(created.control_url) is None else ""
+        self._do(self.session.set_vapi_call(created.id, control_url, {}))
+
     def _check(self, created: CreatedCall) -> None:
         """Refuse URLs that the key and the caller's voice must not go to."""
         if created.concurrency_blocked:
             raise VapiError("Vapi's concurrency limit is reached; the call was not started")
-        # The API's own host may serve calls too; loopback only if the API is there, lest it point back at us.
-        api = urlsplit(self.host.config.vapi_url).hostname or ""
-        hosts = (*self.host.config.vapi_hosts, api, *(LOOPBACK if api in LOOPBACK else ()))
         for url in (created.websocket_call_url, created.control_url):
-            refusal = check_call_url(url, hosts) if url else None
+            refusal = self._refusal(url) if url else None
             if refusal is not None:
                 raise VapiError(f"Vapi's answer cannot be used: {refusal.reason}")
 
-    def _take_created(self, created: CreatedCall) -> None:
-        self._created = created
-        self.vapi_call_id = created.id
-        self._do(self.session.set_vapi_call(created.id, created.control_url, {}))
+    def _refusal(self, url: str) -> Refusal | None:
+        # The API's own host may serve calls too; loopback only if the API is there, lest it point back at us.
+        api = urlsplit(self.host.config.vapi_url).hostname or ""
+        refusal = check_call_url(url, (*self.host.config.vapi_hosts, api))
+        if refusal is not None and is_loopback(api):
+            own = urlsplit(url).hostname or ""
+            return check_call_url(url, [own]) if is_loopback(own) else refusal
+        return refusal
 
     async def _connect(self, created: CreatedCall) -> None:
         headers = [("User-Agent", USER_AGENT)]
@@ -142,6 +166,7 @@ class LiveCall:
     def socket_opened(self, socket: MediaSocket) -> None:
         """Join the new socket to the media paths, then let the session act."""
         if self.is_over:
+            self.host.leaving(self)
             socket.close(1001)
             return
         session = self.session
@@ -250,6 +275,7 @@ class LiveCall:
 
     def _abandon_vapi(self) -> None:
         """Stop what was still being opened. A call that Vapi may be making now is waited for, to end it."""
+        self._is_given_up.set()
         task = self._task
         if task is None or task.done() or task is asyncio.current_task():
             return

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Self
 
 import aiohttp
@@ -44,17 +48,26 @@ class VapiClient:
         """The header that proves who we are. A secret."""
         return {"Authorization": f"Bearer {self._key}"}
 
-    async def create_call(self, request: CreateCall) -> CreatedCall:
+    @property
+    def timeout_s(self) -> float:
+        """How long one call takes to create at most."""
+        return self._timeout_s
+
+    async def create_call(self, request: CreateCall, *, given_up: asyncio.Event | None = None) -> CreatedCall:
         """Create a call on the WebSocket transport. Raises ``VapiError``, within the timeout in all.
 
         A status of 5xx is tried again up to three times in all with growing pauses, 429 after its
         ``Retry-After``, a connection that was never made likewise. After a timeout (ours, or a proxy's 504)
         or a connection that broke while waiting, nobody knows whether the call exists: it is not sent again.
+        Nor is it once *given_up* is set; an answer that is being waited for is waited for still.
         """
         body = request.body()
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         last = VapiError(f"Vapi did not answer within {self._timeout_s:g} s")
+        given_up = given_up or asyncio.Event()
         for number in range(_MAX_TRIES):
+            if given_up.is_set():
+                raise VapiError("the call is not wanted any more")
             pause_s = _FIRST_PAUSE_S * 2**number * (1 + random.random())  # noqa: S311  jitter, no secret
             try:
                 async with asyncio.timeout_at(deadline):
@@ -73,7 +86,7 @@ class VapiClient:
                 ) from None
             if number + 1 == _MAX_TRIES or asyncio.get_running_loop().time() + pause_s >= deadline:
                 break
-            await asyncio.sleep(pause_s)
+            await _pause(pause_s, given_up)
         raise last
 
     async def carry_out(self, call: HttpCall) -> bool:
@@ -135,9 +148,23 @@ class VapiClient:
             return answer.status, text, _seconds(answer.headers)
 
 
-def _seconds(headers: object) -> float:
-    text = headers.get("Retry-After", "") if hasattr(headers, "get") else ""
-    return float(text) if text.isascii() and text.isdigit() else 0.0
+async def _pause(pause_s: float, given_up: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(given_up.wait(), pause_s)
+
+
+def _seconds(headers: Mapping[str, str]) -> float:
+    """Return what ``Retry-After`` says, a number of seconds or a date (RFC 9110 s. 10.2.3); 0 if neither."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    if until.tzinfo is None:  # "-0000"
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
 def _refused(status: int, answer: bytes, key: str) -> VapiError:

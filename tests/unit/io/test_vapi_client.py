@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 
 import aiohttp
 import pytest
@@ -121,20 +123,42 @@ async def test_an_error_tells_the_status_and_what_the_api_said_without_the_key()
 
 async def test_429_is_tried_again_after_the_time_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    sleep = asyncio.sleep
 
-    async def record(pause_s: float) -> None:
+    async def record(pause_s: float, _given_up: object) -> None:
         pauses.append(pause_s)
-        await sleep(0)
 
+    monkeypatch.setattr(vapi_client, "_pause", record)
+    for said in ("3", formatdate(time.time() + 4, usegmt=True)):
+        async with (
+            api(429, headers={"Retry-After": said}) as vapi,
+            VapiClient(KEY, base_url=vapi.url) as client,
+        ):
+            await client.create_call(REQUEST)
+    assert pauses[0] == 3.0
+    assert 2 < pauses[1] <= 4
+
+
+@pytest.mark.parametrize("said", ["", "soon", "-3", "Thu, 01 Jan 1970 00:00:00 -0000", "Thu, 99 Jan 1970"])
+async def test_a_retry_after_that_says_nothing_is_like_none(said: str) -> None:
     async with (
-        api(429, headers={"Retry-After": "3"}) as vapi,
+        api(429, headers={"Retry-After": said}) as vapi,
         VapiClient(KEY, base_url=vapi.url) as client,
     ):
-        monkeypatch.setattr(vapi_client.asyncio, "sleep", record)
-        await client.create_call(REQUEST)
-        monkeypatch.undo()
-    assert pauses == [3.0]
+        assert (await client.create_call(REQUEST)).id == "call-1"
+
+
+async def test_a_call_that_is_given_up_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vapi_client, "_FIRST_PAUSE_S", 3.0)
+    given_up = asyncio.Event()
+    async with api(503) as vapi, VapiClient(KEY, base_url=vapi.url) as client:
+        creating = asyncio.create_task(client.create_call(REQUEST, given_up=given_up))
+        while not vapi.requests:
+            await asyncio.sleep(0.01)
+        given_up.set()
+        async with asyncio.timeout(2):  # much less than the pause
+            with pytest.raises(VapiError, match="not wanted"):
+                await creating
+        assert len(vapi.requests) == 1
 
 
 async def test_a_retry_after_the_limit_is_not_waited_for() -> None:

@@ -16,6 +16,7 @@ import msgspec
 from vapimedia.errors import ConfigError, VapiError
 from vapimedia.formats import AudioFormat
 from vapimedia.protocols.dialect import Refusal
+from vapimedia.protocols.hosts import is_loopback
 from vapimedia.protocols.vapi._decoding import NO_JSON
 
 __all__ = ["CreateCall", "CreatedCall", "check_call_url", "read_created_call"]
@@ -195,7 +196,7 @@ def check_call_url(url: str, allowed_hosts: Iterable[str], allow_plain: bool = F
         return Refusal(502, "the call's URL cannot be read")
     if "@" in parts.netloc or port == 0 or not host or "%" in host:
         return Refusal(502, "the call's URL has user information, port 0, or no proper host")
-    plain_is_fine = allow_plain or _is_loopback(host)
+    plain_is_fine = allow_plain or is_loopback(host)
     if parts.scheme not in ("wss", "https") and not (parts.scheme in ("ws", "http") and plain_is_fine):
         return Refusal(502, "the call's URL is neither wss nor https")
     allowed = [name.lower().strip("[]").strip(".") for name in allowed_hosts]
@@ -214,10 +215,6 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _bare(url: str) -> str:
