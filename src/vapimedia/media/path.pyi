@@ -29,7 +29,12 @@ class MediaPath:
     def is_media(self, message: bytes) -> bool:
         """Whether *message* would be taken by ``feed`` (media of this stream, or foreign media it drops)."""
     def feed(self, message: bytes, now_ns: int) -> list[bytes]:
-        """Take one media message; return what is due for sending, ready to send, each its own memory."""
+        """Take one media message; return what is due for sending, ready to send, each its own memory.
+
+        A message that is none, or cannot be read, is counted as invalid.
+        """
+    def take(self, message: bytes, now_ns: int) -> list[bytes] | None:
+        """Do the same, but leave the path alone and return ``None`` for what the dialect must judge."""
     def feed_payload(self, payload: bytes, now_ns: int) -> list[bytes]:
         """Take audio in the source format that was unwrapped elsewhere."""
     def due(self, now_ns: int) -> list[bytes]:

@@ -264,10 +264,17 @@ cdef class MediaPath:
         return vm_envelope_scan(&self._unwrap.c, <const char*>message, <size_t>len(message), &text,
                                 &n_text) in (VM_ENVELOPE_MEDIA, VM_ENVELOPE_FOREIGN)
 
-    def feed(self, bytes message not None, int64_t now_ns):
+    def take(self, bytes message not None, int64_t now_ns):
         cdef bint is_text = self._unwrap is not None and self._unwrap.c.is_text
         if self.receive(<const char*>message, <size_t>len(message), is_text, now_ns) == NOT_TAKEN:
-            self._counters.invalid += 1
+            return None
+        return self._collect(now_ns)
+
+    def feed(self, bytes message not None, int64_t now_ns):
+        cdef list messages = self.take(message, now_ns)
+        if messages is not None:
+            return messages
+        self._counters.invalid += 1
         return self._collect(now_ns)
 
     def feed_payload(self, bytes payload not None, int64_t now_ns):

@@ -62,12 +62,12 @@ class ProviderLeg:
         self._core.end(reason, str(code), now_ns, actions)
 
     def take_media(self, message: bytes, is_text: bool, now_ns: int, actions: Actions) -> bool:
-        """Feed *message* to the uplink if it is media; return whether it was."""
+        """Give *message* to the uplink; return whether it was media that the path could read."""
         uplink = self._core.uplink
-        if is_text is not self._media_is_text or not uplink.is_media(message):
-            return False
-        actions.to_vapi += sends(uplink, uplink.feed(message, now_ns))
-        return True
+        messages = uplink.take(message, now_ns) if is_text is self._media_is_text else None
+        if messages is not None:
+            actions.to_vapi += sends(uplink, messages)
+        return messages is not None
 
     def take_message(self, message: bytes, is_text: bool, now_ns: int, actions: Actions) -> None:
         """Act on one message that is not plain media."""

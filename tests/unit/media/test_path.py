@@ -205,6 +205,19 @@ def test_foreign_media_is_counted_and_dropped() -> None:
     assert (path.stats().foreign, path.stats().messages_in, path.stats().invalid) == (1, 0, 0)
 
 
+def test_take_leaves_to_the_caller_what_the_path_cannot_read() -> None:
+    path = MediaPath(MULAW, MULAW, unwrap=TEXT_IN)
+    audio = loud(MULAW, 20)
+    assert path.take(twilio(audio), 0) == [audio]
+    assert path.take(twilio(audio, stream="MZ2"), 0) == []
+    bad_base64 = b'{"event":"media","media":{"payload":"%%%%"},"streamSid":"MZ1"}'
+    for message in (b'{"event":"stop"}', b"{", b"", bad_base64):
+        assert path.take(message, 0) is None
+    stats = path.stats()
+    assert (stats.messages_in, stats.foreign, stats.invalid) == (1, 1, 0)
+    assert MediaPath(MULAW, MULAW).take(audio, 0) == [audio]
+
+
 def test_media_is_told_from_what_is_not() -> None:
     path = MediaPath(MULAW, MULAW, unwrap=TEXT_IN)
     assert path.is_media(twilio(b"x"))

@@ -233,6 +233,20 @@ def test_media_that_is_no_base64_ends_the_call_after_a_while_with_1007(carries_m
     assert CloseSocket(1007) in call.to_provider
 
 
+@pytest.mark.parametrize("n_bad", [1, 15, 16, 30])
+def test_whoever_carries_the_media_bad_payloads_are_judged_alike(n_bad: int) -> None:
+    told = []
+    for carries_media in (True, False):
+        call = twilio(carries_media=carries_media)
+        call.text(start_message())
+        for _ in range(n_bad):
+            call.text(json.dumps({"event": "media", "streamSid": STREAM, "media": {"payload": "%%%%"}}))
+        summary = call.session.summary(call.now_ns)
+        told.append((call.session.state, summary.counters, summary.uplink and summary.uplink.invalid))
+    assert told[0] == told[1]
+    assert told[0][1] == {"invalid_base64": min(n_bad, 16)}
+
+
 def test_one_bad_payload_among_good_ones_is_counted_and_harmless() -> None:
     call = twilio()
     call.text(start_message())
@@ -241,6 +255,6 @@ def test_one_bad_payload_among_good_ones_is_counted_and_harmless() -> None:
         call.text(json.dumps({"event": "media", "streamSid": STREAM, "media": {"payload": payload}}))
         call.advance(20)
     assert call.ended is None
-    stats = call.session.summary(call.now_ns).uplink
-    assert stats is not None
-    assert (stats.messages_in, stats.invalid) == (20, 180)
+    summary = call.session.summary(call.now_ns)
+    assert summary.uplink is not None
+    assert (summary.uplink.messages_in, summary.counters) == (20, {"invalid_base64": 180})
