@@ -237,6 +237,13 @@ async def test_a_bridge_that_cannot_listen_says_so_and_leaves_nothing() -> None:
             await other.start()
 
 
+async def test_a_host_that_no_machine_can_have_is_an_error_of_the_settings() -> None:
+    async with running() as scene, nothing_left():
+        other = Bridge(msgspec.structs.replace(scene.bridge.config, host="a" * 70, port=0))
+        with pytest.raises(ConfigError, match="cannot listen"):
+            await other.start()
+
+
 # --- a proxy that keeps connections --------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,17 +18,18 @@ from rich.markup import escape
 from vapimedia.cli import report
 from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig, load_config
+from vapimedia.io.user_code import place_of
 
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
 
-__all__ = ["EPILOG", "build_config", "load_app", "run_bridge", "serve"]
+__all__ = ["EPILOG", "load_app", "prepare", "run_bridge", "serve"]
 
 EPILOG = """
 Keys come by environment or file only:
 VAPI_API_KEY, VAPI_WEBHOOK_SECRET, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN.
 Every flag is also a variable (--drain-s: VAPIMEDIA_DRAIN_S) and a key of the TOML file (drain_s = 30).
-Flags win over variables, variables over the file.
+Flags win over variables, variables over the file, and the file over what the app's bridge was built with.
 
 Examples:
 
@@ -175,8 +177,7 @@ def serve(
     flags["providers"] = flags.pop("provider") or None
     flags["vapi_hosts"] = flags.pop("vapi_host") or None
     _set_up_logging(log_level or os.environ.get("VAPIMEDIA_LOG_LEVEL") or "info")
-    settings = build_config(flags, os.environ, config)
-    bridge = load_app(settings.app) if settings.app else None
+    bridge, settings = prepare(flags, os.environ, config)
     if bridge is None and not settings.assistant_id:
         raise ConfigError(
             "assistant_id is not set; pass --assistant-id, or an --app that chooses one per call"
@@ -194,13 +195,22 @@ def serve(
     return run(run_bridge(bridge, settings))
 
 
-def build_config(flags: dict[str, object], environ: Any, file: Path | None) -> BridgeConfig:
-    """Return the checked settings of all sources. Raises ``ConfigError``."""
+def prepare(
+    flags: dict[str, object], environ: Mapping[str, str], file: Path | None
+) -> tuple[Bridge | None, BridgeConfig]:
+    """Return the user's bridge, if there is one, and the checked settings. Raises ``ConfigError``.
+
+    What the bridge was built with counts where no other source says anything.
+    """
     if file is None and environ.get("VAPIMEDIA_CONFIG", "").strip():
         file = Path(environ["VAPIMEDIA_CONFIG"].strip())
     settings = load_config(flags=flags, environ=environ, file=file)
+    bridge = None
+    if settings.app:
+        bridge = load_app(settings.app)
+        settings = load_config(flags=flags, environ=environ, file=file, defaults=bridge.config)
     settings.check()
-    return settings
+    return bridge, settings
 
 
 def load_app(spec: str) -> Bridge:
@@ -217,7 +227,7 @@ def load_app(spec: str) -> Bridge:
     ) as error:  # the user's module may raise anything; it is the user's error, told in one line
         logging.getLogger("vapimedia").debug("importing %s failed", module_name, exc_info=True)
         raise ConfigError(
-            f"cannot import the app {module_name!r}: {type(error).__name__}: {error}{_place(error)}"
+            f"cannot import the app {module_name!r}: {type(error).__name__}: {error}{place_of(error)}"
         ) from None
     from vapimedia.io.bridge import Bridge  # noqa: PLC0415  loads picows and aiohttp
 
@@ -281,16 +291,6 @@ def banner(settings: BridgeConfig, port: int, admin_port: int) -> str:
 def _bracketed(host: str) -> str:
     """Return *host* as it stands in a URL."""
     return f"[{host}]" if ":" in host else host
-
-
-def _place(error: BaseException) -> str:
-    """Return file and line where *error* came from, as far as Python knows."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None or "importlib" in trace.tb_frame.f_code.co_filename:
-        return ""
-    return f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})"
 
 
 def _set_up_logging(level: str) -> None:

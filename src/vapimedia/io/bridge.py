@@ -126,11 +126,10 @@ class Bridge:
             host, port = self.config.admin_address()
             admin = await self._runner(admin_app(self))
             await web.TCPSite(admin, host, port).start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: no host can be called so
             await self.close()
-            raise ConfigError(
-                f"cannot listen: {error.strerror or error}; choose another host or port"
-            ) from None
+            why = getattr(error, "strerror", None) or error
+            raise ConfigError(f"cannot listen: {why}; choose another host or port") from None
         self.admin_port = admin.addresses[0][1]
 
     async def _runner(self, app: web.Application) -> web.AppRunner:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from vapimedia.formats import AudioFormat
 from vapimedia.io.config import BridgeConfig
 from vapimedia.protocols import get_dialect
@@ -9,18 +12,26 @@ from vapimedia.protocols.dialect import Dialect
 from vapimedia.protocols.twilio import TwilioSettings
 from vapimedia.session import SessionConfig
 
-__all__ = ["new_dialect", "session_config", "vapi_format"]
+__all__ = ["DIALECT_SETTINGS", "new_dialect", "session_config", "vapi_format"]
 
 
-def new_dialect(config: BridgeConfig, provider: str, call_id: str = "") -> Dialect:
-    """Return *provider*'s dialect for one webhook, or for one call, by its id if that is known."""
-    settings = TwilioSettings(
+def _twilio_settings(config: BridgeConfig) -> TwilioSettings:
+    return TwilioSettings(
         account_sid=config.twilio_account_sid,
         auth_token=config.twilio_auth_token,
         api_url=config.twilio_api_url,
         public_url=config.public_url,
         auth=config.auth,
     )
+
+
+DIALECT_SETTINGS: Mapping[str, Callable[[BridgeConfig], Any]] = {"twilio": _twilio_settings}
+"""What each provider's dialect is built with, by the provider's name."""
+
+
+def new_dialect(config: BridgeConfig, provider: str, call_id: str = "") -> Dialect:
+    """Return *provider*'s dialect for one webhook, or for one call, by its id if that is known."""
+    settings = DIALECT_SETTINGS[provider](config)
     dialect = get_dialect(provider)
     return dialect(settings, call_id=call_id)  # type: ignore[call-arg]  # each has settings of its own
 

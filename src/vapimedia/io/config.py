@@ -139,8 +139,9 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         _check_url("vapi_url", self.vapi_url, plain_on_loopback_only=True)
         _check_url("twilio_api_url", self.twilio_api_url, plain_on_loopback_only=True)
         self.vapi_audio_format()
-        self.admin_address()
         admin_host, admin_port = self.admin_address()
+        _check_host("host", self.host)
+        _check_host("admin", admin_host)
         if self.port and admin_port == self.port and admin_host == self.host:
             raise ConfigError(f"admin and the public port are both {self.admin}; give --admin another port")
         if not self.vapi_api_key:
@@ -221,9 +222,13 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def load_config(
-    *, flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None = None
+    *,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    file: Path | None = None,
+    defaults: BridgeConfig | None = None,
 ) -> BridgeConfig:
-    """Return the settings of all sources: *flags* win over *environ* over the TOML *file* over defaults.
+    """Return the settings of all sources: *flags* win over *environ* over the TOML *file* over *defaults*.
 
     A flag that is ``None`` and a variable that is empty count as not given. Every setting ``x`` is also the
     variable ``VAPIMEDIA_X``; secrets and API bases are known by their own names too. Raises ``ConfigError``
@@ -249,7 +254,7 @@ def load_config(
         if name in SECRETS:
             raise ConfigError(f"{name} is a secret; set it in the environment or the file, not by {flag}")
         values[name] = _convert(known[name], value, source=flag, strict=False)
-    return BridgeConfig(**values)  # type: ignore[arg-type]
+    return msgspec.structs.replace(defaults or BridgeConfig(), **values)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -319,6 +324,11 @@ def _split_address(name: str, text: str) -> tuple[str, int]:
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ConfigError(f"{name} must be host:port, like 127.0.0.1:8081, not {text!r}")
     return host, int(port)
+
+
+def _check_host(name: str, host: str) -> None:
+    if any(char.isspace() or not char.isprintable() for char in host):
+        raise ConfigError(f"{name} must be a host name or an address, without spaces, not {host!r}")
 
 
 def _check_url(name: str, text: str, *, plain_on_loopback_only: bool = False) -> None:

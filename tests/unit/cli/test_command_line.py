@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from vapimedia.cli import main
+from vapimedia.cli.serve import prepare
 
 FLAGS_OF_THE_CONTRACT = (
     *("--host", "--port", "--provider", "--vapi-url", "--assistant-id", "--vapi-format", "--public-url"),
@@ -180,3 +181,19 @@ def test_an_app_that_cannot_be_loaded_is_one_line(
 ) -> None:
     (tmp_path / "broken_shop.py").write_text("x = 1\nraise ValueError('no\\nstock')\n")
     assert word in serve_error(monkeypatch, capsys, *PUBLIC, "--app", spec)
+
+
+def test_what_the_app_was_built_with_is_the_lowest_layer_of_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "layered_shop.py").write_text(
+        "from vapimedia import Bridge, BridgeConfig\n"
+        "bridge = Bridge(BridgeConfig(dtmf='tone', max_calls=7, port=9000, vapi_api_key='k', auth=False))\n"
+    )
+    (tmp_path / "bridge.toml").write_text("max_calls = 8\nport = 9001\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    flags: dict[str, object] = {"app": "layered_shop:bridge", "port": 9002}
+    bridge, settings = prepare(flags, {}, tmp_path / "bridge.toml")
+    assert bridge is not None and bridge.config.max_calls == 7
+    assert (settings.dtmf, settings.max_calls, settings.port) == ("tone", 8, 9002)
+    assert settings.vapi_api_key == "k"  # the settings are judged as a whole

@@ -239,6 +239,10 @@ def test_without_auth_neither_token_nor_public_url_is_needed_but_it_is_said() ->
         ({"lead_ms": 60_001}, "lead_ms"),
         ({"prebuffer_ms": 201}, "prebuffer_ms"),
         ({"port": 65_536}, "port"),
+        ({"host": "a\0b"}, "host must be"),
+        ({"host": "my host"}, "host must be"),
+        ({"admin": "my host:8081"}, "admin must be"),
+        ({"admin": "a\0b:8081"}, "admin must be"),
     ],
 )
 def test_what_cannot_run_is_named(changes: dict[str, object], word: str) -> None:
@@ -247,7 +251,7 @@ def test_what_cannot_run_is_named(changes: dict[str, object], word: str) -> None
 
 
 def test_plain_http_is_good_enough_on_loopback() -> None:
-    for host in ("127.0.0.1", "localhost", "[::1]"):
+    for host in ("127.0.0.1", "127.0.0.2", "localhost", "[::1]"):
         BridgeConfig(**(GOOD | {"vapi_url": f"http://{host}:9001"})).check()  # type: ignore[arg-type]
 
 
@@ -266,6 +270,14 @@ def test_a_trailing_slash_of_a_url_does_not_matter() -> None:
 )
 def test_the_admin_address_is_split(text: str, address: tuple[str, int]) -> None:
     assert BridgeConfig(admin=text).admin_address() == address
+
+
+def test_defaults_are_what_no_source_says_anything_about() -> None:
+    defaults = BridgeConfig(dtmf="tone", max_calls=7, port=9000, vapi_url="https://a.example")
+    environ = {"VAPIMEDIA_MAX_CALLS": "8"}
+    config = load_config(flags={"vapi_url": "https://b.example/"}, environ=environ, defaults=defaults)
+    assert (config.dtmf, config.max_calls, config.port) == ("tone", 8, 9000)
+    assert config.vapi_url == "https://b.example"
 
 
 def test_the_vapi_format_is_parsed_and_auto_is_left_open() -> None:
