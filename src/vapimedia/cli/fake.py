@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -15,7 +15,10 @@ from vapimedia.cli import report
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 
-__all__ = ["app"]
+if TYPE_CHECKING:
+    from vapimedia.testing import FakeTwilioCall
+
+__all__ = ["app", "trouble"]
 
 app = typer.Typer(
     no_args_is_help=True, help="Stand in for Vapi or for Twilio, with no account and no network."
@@ -67,15 +70,40 @@ def twilio(
         raise ConfigError(f"the voice URL must start with http:// or https://, not {voice_url!r}")
     call = run(_call(voice_url, public_url, max_s))
     console = report.stdout()
-    console.print(f"webhook {call.voice_status}, upgrade {call.upgrade_status}, ended by {call.ended_by}")
+    if call.voice_status:
+        upgrade = call.upgrade_status or "none"
+        console.print(f"webhook {call.voice_status}, upgrade {upgrade}, ended by {call.ended_by}")
     console.print(f"sent {len(call.sent) / 8000:.1f} s, received {len(call.received) / 8000:.1f} s of audio")
-    for text in call.violations:
+    found = [*call.violations, *trouble(call)]
+    for text in found:
         report.print_error(text)
     if out is not None:
         from vapimedia.testing import write_wav  # noqa: PLC0415
 
         write_wav(out, AudioFormat("mulaw", 8000), call.heard)
-    return report.FAILED_EXIT if call.violations or call.upgrade_status != 101 else 0
+    return report.FAILED_EXIT if found else 0
+
+
+def trouble(call: FakeTwilioCall) -> list[str]:
+    """Return why the call did not go well, in one sentence or none. Violations are not repeated."""
+    log = "the bridge's log says why"
+    if call.voice_status == 403:
+        return [
+            "the bridge refused the signature with 403: TWILIO_AUTH_TOKEN must be the same here and there, "
+            "and --public-url the one that the bridge was given"
+        ]
+    if call.voice_status != 200:
+        answered = f"answered {call.voice_status}; {log}"
+        return [call.voice_error or f"the voice webhook {answered}"]
+    if call.twiml is None or call.twiml.stream_url is None:
+        return ["the bridge answered the call without a media stream: it rejected it"]
+    if call.upgrade_status != 101:
+        return [f"the media stream was refused ({call.upgrade_status or 'no connection'}); {log}"]
+    if call.ended_by == "timeout":
+        return [f"nobody ended the call: it was cut after {call.max_s:g} s (--max-s)"]
+    if call.close_code != 1000:
+        return [f"the bridge ended the call early, with close code {call.close_code}; {log}"]
+    return [] if call.received else [f"the call was answered, but no audio came; {log}"]
 
 
 async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) -> None:

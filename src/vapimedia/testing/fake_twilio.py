@@ -76,6 +76,7 @@ class FakeTwilioCall:
         self.on_media_start = on_media_start
 
         self.voice_status: int | None = None
+        self.voice_error = ""
         self.twiml: Twiml | None = None
         self.upgrade_status: int | None = None
         self.close_code: int | None = None
@@ -182,7 +183,7 @@ class FakeTwilioCall:
 
     async def _answered(self, http: aiohttp.ClientSession) -> bool:
         answer = await self._web.post(http, self.voice_url, self._call_form("ringing"))
-        self.voice_status = answer.status
+        self.voice_status, self.voice_error = answer.status, answer.error
         if answer.status != 200:
             self.ended_by = "voice webhook"
             return False

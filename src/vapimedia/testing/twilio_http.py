@@ -11,6 +11,8 @@ from vapimedia.testing.twilio_wire import sign
 
 __all__ = ["Answer", "CallbackPost", "TwilioHttp"]
 
+_ANSWER_TIMEOUT_S = 15.0  # what Twilio gives a webhook
+
 
 @dataclass
 class CallbackPost:
@@ -23,11 +25,12 @@ class CallbackPost:
 
 @dataclass
 class Answer:
-    """What came back: ``status`` is 0 when nothing did."""
+    """What came back: ``status`` is 0 when nothing did, and ``error`` says why."""
 
     status: int = 0
     body: str = ""
     content_type: str = ""
+    error: str = ""
 
 
 @dataclass
@@ -62,10 +65,14 @@ class TwilioHttp:
         headers = {"X-Twilio-Signature": sign(self.auth_token, self.public(url), form)}
         answer = Answer()
         try:
-            timeout = aiohttp.ClientTimeout(total=15)
+            timeout = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S)
             async with http.post(url, data=form, headers=headers, timeout=timeout) as response:
                 answer = Answer(response.status, await response.text(), response.content_type)
-        except (aiohttp.ClientError, TimeoutError):
-            pass  # status 0 tells it
+        except aiohttp.ClientConnectorError:
+            answer.error = f"cannot connect to {urlsplit(url).netloc}"
+        except TimeoutError:
+            answer.error = f"no answer within {_ANSWER_TIMEOUT_S:g} s"
+        except aiohttp.ClientError as error:
+            answer.error = f"the connection broke ({type(error).__name__})"
         self.posts.append(CallbackPost(url, form, answer.status))
         return answer

@@ -6,10 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from vapimedia.cli import main
+from vapimedia.cli.fake import trouble
+from vapimedia.testing import FakeTwilioCall
+from vapimedia.testing.twilio_wire import Twiml
 
 
 def test_a_url_without_a_scheme_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,9 +21,45 @@ def test_a_url_without_a_scheme_is_exit_code_2(capsys: pytest.CaptureFixture[str
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
-def test_a_bridge_that_is_not_there_is_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bridge_that_is_not_there_is_exit_code_1_and_says_where_nothing_listens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["fake", "twilio", "http://127.0.0.1:9/twilio/voice"]) == 1
-    assert "webhook 0" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert said.err.strip() == "error: cannot connect to 127.0.0.1:9"
+    assert "webhook" not in said.out
+
+
+def made_call(**found: Any) -> FakeTwilioCall:
+    """Return a call as it is after it went well, but for what was *found*."""
+    call = FakeTwilioCall("http://127.0.0.1:8080/twilio/voice", auth_token="t", max_s=7)
+    well = {"voice_status": 200, "upgrade_status": 101, "ended_by": "bridge", "close_code": 1000}
+    well |= {"twiml": Twiml(stream_url="wss://bridge.example.com/twilio/media/x"), "received": b"\xff"}
+    for name, value in (well | found).items():
+        setattr(call, name, value)
+    return call
+
+
+def test_a_call_that_the_bridge_ended_after_audio_went_well() -> None:
+    assert trouble(made_call()) == []
+
+
+@pytest.mark.parametrize(
+    "found,words",
+    [
+        ({"voice_status": 403}, ("TWILIO_AUTH_TOKEN", "--public-url")),
+        ({"voice_status": 503}, ("webhook answered 503",)),
+        ({"twiml": Twiml()}, ("without a media stream",)),
+        ({"upgrade_status": 403}, ("stream was refused (403)",)),
+        ({"upgrade_status": None}, ("no connection",)),
+        ({"ended_by": "timeout"}, ("cut after 7 s (--max-s)",)),
+        ({"close_code": 1001}, ("ended the call early", "1001")),
+        ({"received": b""}, ("no audio came",)),
+    ],
+)
+def test_a_call_that_failed_is_one_sentence(found: dict[str, Any], words: tuple[str, ...]) -> None:
+    (line,) = trouble(made_call(**found))
+    assert all(word in line for word in words)
 
 
 @pytest.mark.parametrize("argv", [["--vapi-format", "auto"], ["--vapi-format", "opus"], ["--out", "absent"]])
