@@ -39,8 +39,6 @@ class MediaSocket(WSListener):
     def is_connected(self) -> bool:
         """Whether there is a connection, even if its closing handshake has begun."""
     @property
-    def last_received_ns(self) -> int: ...
-    @property
     def write_backlog(self) -> int:
         """Bytes that the kernel has not taken yet."""
     def connect_media(
@@ -52,7 +50,6 @@ class MediaSocket(WSListener):
     guarded: int
     def send_text(self, data: bytes) -> None: ...
     def send_binary(self, data: bytes) -> None: ...
-    def ping(self) -> None: ...
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake; the connection is cut if the peer does not answer within 0.5 s."""
     def abort(self) -> None: ...

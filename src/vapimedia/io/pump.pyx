@@ -62,7 +62,6 @@ cdef class MediaSocket(WSListener):
     cdef MediaPath _inbound
     cdef MediaPath _outbound
     cdef MediaSocket _peer
-    cdef int64_t _received_ns
     cdef int64_t _guard_ns
     cdef PlayoutPath _playout    # the inbound path, where it keeps a ledger
     cdef int64_t _mark_at_ns    # its position at which the owner is asked for a mark
@@ -79,6 +78,7 @@ cdef class MediaSocket(WSListener):
         self._owner = owner
         self.name = name
         self._deadline_ns = INT64_MAX
+        self._mark_at_ns = MARK_INTERVAL_NS
 
     @property
     def is_open(self):
@@ -91,10 +91,6 @@ cdef class MediaSocket(WSListener):
     @property
     def is_connected(self):
         return self._transport is not None and not self._transport.is_disconnected
-
-    @property
-    def last_received_ns(self):
-        return self._received_ns
 
     @property
     def write_backlog(self):
@@ -114,7 +110,6 @@ cdef class MediaSocket(WSListener):
 
     cpdef on_ws_connected(self, WSTransport transport):
         self._transport = transport
-        self._received_ns = _now()
         raw = transport.underlying_transport.get_extra_info("socket")
         raw.setsockopt(socket_module.SOL_SOCKET, socket_module.SO_SNDBUF, SEND_BUFFER)
         transport.underlying_transport.set_write_buffer_limits(high=WRITE_HIGH)
@@ -123,7 +118,6 @@ cdef class MediaSocket(WSListener):
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
         cdef int64_t now = _now()
         cdef WSMsgType kind = frame.msg_type
-        self._received_ns = now
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._fail(WSCloseCode.PROTOCOL_ERROR, "reserved bits are set")
         elif transport.is_close_frame_sent and kind != WSMsgType.CLOSE:
@@ -259,10 +253,6 @@ cdef class MediaSocket(WSListener):
         else:
             self.unsent += 1
 
-    def ping(self):
-        if self._is_open():
-            self._transport.send_ping()
-
     def close(self, int code=1000, str reason=""):
         if not self._is_open():
             return
@@ -337,14 +327,19 @@ cdef class Pump:
         self._has_waited = False
         vm_histogram_add(&self._lag, <uint64_t>late_ns if late_ns > 0 else 0)
         for receiver in list(self._driven):
-            if receiver._inbound is not None and receiver._inbound.next_due() <= now:
-                receiver._forward(now)
-            if receiver._deadline_ns <= now and receiver._deadline is not None:
-                receiver._deadline_ns = INT64_MAX
-                try:
+            # One call's fault must not stop the timer of all.
+            try:
+                if receiver._inbound is not None and receiver._inbound.next_due() <= now:
+                    receiver._forward(now)
+            except Exception:
+                _log.exception("media of the %s leg failed", receiver.name)
+                receiver.close(1011)    # as picows does when the fault shows as a message arrives
+            try:
+                if receiver._deadline_ns <= now and receiver._deadline is not None:
+                    receiver._deadline_ns = INT64_MAX
                     receiver._deadline(now)
-                except Exception:    # one call's fault must not stop the timer of all
-                    _log.exception("a deadline of the %s leg failed", receiver.name)
+            except Exception:
+                _log.exception("a deadline of the %s leg failed", receiver.name)
         # An absolute grid: being late once does not move what follows; ticks that were missed whole are left out.
         self._due_ns += TICK_NS * max(1, (now - self._due_ns) // TICK_NS + 1)
         if self._driven:

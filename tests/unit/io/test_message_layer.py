@@ -113,7 +113,6 @@ async def test_sends_after_the_close_are_counted_and_not_made() -> None:
         socket.close(1000)
         socket.send_text(b"x")
         socket.send_binary(b"x")
-        socket.ping()
         socket.close(1001)
         assert (await wire.read_frame())[0] == CLOSE
         wire.close(1000)

@@ -4,16 +4,54 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
-from recorder import Recorder
-from wire import on_both_loops, until
+from recorder import Recorder, listening
+from wire import connected, on_both_loops, until
 
+from vapimedia.formats import AudioFormat
 from vapimedia.io.pump import MediaSocket, Pump, now_ns
+from vapimedia.media import PlayoutPath, PlayoutPolicy
+
+MULAW = AudioFormat("mulaw", 8000)
 
 
 def unconnected() -> MediaSocket:
     return MediaSocket(Recorder(), "provider")
+
+
+class MarkOwner(Recorder):
+    """Counts how often it is asked for a mark, and what had been sent by then."""
+
+    def __init__(self, path: PlayoutPath) -> None:
+        super().__init__()
+        self.path = path
+        self.asked_at_ms: list[float] = []
+
+    def socket_mark_due(self, socket: MediaSocket) -> None:
+        self.asked_at_ms.append(self.path.sent_ms)
+
+
+class FaultyOwner(MarkOwner):
+    def socket_mark_due(self, socket: MediaSocket) -> None:
+        super().socket_mark_due(socket)
+        raise RuntimeError("a bug")
+
+
+@asynccontextmanager
+async def playing(kind: type[MarkOwner]) -> AsyncIterator[tuple[MediaSocket, MarkOwner]]:
+    """A socket with 400 ms of audio that the pump sends to a connected peer."""
+    async with listening() as recorder, connected(recorder.port) as wire:
+        assert (await wire.upgrade("/media")).status == 101
+        path = PlayoutPath(MULAW, MULAW, policy=PlayoutPolicy(lead_ms=20))
+        path.open(now_ns())
+        path.feed_payload(bytes(3200), now_ns())  # what is beyond the lead is the pump's
+        owner = kind(path)
+        receiver = MediaSocket(owner, "vapi")
+        receiver.connect_media(path, None, recorder.sockets[0])
+        yield receiver, owner
 
 
 @on_both_loops
@@ -61,6 +99,33 @@ async def test_a_deadline_that_raises_stops_no_other(caplog: pytest.LogCaptureFi
             pump.set_deadline(good, now_ns())
             await until(lambda n=n: len(called) == n)  # type: ignore[misc]
     pump.close()
+
+
+@on_both_loops
+async def test_an_owner_that_raises_amid_media_stops_no_other_and_is_told_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with playing(FaultyOwner) as (bad, owner):
+        pump, good = Pump(asyncio.get_running_loop()), unconnected()
+        called: list[int] = []
+        pump.add(bad, lambda _now: called.append(-1))
+        pump.add(good, called.append)
+        await until(lambda: owner.asked_at_ms)
+        pump.set_deadline(bad, now_ns())
+        pump.set_deadline(good, now_ns())
+        await until(lambda: len(called) == 2)
+        pump.close()
+    assert {record.exc_info[0] for record in caplog.records if record.exc_info} == {RuntimeError}
+
+
+@on_both_loops
+async def test_no_mark_is_asked_for_before_its_interval_of_audio_went_out() -> None:
+    async with playing(MarkOwner) as (receiver, owner):
+        pump = Pump(asyncio.get_running_loop())
+        pump.add(receiver, lambda _now: None)
+        await until(lambda: owner.asked_at_ms)
+        assert owner.asked_at_ms[0] >= 100
+        pump.close()
 
 
 @on_both_loops
@@ -114,9 +179,8 @@ async def test_a_loop_that_was_held_up_is_seen_in_the_lag() -> None:
 def test_a_socket_without_a_connection_is_closed_and_sends_nothing() -> None:
     socket = unconnected()
     assert not socket.is_open and not socket.is_connected
-    assert (socket.write_backlog, socket.last_received_ns) == (0, 0)
+    assert socket.write_backlog == 0
     socket.send_text(b"x")
-    socket.ping()
     socket.close(1000)
     socket.abort()
     assert socket.unsent == 1
