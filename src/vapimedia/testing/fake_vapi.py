@@ -240,9 +240,12 @@ class FakeVapi:
     async def _listen(self, request: web.Request) -> web.StreamResponse:
         call = self._call(request)
         ws = web.WebSocketResponse()
-        await ws.prepare(request)
         about = {"type": "start", "encoding": "linear16", "container": "raw", "channels": 1}
-        await ws.send_json({**about, "sampleRate": LISTEN_FORMAT.sample_rate})
+        try:
+            await ws.prepare(request)
+            await ws.send_json({**about, "sampleRate": LISTEN_FORMAT.sample_rate})
+        except ConnectionError:  # the listener has gone meanwhile
+            return ws if ws.prepared else web.Response(status=400)
         listener = Listener(call.format)
         call.taps.append(listener.tap)
         sender = asyncio.create_task(self._send_chunks(ws, listener, call))

@@ -209,7 +209,12 @@ class FakeVapiCall:
         self._http = http
         self.ws_headers = dict(request.headers)
         ws = web.WebSocketResponse(timeout=_CLOSE_TIMEOUT_S, max_msg_size=0, compress=False)
-        await ws.prepare(request)
+        try:
+            await ws.prepare(request)
+        except ConnectionError:  # the bridge has gone meanwhile; aiohttp would log a traceback
+            self._end_with("customer-ended-call", "peer")
+            self._ended.set()
+            return web.Response(status=400)  # reaches nobody
         self._ws, self.connected_ns = ws, time.monotonic_ns()
         self._transport = request.transport
         self._connected.set()

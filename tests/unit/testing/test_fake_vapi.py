@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from vapimedia.formats import AudioFormat
 from vapimedia.testing import (
@@ -233,6 +234,26 @@ async def test_a_call_whose_socket_never_comes_is_given_up() -> None:
         await create(http, vapi)
         call = await only(vapi).ended()
     assert str(call.ended_reason).endswith("transport-never-connected")
+
+
+@pytest.mark.parametrize("route", ["transport", "listen"])
+async def test_a_socket_that_is_gone_before_its_upgrade_leaves_no_traceback(
+    route: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def leave(self: web.WebSocketResponse, request: web.Request) -> None:
+        asked.set()
+        raise ConnectionResetError("Connection lost")  # as aiohttp does when the peer has gone
+
+    async with FakeVapi() as vapi, aiohttp.ClientSession() as http:
+        call = await create(http, vapi)
+        monkeypatch.setattr(web.WebSocketResponse, "prepare", leave)
+        async with http.get(f"{vapi.url}/{call['id']}/{route}") as answer:
+            assert answer.status == 400
+        if route == "transport":
+            assert (await only(vapi).ended(1)).closed_by == "peer"
+    assert asked.is_set() and caplog.records == []
 
 
 async def test_a_call_has_one_socket() -> None:
