@@ -221,6 +221,11 @@ async def test_the_limit_of_a_drain_ends_live_calls_with_1001_on_both_legs() -> 
         assert [event.reason for event in scene.ended] == ["drain"]
 
 
+async def test_a_bridge_that_was_never_started_is_drained_and_closed_at_once() -> None:
+    await Bridge().drain()
+    await Bridge().close()
+
+
 async def test_closing_a_bridge_twice_at_once_is_fine_and_leaves_nothing() -> None:
     async with nothing_left(), running() as scene:
         answer = await scene.voice()

@@ -151,6 +151,8 @@ class Bridge:
 
     async def drain(self, reason: str = "drain") -> None:
         """Take no new calls, let the live ones run for ``drain_s`` at most, then end them and close."""
+        if not self._is_started:
+            return
         if self.reception.drain():
             _log.info("draining %d calls: %s", len(self.book.live), reason)
         try:
