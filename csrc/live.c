@@ -4,7 +4,8 @@
 
 enum {
     REPAY_SLACK_FRAMES = 2, /* repay only what is truly ahead, not ordinary jitter */
-    DRIFT_SHARE = 128       /* clocks differ by far less than 1 in this */
+    DRIFT_SHARE = 128,      /* clocks differ by far less than 1 in this */
+    FORGET_SHARE = 64       /* an odd chunk fades by this share per message: in seconds */
 };
 
 static const int64_t MAX_CHUNK_NS =
@@ -58,17 +59,26 @@ static void write_off_drift(vm_live *live, int64_t elapsed_ns, int64_t now_ns) {
 }
 
 void vm_live_arrived(vm_live *live, int64_t chunk_ns, int64_t now_ns) {
-    live->largest_chunk_ns = larger(live->largest_chunk_ns, smaller(chunk_ns, MAX_CHUNK_NS));
+    chunk_ns = smaller(chunk_ns, MAX_CHUNK_NS);
+    if (chunk_ns < live->largest_chunk_ns) {
+        live->largest_chunk_ns -= (live->largest_chunk_ns - chunk_ns) / FORGET_SHARE;
+    } else {
+        live->largest_chunk_ns = chunk_ns;
+    }
     if (live->is_open && now_ns > live->last_media_ns)
         write_off_drift(live, now_ns - live->last_media_ns, now_ns);
     live->last_media_ns = larger(live->last_media_ns, now_ns);
 }
 
+void vm_live_inserted(vm_live *live, int64_t duration_ns) {
+    if (live->is_open) live->debt_ns += duration_ns;
+}
+
 vm_live_verdict vm_live_judge(vm_live *live, vm_encoding encoding, const uint8_t *frame, size_t n,
-                              int64_t now_ns) {
+                              bool is_own, int64_t now_ns) {
     const int64_t ahead_ns = live->until_ns - now_ns;
     if (live->is_paced) {
-        if (live->debt_ns >= live->frame_ns && ahead_ns >= REPAY_SLACK_FRAMES * live->frame_ns &&
+        if (!is_own && live->debt_ns >= live->frame_ns && ahead_ns >= REPAY_SLACK_FRAMES * live->frame_ns &&
             vm_live_is_silent(encoding, frame, n)) {
             live->debt_ns -= live->frame_ns;
             return VM_LIVE_REPAY;

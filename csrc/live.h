@@ -5,6 +5,7 @@
  *   behind it by more            they are not coming: silence fills the gap, noted as a debt
  *   ahead of it                  a burst after a stall; silent frames repay the debt
  *   ahead by `max_ahead_ns`      a flood: frames are dropped
+ * Audio of our own between the provider's is a debt like silence.
  *
  * A stall of ours makes a burst too, but no debt: the burst ends where real time is. Only the slow drift of
  * two clocks, which adds up for hours, is written off. */
@@ -23,7 +24,7 @@ typedef struct vm_live {
     int64_t max_ahead_ns; /* flood limit */
     int64_t until_ns;
     int64_t last_media_ns;
-    int64_t largest_chunk_ns; /* a provider that sends 100 ms at once pauses for 100 ms between */
+    int64_t largest_chunk_ns; /* of late: a provider that sends 100 ms at once pauses for 100 ms between */
     int64_t debt_ns;
     bool is_paced; /* otherwise everything is sent as it comes, and nothing else */
     bool is_open;
@@ -41,9 +42,14 @@ void vm_live_resume(vm_live *live, int64_t held_ns, int64_t now_ns);
 /* A message of `chunk_ns` came in, which is not 0. */
 void vm_live_arrived(vm_live *live, int64_t chunk_ns, int64_t now_ns);
 
-/* What to do with the next whole frame, `n` bytes; counts it as sent if the verdict says so. */
+/* `duration_ns` of our own audio goes in between the provider's: a debt. What waits for the far side to open
+ * is none, as its past is written off. */
+void vm_live_inserted(vm_live *live, int64_t duration_ns);
+
+/* What to do with the next whole frame, `n` bytes; counts it as sent if the verdict says so. A frame of our
+ * own is never left out: its silence has a meaning, such as the end of a key. */
 vm_live_verdict vm_live_judge(vm_live *live, vm_encoding encoding, const uint8_t *frame, size_t n,
-                              int64_t now_ns);
+                              bool is_own, int64_t now_ns);
 
 /* Whether a frame of silence is due now; counts it as sent. It begins with the `held_ns` of audio that wait
  * for the rest of their frame. */

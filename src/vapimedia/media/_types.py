@@ -57,7 +57,7 @@ class PathStats(msgspec.Struct, frozen=True):
     """Media messages received."""
     messages_out: int = 0
     audio_in_ms: float = 0.0
-    """Audio received, whatever became of it."""
+    """Audio received, or made by us (key tones), whatever became of it."""
     audio_out_ms: float = 0.0
     """Audio sent, inserted silence included."""
     queued_ms: float = 0.0
@@ -67,7 +67,7 @@ class PathStats(msgspec.Struct, frozen=True):
     inserted_silence_ms: float = 0.0
     """Silence for pauses, for the rest of a frame, and at ``flush`` for the converter's delay."""
     repaid_silence_ms: float = 0.0
-    """Silent frames left out again to repay inserted silence."""
+    """Silent frames left out again to repay inserted silence and key tones."""
     dropped_flood_ms: float = 0.0
     dropped_overflow_ms: float = 0.0
     dropped_closed_ms: float = 0.0

@@ -1,5 +1,5 @@
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from vapimedia.media.path cimport MediaPath, c_bool, vm_encoding
 
@@ -15,8 +15,9 @@ cdef extern from "live.h" nogil:
     void vm_live_open(vm_live* live, int64_t held_ns, int64_t now_ns) noexcept
     void vm_live_resume(vm_live* live, int64_t held_ns, int64_t now_ns) noexcept
     void vm_live_arrived(vm_live* live, int64_t chunk_ns, int64_t now_ns) noexcept
+    void vm_live_inserted(vm_live* live, int64_t duration_ns) noexcept
     vm_live_verdict vm_live_judge(vm_live* live, vm_encoding encoding, const uint8_t* frame, size_t n,
-                                  int64_t now_ns) noexcept
+                                  c_bool is_own, int64_t now_ns) noexcept
     bint vm_live_silence_due(vm_live* live, int64_t held_ns, int64_t now_ns) noexcept
     int64_t vm_live_next_ns(const vm_live* live) noexcept
 
@@ -26,5 +27,6 @@ cdef class LivePath(MediaPath):
     cdef size_t _max_held
     cdef size_t _max_stalled
     cdef bint _was_stalled
+    cdef uint64_t _own_end    # position in the queue's stream where audio of our own ends
 
     cdef size_t _bytes_of(self, int64_t ms) noexcept

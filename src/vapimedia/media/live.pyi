@@ -19,3 +19,8 @@ class LivePath(MediaPath):
     ) -> None: ...
     def open(self, now_ns: int) -> list[bytes]:
         """The far side takes audio from now on: return what was held; silence runs from here."""
+    def insert(self, audio: bytes, now_ns: int) -> list[bytes]:
+        """Put whole samples of our own, in the source format, between the provider's; return what is due.
+
+        The provider's silent frames are left out afterwards, until the stream is as live as before.
+        """

@@ -8,7 +8,7 @@ from libc.string cimport memset
 from vapimedia.media._types import LivePolicy
 
 from vapimedia.media.envelope cimport Envelope
-from vapimedia.media.path cimport NS_PER_MS, NS_PER_S, MediaPath, vm_queue_pop
+from vapimedia.media.path cimport NS_PER_MS, NS_PER_S, MediaPath, c_bool, vm_queue_pop
 
 __all__ = ["LivePath"]
 
@@ -27,6 +27,25 @@ cdef class LivePath(MediaPath):
     def open(self, int64_t now_ns):
         if not self._live.is_open:
             vm_live_open(&self._live, self._ns(self._queue.n_bytes), now_ns)
+        return self._collect(now_ns)
+
+    def insert(self, bytes audio not None, int64_t now_ns):
+        cdef size_t n_audio = <size_t>len(audio)
+        cdef bint was_split = self._is_split
+        cdef uint8_t half = 0
+        self._counters.source_bytes += n_audio
+        if self._is_closed:
+            self._counters.late_source_bytes += n_audio
+            return []
+        vm_live_inserted(&self._live, <int64_t>n_audio * NS_PER_S // self._source_bytes_per_s)
+        if was_split:
+            # Each half of the provider's sample gets one of ours: whole samples before, between and after.
+            self._counters.source_bytes += 2
+            self._convert(&half, 1, now_ns)
+        self._convert(<const uint8_t*><const char*>audio, n_audio, now_ns)
+        self._own_end = self._queue.popped + self._queue.n_bytes
+        if was_split:
+            self._convert(&half, 1, now_ns)
         return self._collect(now_ns)
 
     cpdef set_stalled(self, bint stalled):
@@ -48,14 +67,16 @@ cdef class LivePath(MediaPath):
     cdef size_t _take(self, uint8_t* dst, int64_t now_ns) noexcept:
         cdef vm_live_verdict verdict
         cdef size_t n
+        cdef c_bool is_own
         if not self._live.is_open:
             return 0
         if self._was_stalled:
             self._was_stalled = False
             vm_live_resume(&self._live, self._ns(self._queue.n_bytes), now_ns)
         while self._queue.n_bytes >= self._frame_bytes:
+            is_own = self._queue.popped < self._own_end
             vm_queue_pop(&self._queue, dst, self._frame_bytes, &self._oldest_ns)
-            verdict = vm_live_judge(&self._live, self._encoding, dst, self._frame_bytes, now_ns)
+            verdict = vm_live_judge(&self._live, self._encoding, dst, self._frame_bytes, is_own, now_ns)
             if verdict == VM_LIVE_SEND:
                 return self._frame_bytes
             if verdict == VM_LIVE_REPAY:

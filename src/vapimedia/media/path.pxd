@@ -30,6 +30,7 @@ cdef extern from "convert.h" nogil:
 cdef extern from "queue.h" nogil:
     ctypedef struct vm_queue:
         size_t n_bytes
+        uint64_t popped
     void vm_queue_init(vm_queue* queue) noexcept
     void vm_queue_free(vm_queue* queue) noexcept
     bint vm_queue_push(vm_queue* queue, const uint8_t* src, size_t n, int64_t received_ns) noexcept

@@ -120,7 +120,8 @@ class ProviderLeg:
         if self._core.started is None:
             self._core.counters["media_before_start"] += 1
         else:
-            self._feed_payload(event.payload, now_ns, actions)
+            uplink = self._core.uplink
+            actions.to_vapi += sends(uplink, uplink.feed_payload(event.payload, now_ns))
 
     def _on_dtmf(self, event: Dtmf, now_ns: int, actions: Actions) -> None:
         core = self._core
@@ -130,7 +131,8 @@ class ProviderLeg:
         elif core.config.dtmf == "message" and core.goodbye is None:
             self._vapi.tell(key_message(event.digit), actions)
         elif core.config.dtmf == "tone" and core.started is not None:
-            self._feed_payload(key_tone(event.digit, core.leg_format, core.config.dtmf_tone), now_ns, actions)
+            tone = key_tone(event.digit, core.leg_format, core.config.dtmf_tone)
+            actions.to_vapi += sends(core.uplink, core.uplink.insert(tone, now_ns))
 
     def _on_mark_played(self, event: MarkPlayed, now_ns: int, actions: Actions) -> None:
         worth = self._core.marks.played(event.name, self._core.downlink, now_ns)
@@ -151,7 +153,3 @@ class ProviderLeg:
 
     def _on_unknown(self, event: UnknownMessage, now_ns: int, actions: Actions) -> None:
         self._core.counters["unknown_message"] += 1
-
-    def _feed_payload(self, payload: bytes, now_ns: int, actions: Actions) -> None:
-        uplink = self._core.uplink
-        actions.to_vapi += sends(uplink, uplink.feed_payload(payload, now_ns))

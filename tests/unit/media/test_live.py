@@ -109,6 +109,105 @@ def test_one_huge_message_does_not_stop_gaps_being_filled() -> None:
     assert line.stats.inserted_silence_ms > 1000
 
 
+@pytest.mark.parametrize("odd_ms", [100, 500])
+def test_one_odd_chunk_is_forgotten_in_ten_seconds(odd_ms: int) -> None:
+    line = Line().open()
+    line.talk(200)
+    line.feed(loud(MULAW, odd_ms))
+    for _ in range(500):
+        line.wait(20)
+        line.feed(silent(MULAW, 20))
+    line.wait(line.path.stats(line.now_ns).audio_out_ms - (line.now_ns - START) / MS)
+    line.take()
+    line.wait(61)
+    assert line.take() == silent(MULAW, 60)
+
+
+def test_a_chunk_that_comes_now_and_then_is_remembered() -> None:
+    line = Line().open()
+    for n in range(300):
+        chunk_ms = 100 if n % 10 == 9 else 20
+        line.wait(chunk_ms)
+        line.feed(loud(MULAW, chunk_ms))
+        if n == 9:
+            learnt_ms = line.stats.inserted_silence_ms
+    assert line.stats.inserted_silence_ms == learnt_ms
+
+
+def test_what_is_inserted_is_heard_whole_and_repaid_from_silence() -> None:
+    line = Line().open()
+    line.talk(200)
+    line.take()
+    tone = loud(MULAW, 100, seed=9) + silent(MULAW, 60)
+    for _ in range(5):
+        line.out += line.path.insert(tone, line.now_ns)
+    assert line.take() == tone * 5
+    speech = line.talk(1000)
+    assert line.take() == speech
+    for _ in range(100):
+        line.wait(20)
+        line.feed(silent(MULAW, 20))
+    assert line.stats.repaid_silence_ms >= 5 * 160 - 40
+    assert missing_ms(line.stats) == 0
+    assert line.stats.messages_in == 160
+
+
+def test_the_pause_between_two_inserted_keys_outlives_a_stall() -> None:
+    line = Line().open()
+    line.talk(210, chunk_ms=30)
+    line.take()
+    line.path.set_stalled(True)
+    key = loud(MULAW, 40, seed=9) + silent(MULAW, 60)
+    for _ in range(2):
+        line.path.insert(key, line.now_ns)
+    line.path.set_stalled(False)
+    line.out += line.path.due(line.now_ns)
+    line.feed(loud(MULAW, 10))
+    assert key * 2 in line.take()
+
+
+def test_what_is_inserted_is_no_chunk_of_the_provider() -> None:
+    line = Line().open()
+    line.talk(200)
+    line.out += line.path.insert(loud(MULAW, 160), line.now_ns)
+    for _ in range(20):
+        line.wait(20)
+        line.feed(silent(MULAW, 20))
+    line.wait(line.stats.audio_out_ms - (line.now_ns - START) / MS)
+    line.take()
+    line.wait(61)
+    assert line.take() == silent(MULAW, 60)
+
+
+def test_what_is_inserted_before_open_or_after_close_is_held_or_counted() -> None:
+    line = Line()
+    tone = loud(MULAW, 160)
+    assert line.path.insert(tone, START) == []
+    line.open()
+    assert line.take() == tone
+    line.talk(100)
+    assert line.stats.repaid_silence_ms == 0
+    line.path.close()
+    assert line.path.insert(tone, line.now_ns) == []
+    assert line.stats.dropped_closed_ms == 160
+    assert missing_ms(line.stats) == 0
+
+
+def test_what_is_inserted_amid_a_sample_tears_neither() -> None:
+    line = Line(source=PCM_16K, target=PCM_16K).open()
+    audio, tone = loud(PCM_16K, 40), loud(PCM_16K, 40, seed=9)
+    line.feed(audio[:641])
+    line.out += line.path.insert(tone, line.now_ns)
+    line.feed(audio[641:])
+    line.out += line.path.flush(line.now_ns)
+    heard = line.take()
+    assert tone in heard
+    assert heard.index(tone) % 2 == 0
+    assert audio[:640] == heard[:640]
+    assert audio[642:] in heard
+    assert missing_ms(line.stats) == 0
+
+
 def test_an_empty_message_is_no_media() -> None:
     line = Line().open()
     for _ in range(50):

@@ -64,6 +64,32 @@ def test_a_tone_is_heard_by_the_assistant_as_if_the_caller_had_sent_it() -> None
     assert call.said == key_tone("5", MULAW, DtmfTone())
 
 
+@pytest.mark.parametrize("presses", [1, 5])
+def test_a_tone_delays_the_caller_for_a_while_only(presses: int) -> None:
+    call = Driver(dtmf="tone").go_live()
+    silence, n_fed = b"\xff" * 160, 0
+
+    def talk(n_frames: int) -> None:
+        nonlocal n_fed
+        for _ in range(n_frames):
+            call.advance(20)
+            call.provider_message(silence, False)
+            n_fed += 160
+
+    talk(10)
+    for _ in range(presses):
+        call.text("dtmf 5")
+    before = len(call.said) - n_fed
+    talk(250)
+    delay_ms = (len(call.said) - n_fed) / 8
+    assert before / 8 >= presses * 150
+    assert delay_ms <= 40
+    call.advance(delay_ms)
+    call.forget()
+    call.advance(61)
+    assert call.said == b"\xff" * 480
+
+
 @pytest.mark.parametrize("digit", list("159#D"))
 def test_a_tone_has_the_two_frequencies_of_its_key(digit: str) -> None:
     pcm = np.frombuffer(key_tone(digit, PCM, DtmfTone()), "<i2")
