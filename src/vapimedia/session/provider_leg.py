@@ -27,7 +27,7 @@ __all__ = ["ProviderLeg"]
 
 
 class ProviderLeg:
-    """One handler per provider event; an event without one changes nothing."""
+    """One reaction per provider event; an event without one changes nothing."""
 
     def __init__(self, core: CallCore, vapi: VapiLeg) -> None:
         self._core = core
@@ -35,7 +35,7 @@ class ProviderLeg:
         self._media_is_text: bool | None = None
         self._unreadable = BadStreak(core.config.max_bad_in_a_row)
         self._n_media = 0
-        self._handlers: Mapping[type[Any], Callable[[Any, int, Actions], None]] = {
+        self._reactions: Mapping[type[Any], Callable[[Any, int, Actions], None]] = {
             Started: self._on_started,
             Media: self._on_media,
             Dtmf: self._on_dtmf,
@@ -87,9 +87,9 @@ class ProviderLeg:
     def take_events(self, events: Iterable[ProviderEvent], now_ns: int, actions: Actions) -> None:
         """Act on events, up to the one that ends the call."""
         for event in events:
-            handle = self._handlers.get(type(event))
-            if handle is not None and self._core.state is not State.ENDED:
-                handle(event, now_ns, actions)
+            react = self._reactions.get(type(event))
+            if react is not None and self._core.state is not State.ENDED:
+                react(event, now_ns, actions)
 
     def _on_started(self, event: Started, now_ns: int, actions: Actions) -> None:
         core = self._core

@@ -26,14 +26,14 @@ _MAX_HELD_TEXTS = 32
 
 
 class VapiLeg:
-    """One handler per Vapi event that means something to the media; all of them go on to the user."""
+    """One reaction per Vapi event that means something to the media; all of them go on to the user."""
 
     def __init__(self, core: CallCore) -> None:
         self._core = core
         self._held_texts: list[bytes] = []
         self._unreadable = BadStreak(core.config.max_bad_in_a_row)
         self.drop_downlink_until_ns = 0
-        self._handlers: Mapping[type[Any], Callable[[Any, int, Actions], None]] = {
+        self._reactions: Mapping[type[Any], Callable[[Any, int, Actions], None]] = {
             StatusUpdate: self._on_status,
             SpeechUpdate: self._on_speech,
             UserInterrupted: self._on_user_interrupted,
@@ -90,9 +90,9 @@ class VapiLeg:
         if isinstance(event, UnknownEvent):
             core.counters["vapi_unknown"] += 1
         actions.events.append(event)
-        handle = self._handlers.get(type(event))
-        if handle is not None:
-            handle(event, now_ns, actions)
+        react = self._reactions.get(type(event))
+        if react is not None:
+            react(event, now_ns, actions)
 
     def _on_status(self, event: StatusUpdate, now_ns: int, actions: Actions) -> None:
         if not event.ended:
