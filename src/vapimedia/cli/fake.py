@@ -16,9 +16,10 @@ from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 
 if TYPE_CHECKING:
-    from vapimedia.testing import FakeTwilioCall
+    from vapimedia.testing import FakeTwilioCall, FakeVapiCall
+    from vapimedia.testing.vapi_webhooks import ToolCall
 
-__all__ = ["app", "trouble"]
+__all__ = ["app", "tool_reply", "trouble"]
 
 app = typer.Typer(
     no_args_is_help=True, help="Stand in for Vapi or for Twilio, with no account and no network."
@@ -106,14 +107,32 @@ def trouble(call: FakeTwilioCall) -> list[str]:
     return [] if call.received else [f"the call was answered, but no audio came; {log}"]
 
 
+def tool_reply(tool: ToolCall) -> str:
+    """Return what became of a tool call, in one line."""
+    match tool.status:
+        case 0:
+            return "; ".join(tool.problems)
+        case 200:
+            said = f"error: {tool.error}" if tool.error is not None else tool.result
+            return f"200: {'; '.join(tool.problems) or said}"
+        case 401 | 403:
+            return f"{tool.status}: is VAPI_WEBHOOK_SECRET the same at the bridge?"
+    return f"{tool.status}: Vapi reads 200 only"
+
+
 async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) -> None:
     from vapimedia.testing import Echo, FakeVapi, default_script  # noqa: PLC0415  loads aiohttp
 
     console = report.stdout()
 
-    def show(call: Any, event: dict[str, Any]) -> None:
-        text = event.get("transcript") or event.get("status") or ""
-        console.print(f"{call.id[:8]}  {event['type']:<20} {escape(str(text))}", soft_wrap=True)
+    def show(call: FakeVapiCall, event: dict[str, Any]) -> None:
+        fields = (event.get(name) for name in ("transcript", "status", "output", "input"))
+        text = next((value for value in fields if value), "")
+        tools = ", ".join(f"{one['function']['name']}" for one in event.get("toolCallList", ()))
+        line(call, event["type"], str(text or tools))
+
+    def line(call: FakeVapiCall, what: str, text: str) -> None:
+        console.print(f"{call.id[:8]}  {what:<20} {escape(text)}", soft_wrap=True)
 
     vapi = FakeVapi(
         host,
@@ -123,6 +142,7 @@ async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) 
         server_url=server_url,
         server_secret=os.environ.get("VAPI_WEBHOOK_SECRET") or None,
         on_event=show,
+        on_tool_reply=lambda call, tool: line(call, "tool reply", tool_reply(tool)),
     )
     try:
         await vapi.start()

@@ -226,6 +226,8 @@ class ScriptedAssistant:
             tool.problems.append("no server URL to ask")
         else:
             judge_tool_reply(tool, post)
+        if call.settings.on_tool_reply is not None:
+            call.settings.on_tool_reply(call, tool)
 
     # --- listening --------------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ class FakeTwilioCall:
     *caller* and listens until either side ends the call. *public_url* is the origin the bridge was told it
     has (``https://voice.example.com``): it is what gets signed, while connections go to *voice_url*'s host.
     *status_url* receives the final ``CallStatus``. *speed* divides every interval (2.0: twice real time);
+    other than 1, the bridge must be ``unpaced`` (``BridgeConfig(unpaced=True)``), or it drops what is too fast.
     *max_s* ends a call that nobody ends. Nothing is raised for what the bridge does wrong: it is recorded.
     """
 

@@ -21,6 +21,7 @@ from vapimedia.testing.listen import LISTEN_FORMAT, Listener
 from vapimedia.testing.pacing import Pacing
 from vapimedia.testing.script import AssistantScript, Echo, StreamBytes
 from vapimedia.testing.vapi_rest import RefusalError, call_json, check_create
+from vapimedia.testing.vapi_webhooks import ToolCall
 
 __all__ = ["ApiRequest", "FakeVapi"]
 
@@ -50,10 +51,13 @@ class FakeVapi:
 
     *assistant* is what every call gets: a script, ``Echo()``, ``StreamBytes(...)``, ``None`` (silent), or a
     function from the call to one of these. Webhooks go to *server_url* (settable later, and overridden by a
-    request's ``assistantOverrides.server``) with *server_secret* as ``X-Vapi-Secret``. *speed* divides every
-    interval. *require_ws_bearer* refuses call sockets without the API key. A call without a socket
-    after *connect_window_s* is given up. Calls are in ``calls`` by id, in
-    order; every ``POST /call``, refused ones too, in ``requests``.
+    request's ``assistantOverrides.server``) with *server_secret* as ``X-Vapi-Secret``. *require_ws_bearer*
+    refuses call sockets without the API key. A call without a socket after *connect_window_s* is given up.
+    *speed* divides every interval; above 1 the bridge must be ``unpaced`` (``BridgeConfig(unpaced=True)``):
+    one that keeps real time drops what comes faster. *on_event* is called with every event that is sent,
+    *on_tool_reply* once a tool call was answered, or failed.
+
+    Calls are in ``calls`` by id, in order; every ``POST /call``, refused ones too, in ``requests``.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class FakeVapi:
         faults: VapiFaults | None = None,
         seed: int = 0,
         on_event: Callable[[FakeVapiCall, dict[str, Any]], None] | None = None,
+        on_tool_reply: Callable[[FakeVapiCall, ToolCall], None] | None = None,
     ) -> None:
         self.host, self.port, self.api_key = host, port, api_key
         self.assistant, self.require_ws_bearer, self.seed = assistant, require_ws_bearer, seed
@@ -85,6 +90,7 @@ class FakeVapi:
             server_secret,
             webhook_timeout_s,
             on_event,
+            on_tool_reply,
         )
         self.connect_window_s = connect_window_s
         self.calls: dict[str, FakeVapiCall] = {}

@@ -47,6 +47,7 @@ class VapiSettings:
     server_secret: str | None
     webhook_timeout_s: float
     on_event: Callable[[FakeVapiCall, dict[str, Any]], None] | None
+    on_tool_reply: Callable[[FakeVapiCall, ToolCall], None] | None = None
 
 
 @dataclass

@@ -58,7 +58,8 @@ def judge_tool_reply(call: ToolCall, post: WebhookPost) -> None:
     """Fill *call* from the reply: 200 and ``{"results": [{"toolCallId", "name", "result" | "error"}]}``."""
     call.status, call.elapsed_ms = post.status, post.elapsed_ms
     if post.status != 200:
-        call.problems.append(f"HTTP status {post.status}, Vapi reads 200 only")
+        answer = f"HTTP status {post.status}, Vapi reads 200 only" if post.status else "no answer"
+        call.problems.append(answer)
         return
     try:
         results = json.loads(post.reply)["results"]

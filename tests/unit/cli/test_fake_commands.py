@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from vapimedia.cli import main
-from vapimedia.cli.fake import trouble
+from vapimedia.cli.fake import tool_reply, trouble
 from vapimedia.testing import FakeTwilioCall
 from vapimedia.testing.twilio_wire import Twiml
+from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost, judge_tool_reply
 
 
 def test_a_url_without_a_scheme_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +61,27 @@ def test_a_call_that_the_bridge_ended_after_audio_went_well() -> None:
 def test_a_call_that_failed_is_one_sentence(found: dict[str, Any], words: tuple[str, ...]) -> None:
     (line,) = trouble(made_call(**found))
     assert all(word in line for word in words)
+
+
+def answered_tool(status: int, reply: str) -> ToolCall:
+    tool = ToolCall("c1", "store_hours", {})
+    judge_tool_reply(tool, WebhookPost("tool-calls", {}, status, reply))
+    return tool
+
+
+@pytest.mark.parametrize(
+    "status,reply,line",
+    [
+        (200, '{"results":[{"toolCallId":"c1","result":"9 to 18"}]}', "200: 9 to 18"),
+        (200, '{"results":[{"toolCallId":"c1","error":"no day"}]}', "200: error: no day"),
+        (200, "{}", "200: the reply is not {'results': [...]} with one entry for the toolCallId"),
+        (403, "", "403: is VAPI_WEBHOOK_SECRET the same at the bridge?"),
+        (404, "", "404: Vapi reads 200 only"),
+        (0, "", "no answer"),
+    ],
+)
+def test_the_reply_to_a_tool_call_is_told_in_one_line(status: int, reply: str, line: str) -> None:
+    assert tool_reply(answered_tool(status, reply)) == line
 
 
 @pytest.mark.parametrize("argv", [["--vapi-format", "auto"], ["--vapi-format", "opus"], ["--out", "absent"]])

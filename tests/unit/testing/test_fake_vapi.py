@@ -280,15 +280,20 @@ async def test_a_digit_told_by_add_message_ends_the_wait_and_steps_without_answe
     assert call.step_timeouts == 1
 
 
-async def test_a_tool_call_without_a_server_is_a_problem() -> None:
+async def test_a_tool_call_without_a_server_is_a_problem_and_told() -> None:
     script = AssistantScript((CallTool("store_hours"), Speak("let_me_check")))
-    async with FakeVapi(assistant=script) as vapi, aiohttp.ClientSession() as http:
+    told: list[object] = []
+    async with (
+        FakeVapi(assistant=script, on_tool_reply=lambda call, tool: told.append(tool)) as vapi,
+        aiohttp.ClientSession() as http,
+    ):
         url = (await create(http, vapi))["transport"]["websocketCallUrl"]
         async with http.ws_connect(url) as ws:
             while (await ws.receive_json())["type"] != "tool-calls":
                 pass
         call = await only(vapi).ended()
     assert call.tool_calls[0].problems == ["no server URL to ask"]
+    assert told == call.tool_calls
 
 
 async def test_a_listener_hears_the_mix_at_16_khz() -> None:
