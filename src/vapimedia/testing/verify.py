@@ -172,28 +172,33 @@ def heard_share(
     *,
     piece_ms: int = 240,
     peak: float = 0.9,
+    fmt: AudioFormat | None = None,
 ) -> float:
     """Return the share of *speech* that is to be heard in *recording*: 1.0 is all of it.
 
+    Both are int16 or float samples on the scale of int16, or bytes in the format *fmt*, as ``load_clip``
+    and ``read_wav`` give them.
     Voiced pieces of *piece_ms* are looked for one by one, so that a gap or a lost frame costs the piece it
     falls into and not the rest. A piece counts when its normalised cross-correlation is at least *peak*.
     """
-    samples = np.asarray(speech, np.float64)
+    samples, heard = _samples(speech, fmt), _samples(recording, fmt)
     n_piece = sample_rate * piece_ms // 1000
     pieces = [samples[at : at + n_piece] for at in range(0, len(samples) - n_piece + 1, n_piece)]
     voiced = [piece for piece in pieces if np.sqrt(np.mean(np.square(piece))) >= sound.SPEECH_RMS]
-    if not voiced or len(np.asarray(recording)) < n_piece:
+    if not voiced or len(heard) < n_piece:
         return 0.0
-    return sum(correlate(piece, recording).peak >= peak for piece in voiced) / len(voiced)
+    return sum(correlate(piece, heard).peak >= peak for piece in voiced) / len(voiced)
 
 
-def correlate(needle: npt.ArrayLike, haystack: npt.ArrayLike) -> Correlation:
-    """Find *needle* in *haystack* by normalised cross-correlation; int16 or float samples, one rate.
+def correlate(
+    needle: npt.ArrayLike, haystack: npt.ArrayLike, *, fmt: AudioFormat | None = None
+) -> Correlation:
+    """Find *needle* in *haystack* by normalised cross-correlation: int16 or float samples of one rate.
 
+    Bytes (``load_clip``, ``read_wav``) are decoded from *fmt*, without which they raise ``ConfigError``.
     The needle must be no longer than the haystack, or ``ConfigError`` is raised.
     """
-    short = np.asarray(needle, np.float64)
-    long = np.asarray(haystack, np.float64)
+    short, long = _samples(needle, fmt), _samples(haystack, fmt)
     if not 0 < len(short) <= len(long):
         raise ConfigError(f"cannot look for {len(short)} samples in {len(long)}")
     size = 1 << (len(short) + len(long) - 1).bit_length()
@@ -206,6 +211,22 @@ def correlate(needle: npt.ArrayLike, haystack: npt.ArrayLike) -> Correlation:
     scores = product[:n_lags] / np.sqrt(np.maximum(energy, floor) * max(float(np.dot(short, short)), 1e-9))
     lag = int(np.argmax(scores))
     return Correlation(float(scores[lag]), lag)
+
+
+def _samples(given: npt.ArrayLike, fmt: AudioFormat | None) -> npt.NDArray[np.float64]:
+    if isinstance(given, bytes | bytearray):
+        if fmt is None:
+            raise ConfigError(f"{len(given)} bytes are not samples; pass fmt, the AudioFormat they are in")
+        return sound.decode(given, fmt).astype(np.float64)
+    try:
+        samples = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        samples = np.empty((0, 0))  # numpy's message would quote the whole recording
+    if samples.ndim != 1:
+        raise ConfigError(
+            f"a {type(given).__name__} of this shape is not samples; pass one row of int16 or float samples"
+        )
+    return samples
 
 
 def speech_ratio(data: bytes, fmt: AudioFormat) -> float:

@@ -190,3 +190,18 @@ def test_heard_share_survives_gaps_and_notices_missing_words() -> None:
     assert heard_share(clip, np.concatenate([gap, clip[:9000], gap, clip[9000:]]), 8000) > 0.8
     assert heard_share(clip, clip[: len(clip) // 2], 8000) < 0.7
     assert heard_share(clip, np.zeros(100), 8000) == 0.0
+
+
+def test_bytes_are_judged_in_the_format_they_are_in() -> None:
+    clip = load_clip("greeting", MULAW)
+    assert heard_share(clip, bytearray(clip), 8000, fmt=MULAW) == 1.0
+    assert correlate(clip[800:8000], clip, fmt=MULAW).lag_samples == 800
+
+
+@pytest.mark.parametrize("wrong", [b"\xff" * 9000, (MULAW, b"\xff" * 9000), "ff" * 4000, np.zeros((9, 9))])
+def test_what_is_not_samples_is_one_short_sentence(wrong: object) -> None:
+    clip = sound.decode(load_clip("greeting", MULAW), MULAW)
+    for judge in (lambda: heard_share(clip, wrong, 8000), lambda: correlate(clip, wrong)):
+        with pytest.raises(ConfigError, match="samples") as caught:
+            judge()
+        assert len(str(caught.value)) < 120
