@@ -43,8 +43,7 @@ def vapi(
     """
     from vapimedia.io.loop import run  # noqa: PLC0415
 
-    run(_serve_vapi(host, port, echo, server_url))
-    return 0
+    return run(_serve_vapi(host, port, echo, server_url))
 
 
 @app.command()
@@ -120,7 +119,7 @@ def tool_reply(tool: ToolCall) -> str:
     return f"{tool.status}: Vapi reads 200 only"
 
 
-async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) -> None:
+async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) -> int:
     from vapimedia.testing import Echo, FakeVapi, default_script  # noqa: PLC0415  loads aiohttp
 
     console = report.stdout()
@@ -150,11 +149,16 @@ async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) 
         await vapi.close()
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     try:
-        stopped = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def stop(code: int) -> None:
+            if not stopped.done():
+                stopped.set_result(code)
+
+        for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, report.INTERRUPTED_EXIT)):
+            asyncio.get_running_loop().add_signal_handler(number, stop, code)
         console.print(f"[bold green]a fake Vapi serves[/] {vapi.url}", soft_wrap=True)
-        await stopped.wait()
+        return await stopped
     finally:
         await vapi.close()
 

@@ -90,7 +90,8 @@ def test_wrong_usage_of_the_demo_is_exit_code_2(argv: list[str], capsys: pytest.
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
-def test_a_fake_vapi_serves_until_sigterm() -> None:
+@pytest.mark.parametrize("number,code", [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_fake_vapi_serves_until_it_is_told_to_stop(number: signal.Signals, code: int) -> None:
     command = [sys.executable, "-m", "vapimedia", "fake", "vapi", "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"}
@@ -98,7 +99,7 @@ def test_a_fake_vapi_serves_until_sigterm() -> None:
         try:
             assert child.stdout is not None
             assert "http://127.0.0.1:" in child.stdout.readline()
-            child.send_signal(signal.SIGTERM)
-            assert child.wait(timeout=20) == 0
+            child.send_signal(number)
+            assert child.wait(timeout=20) == code
         finally:
             child.kill()
