@@ -24,7 +24,7 @@ __all__ = ["bench"]
 def bench(
     file: Annotated[
         Path | None,
-        typer.Argument(help="With --budget: a TOML file whose [budget_us] replaces limits, case by case."),
+        typer.Argument(help="With --budget: a TOML file whose \\[budget_us] replaces limits, case by case."),
     ] = None,
     budget: Annotated[
         bool, typer.Option("--budget", help="End with exit code 1 when a median is over its budget.")

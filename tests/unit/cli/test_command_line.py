@@ -71,6 +71,22 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in text for name in ("serve", "bench"))
 
 
+def test_help_of_bench_names_the_table_of_budgets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--help"]) == 0
+    assert "[budget_us]" in capsys.readouterr().out
+
+
+def test_closed_standard_files_become_the_null_device_before_anything_is_opened() -> None:
+    code = (
+        "import os, sys; from vapimedia.cli import main\n"
+        "os.close(0); os.close(2); sys.stdin = None\n"
+        "code = main(['--version'])\n"
+        "null = os.stat(os.devnull)\n"
+        "sys.exit(code or not all(os.path.samestat(os.fstat(fd), null) for fd in (0, 2)))"
+    )
+    assert run_python("-c", code).returncode == 0
+
+
 def test_help_of_serve_shows_every_flag_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--help"]) == 0
     text = capsys.readouterr().out
