@@ -12,11 +12,17 @@ class SendText(msgspec.Struct, frozen=True):
 
     data: bytes
 
+    def __repr__(self) -> str:
+        return f"SendText({len(self.data)} bytes)"
+
 
 class SendBinary(msgspec.Struct, frozen=True):
     """Send one WebSocket binary message."""
 
     data: bytes
+
+    def __repr__(self) -> str:
+        return f"SendBinary({len(self.data)} bytes)"
 
 
 class CloseSocket(msgspec.Struct, frozen=True):

@@ -85,6 +85,10 @@ class Document(msgspec.Struct, frozen=True):
     content_type: str
     body: bytes
 
+    def __repr__(self) -> str:
+        # It holds the media URL with its token.
+        return f"Document({self.content_type!r}, {len(self.body)} bytes)"
+
 
 class Dialect(Protocol):
     """One provider's message language, for one call. See ``protocols/twilio.py`` for the reference one."""

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 
 __all__ = [
@@ -38,11 +39,14 @@ class LegFormat(msgspec.Struct, frozen=True):
 
     @property
     def audio_format(self) -> AudioFormat | None:
-        """The format for the kernels, or ``None`` if they cannot read this one (Opus, stereo, big-endian)."""
+        """The format for the kernels, or ``None`` if they cannot read this one (Opus, stereo, odd rates)."""
         known = ("mulaw", "alaw", "pcm_s16le")
         if self.codec not in known or self.channels != 1 or self.byte_order != "little":
             return None
-        return AudioFormat(self.codec, self.sample_rate)  # type: ignore[arg-type]
+        try:
+            return AudioFormat(self.codec, self.sample_rate)  # type: ignore[arg-type]
+        except ConfigError:
+            return None
 
 
 class Connected(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from vapimedia.formats import AudioFormat
 from vapimedia.media import Envelope, LivePath, MediaPath, PlayoutPath, PlayoutPolicy
 from vapimedia.protocols.commands import CloseSocket, Command, SendBinary, SendText
 from vapimedia.protocols.dialect import Dialect
-from vapimedia.protocols.events import LegFormat, Started
+from vapimedia.protocols.events import Started
 from vapimedia.session.config import SessionConfig
 from vapimedia.session.events import Actions, CallEnded, CallSummary, EndReason
 from vapimedia.session.goodbye import Goodbye
@@ -29,18 +29,18 @@ from vapimedia.session.lifecycle import (
 from vapimedia.session.marks import Marks
 from vapimedia.session.watch import NS_PER_MS, Deadlines, Health
 
-__all__ = ["CallCore", "audio_format", "sends"]
+__all__ = ["CallCore", "sends"]
 
 
 class CallCore:
     """The shared part of a call. Only ``end`` ends it, and only once."""
 
     def __init__(self, dialect: Dialect, config: SessionConfig, now_ns: int, vapi_call_id: str) -> None:
-        leg_format = audio_format(dialect.leg_format)
+        leg_format = dialect.leg_format.audio_format
         if leg_format is None:
             raise ConfigError(
-                f"{dialect.name} is set to {dialect.leg_format.codec!r}, which no kernel reads; "
-                f"choose mulaw, alaw or pcm_s16le"
+                f"{dialect.name} is set to {dialect.leg_format.codec!r} at {dialect.leg_format.sample_rate} Hz, "
+                f"which no kernel reads; choose mulaw, alaw or pcm_s16le, mono and little-endian"
             )
         self.dialect = dialect
         self.config = config
@@ -181,15 +181,6 @@ def sends(path: MediaPath, messages: Iterable[bytes]) -> list[Command]:
     if path.sends == "text":
         return [SendText(message) for message in messages]
     return [SendBinary(message) for message in messages]
-
-
-def audio_format(leg: LegFormat) -> AudioFormat | None:
-    """Return the format for the kernels, or ``None`` if there is none."""
-    try:
-        return leg.audio_format
-    except ConfigError:
-        # A sample rate from the wire that no kernel takes.
-        return None
 
 
 def _paths(dialect: Dialect, config: SessionConfig, leg_format: AudioFormat) -> tuple[LivePath, PlayoutPath]:

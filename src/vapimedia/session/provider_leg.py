@@ -16,7 +16,7 @@ from vapimedia.protocols.events import (
     Stopped,
     UnknownMessage,
 )
-from vapimedia.session.core import CallCore, audio_format, sends
+from vapimedia.session.core import CallCore, sends
 from vapimedia.session.dtmf import FREQUENCIES_HZ, key_message, key_tone
 from vapimedia.session.events import Actions, CallStarted, EndReason
 from vapimedia.session.lifecycle import Leg, State, Step
@@ -96,7 +96,7 @@ class ProviderLeg:
         if core.started is not None or core.provider is not Leg.OPEN:
             core.counters["second_start" if core.started is not None else "start_without_socket"] += 1
             return
-        if audio_format(event.format) != core.leg_format:
+        if event.format.audio_format != core.leg_format:
             said = f"{event.format.codec[:32]!r} at {event.format.sample_rate} Hz"
             core.end("unsupported_format", f"{said} instead of {core.leg_format}", now_ns, actions)
             return
