@@ -18,6 +18,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError, ProtocolError, StateError
 from vapimedia.media import Envelope
+from vapimedia.protocols._wire import BROKEN, printable
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendText
 from vapimedia.protocols.dialect import Caps, Document, IncomingCall, Refusal, UpgradeRequest, WebhookRequest
 from vapimedia.protocols.events import (
@@ -33,7 +34,6 @@ from vapimedia.protocols.events import (
     UnknownMessage,
 )
 from vapimedia.protocols.twilio_messages import (
-    BROKEN,
     DtmfMessage,
     MarkMessage,
     MediaMessage,
@@ -53,7 +53,6 @@ _CONNECTION_ERROR = re.compile(r"319[0-2]\d")
 # A SID is two letters and 32 hex digits; fakes are freer. Nothing in it may need an escape in JSON.
 _SID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _DIGITS = frozenset("0123456789*#ABCD")
-_MAX_NAME = 64
 _Message = TypeVar("_Message", bound=msgspec.Struct)
 
 
@@ -139,7 +138,7 @@ class TwilioDialect:
         elif stream_event == "stream-error":
             events.append(_stream_error(fields))
         elif stream_event not in ("", "stream-started"):
-            events.append(UnknownMessage(_word(stream_event)))
+            events.append(UnknownMessage(printable(stream_event)))
         elif call_status in _FINAL_STATES:
             events.append(Stopped(call_status))
         return fields["CallSid"], events
@@ -169,7 +168,7 @@ class TwilioDialect:
             return self._feed_event(name, message)
         except msgspec.ValidationError as error:
             # The error names the field and the types, not the value.
-            text = f"{_word(name)}: {error}"
+            text = f"{printable(name)}: {error}"
             return [Problem("missing_field", text, fatal=name == "start" and not self._stream_id)]
         except BROKEN:
             return [Problem("invalid_json", "a message is not valid JSON")]
@@ -233,7 +232,7 @@ class TwilioDialect:
                 return self._stop(message)
             case "connected":
                 return [Connected()]
-        return [UnknownMessage(_word(name))]
+        return [UnknownMessage(printable(name))]
 
     def _start(self, message: bytes) -> Sequence[ProviderEvent]:
         if self._stream_id:
@@ -251,7 +250,7 @@ class TwilioDialect:
         if account not in ("", start.account_sid):
             return [Problem("wrong_account", "start is for another account than ours", fatal=True)]
         if (wire.encoding.lower(), wire.sample_rate, wire.channels) != ("audio/x-mulaw", 8000, 1):
-            told = f"{_word(wire.encoding)} at {wire.sample_rate:g} Hz with {wire.channels} channels"
+            told = f"{printable(wire.encoding)} at {wire.sample_rate:g} Hz with {wire.channels} channels"
             text = f"Twilio announced {told}; only audio/x-mulaw at 8000 Hz with 1 channel can be bridged"
             return [Problem("unsupported_format", text, fatal=True)]
         parameters = {name: _string(raw) for name, raw in (start.custom_parameters or {}).items()}
@@ -340,8 +339,3 @@ def _string(raw: msgspec.Raw) -> str:
     """Return a parameter's value; Twilio sends strings only, anything else stays JSON."""
     wire = bytes(raw)
     return msgspec.json.decode(wire, type=str) if wire.startswith(b'"') else wire.decode()
-
-
-def _word(text: str) -> str:
-    """Cut a word from outside to something that can stand in a log or a metric label."""
-    return "".join(char if char.isprintable() else "?" for char in text[:_MAX_NAME])

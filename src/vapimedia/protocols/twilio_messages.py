@@ -8,7 +8,6 @@ from __future__ import annotations
 import msgspec
 
 __all__ = [
-    "BROKEN",
     "DtmfMessage",
     "MarkMessage",
     "MediaMessage",
@@ -16,9 +15,6 @@ __all__ = [
     "StopMessage",
     "read_event",
 ]
-
-# What msgspec raises on bytes from outside. Invalid UTF-8 and deep nesting do not arrive as its own errors.
-BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class _Event(msgspec.Struct):
@@ -90,5 +86,5 @@ _event_decoder = msgspec.json.Decoder(_Event)
 
 
 def read_event(message: bytes) -> str:
-    """Return the message's ``event``. Raises one of ``BROKEN``, ``ValidationError`` if it has none."""
+    """Return the message's ``event``. Raises one of ``_wire.BROKEN``, ``ValidationError`` if it has none."""
     return _event_decoder.decode(message).event

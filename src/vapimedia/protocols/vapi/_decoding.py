@@ -8,17 +8,15 @@ from typing import Any, ClassVar
 
 import msgspec
 
-__all__ = ["NO_JSON", "Buffer", "CallRef", "Event", "Malformed", "TypedDecoder", "printable"]
+from vapimedia.protocols._wire import BROKEN, printable
+
+__all__ = ["NO_JSON", "Buffer", "CallRef", "Event", "Malformed", "TypedDecoder"]
 
 NO_JSON = msgspec.Raw(b"")
 """Stands for a field that was not sent; a field sent as null is ``null``."""
 
 Buffer = bytes | bytearray | memoryview | str
 
-# What msgspec raises on bytes from outside. Invalid UTF-8 and deep nesting do not arrive as its own errors.
-_BROKEN = (msgspec.DecodeError, UnicodeError, RecursionError)
-# Vapi's longest type is 31 characters; the rest of a longer one is of no use to anybody.
-_MAX_TYPE = 64
 # Vapi may send the subscription's name as the type: transcript[transcriptType="final"].
 _SUFFIX = "["
 
@@ -101,11 +99,11 @@ class TypedDecoder:
         """Return a typed event, what *unknown* made, or ``Malformed``. Never raises."""
         try:
             return self._decode(data, wrapped=False)
-        except _BROKEN as error:
+        except BROKEN as error:
             return Malformed("invalid_json", "", _without_values(error))
 
     def _decode(self, data: Buffer, *, wrapped: bool) -> Any:
-        with contextlib.suppress(*_BROKEN):
+        with contextlib.suppress(*BROKEN):
             return self._decoder.decode(data)
         try:
             envelope = self._envelope.decode(data)
@@ -130,11 +128,6 @@ class TypedDecoder:
         fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         fields["type"] = msgspec.Raw(msgspec.json.encode(event.__struct_config__.tag))
         return msgspec.json.decode(msgspec.json.encode(fields), type=event)
-
-
-def printable(text: str) -> str:
-    """Cut a word from outside to something that can stand in a log or a metric label."""
-    return "".join(char if char.isprintable() else "?" for char in text[:_MAX_TYPE])
 
 
 def _as_bytes(data: Buffer) -> bytes:

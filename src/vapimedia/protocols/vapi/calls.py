@@ -15,6 +15,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError, VapiError
 from vapimedia.formats import AudioFormat
+from vapimedia.protocols._wire import BROKEN
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.hosts import is_loopback
 from vapimedia.protocols.vapi._decoding import NO_JSON
@@ -162,7 +163,7 @@ def read_created_call(status: int, body: bytes, *, hide: Iterable[str] = ()) -> 
         raise VapiError(f"Vapi refused the call with status {status}: {_said(body, hide)}", status=status)
     try:
         call = msgspec.json.decode(body, type=_Call)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except BROKEN:
         raise VapiError(f"Vapi's answer with status {status} is not a call", status=status) from None
     url = call.transport.websocket_call_url if call.transport is not None else None
     if not call.id or not url:
@@ -245,6 +246,6 @@ def _message(body: bytes) -> str:
                 return value
             if isinstance(value, list) and value:
                 return "; ".join(str(item) for item in value)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except BROKEN:
         pass
     return ""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, cast
 
 import msgspec
 
+from vapimedia.protocols._wire import BROKEN
 from vapimedia.protocols.vapi._decoding import NO_JSON, Buffer, Event, Malformed, TypedDecoder
 
 __all__ = [
@@ -146,7 +147,7 @@ class ToolCall(msgspec.Struct, frozen=True):
         try:
             value = msgspec.json.decode(self.raw_arguments or b"{}")
             inner = msgspec.json.decode(value or "{}") if isinstance(value, str) else value
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+        except BROKEN:
             return _text(self.raw_arguments)
         if isinstance(inner, dict):
             return inner
@@ -375,5 +376,5 @@ def _text(raw: msgspec.Raw | bytes) -> str:
     """Return the string that *raw* holds, or an empty one if it holds something else."""
     try:
         return msgspec.json.decode(raw, type=str)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except BROKEN:
         return ""
