@@ -127,6 +127,48 @@ class TestCreatedCall:
         assert len(message.encode()) <= 400
         assert len(message.splitlines()) == 1
 
+    @pytest.mark.parametrize(
+        "whom",
+        [
+            "15005550006",
+            "+15005550006",
+            "5005550006",
+            "(500) 555-0006",
+            "1 500 555 0006",
+            "500.555.0006",
+            "500-555-0006",
+            "555/0006-12",
+            "sip:alice@pbx.example.com",
+            "SIPS:15005550006@10.0.0.1:5061;transport=tls",
+            "tel:+1-500-555-0006",
+            "tel:0006",
+            "alice.smith+x@example.com",
+            "alice@localhost",
+        ],
+    )
+    def test_nobody_who_is_called_shows(self, whom: str) -> None:
+        for said in (f"customer {whom} is not valid", f'number="{whom}"', whom):
+            for body in (json.dumps({"message": said}).encode(), json.dumps({"x": said}).encode()):
+                with pytest.raises(VapiError) as caught:
+                    read_created_call(400, body)
+                text = str(caught.value).lower()
+                assert "<" in text
+                assert not any(
+                    part in text for part in ("555", "0006", "alice", "pbx", "example", "localhost")
+                )
+
+    @pytest.mark.parametrize(
+        "said", ["error code: 1010", "at most 40 characters", "sampleRate must be 8000, 16000 or 44100"]
+    )
+    def test_small_numbers_show(self, said: str) -> None:
+        with pytest.raises(VapiError, match=said):
+            read_created_call(400, json.dumps({"message": said}).encode())
+
+    def test_a_long_answer_is_searched_in_no_time(self) -> None:
+        for body in (b"a" * 200_000, b"1 " * 100_000, b"a@" * 100_000, b"sip:" * 50_000, b"+ " * 100_000):
+            with pytest.raises(VapiError):
+                read_created_call(400, json.dumps({"message": body.decode()}).encode())
+
     def test_no_secret_shows(self) -> None:
         key = "canary-key"
         said = f"key {key}, Bearer abc.{key}, call +1 (415) 555-0100 at wss://x.example/{key}"

@@ -35,11 +35,15 @@ _WIRE_NAMES = {
     "workflow_id": "workflowId",
     "workflow_overrides": "workflowOverrides",
 }
-# What an API's message might quote and a log must not hold: bearer tokens, phone numbers, query strings.
+# What an API's message might quote and a log must not hold: bearer tokens, URLs with their queries, and whoever is
+# called, by address or by number. Rather too much than too little: a date or an id may go with them.
 _SECRET_WORDS = (
     (re.compile(r"(?i)bearer\s+[^\s\"',]+"), "Bearer <hidden>"),
-    (re.compile(r"\+\d[\d\s().-]{5,}\d"), "<number>"),
     (re.compile(r"(?i)\b(wss?|https?)://[^\s\"'<>]+"), r"\1://<hidden>"),
+    (re.compile(r"(?i)\b(sips?|tel):[^\s\"'<>,]+"), r"\1:<hidden>"),
+    (re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w.-]+"), "<address>"),
+    (re.compile(r"\+\d[\d\s().-]{5,}\d"), "<number>"),
+    (re.compile(r"\d(?:[\s()./\u2010-\u2015-]{0,3}\d){6,}"), "<number>"),
 )
 
 
