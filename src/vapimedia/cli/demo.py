@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import typer
@@ -13,6 +16,8 @@ from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig
 
 __all__ = ["demo"]
+
+T = TypeVar("T")
 
 FAST = 4.0
 
@@ -35,7 +40,7 @@ def demo(
 ) -> int:
     """Run one call between a fake Twilio and a fake Vapi through the real bridge, and judge it.
 
-    Takes about 20 seconds and writes caller-heard.wav and assistant-heard.wav. Exit code 1, with the reason,
+    Takes about 25 seconds and writes caller-heard.wav and assistant-heard.wav. Exit code 1, with the reason,
     if anything was lost, late or left open.
 
     Examples: vapimedia demo, vapimedia demo --vapi-format pcm_s16le/16000, vapimedia demo --fast --json
@@ -45,6 +50,9 @@ def demo(
         raise ConfigError("vapi_format must be a format such as mulaw/8000 for the demo, not auto")
     if not out.is_dir():
         raise ConfigError(f"--out: there is no folder {out}")
+    files = out / "caller-heard.wav", out / "assistant-heard.wav"
+    for file in files:
+        report.check_writable(file)
 
     # These load aiohttp and the compiled kernels.
     from vapimedia.cli.demo_judge import MULAW  # noqa: PLC0415
@@ -58,10 +66,17 @@ def demo(
     speed = FAST if fast else 1.0
     if not as_json:
         console.print(f"[bold]One call: fake Twilio <-> bridge <-> fake Vapi ({wanted})[/]")
-    done = run(run_demo(wanted, speed=speed, on_moment=(lambda moment: None) if as_json else timeline))
+    work = run_demo(wanted, speed=speed, on_moment=(lambda moment: None) if as_json else timeline)
+    signals: list[int] = []
     try:
-        write_wav(out / "caller-heard.wav", MULAW, done.caller_heard)
-        write_wav(out / "assistant-heard.wav", done.vapi_format, done.assistant_heard)
+        done = run(_until_signal(work, signals))
+    except asyncio.CancelledError:
+        return 128 + signals[0]  # what a shell reports
+    written = False
+    try:
+        write_wav(files[0], MULAW, done.caller_heard)
+        write_wav(files[1], done.vapi_format, done.assistant_heard)
+        written = True
     except OSError as error:
         done.figures.reasons.append(f"the recordings could not be written: {error.strerror}")
         done.figures.ok = False
@@ -70,7 +85,23 @@ def demo(
     else:
         console.print(figures_table(done.figures))
         console.print(hops_table(done.figures))
-        console.print(f"Listen: {out / 'caller-heard.wav'}, {out / 'assistant-heard.wav'}", soft_wrap=True)
+        if written:
+            console.print(f"Listen: {files[0]}, {files[1]}", soft_wrap=True, markup=False)
     for reason in done.figures.reasons:
         report.print_error(reason)
     return 0 if done.figures.ok else report.FAILED_EXIT
+
+
+async def _until_signal(work: Coroutine[Any, Any, T], received: list[int]) -> T:
+    """Run *work*; SIGTERM and SIGHUP (a closed terminal) cancel it, so that it takes its child along."""
+    task = asyncio.current_task()
+
+    def stop(number: int) -> None:
+        received.append(number)
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    return await work

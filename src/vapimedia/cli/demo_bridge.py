@@ -7,6 +7,7 @@ One JSON line on standard input holds the settings. Lines on standard output say
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from pathlib import Path
@@ -66,8 +67,14 @@ def say(who: str, what: str, text: str = "") -> None:
 
 
 def write(line: Line) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # The parent was killed. Standard input ends too, and with it this process: quietly.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def store_hours(call: object, args: dict[str, Any]) -> dict[str, str]:

@@ -57,7 +57,7 @@ class BridgeProcess:
             await process.stdin.drain()
             self.port = (await self._wait_for(self._ready, _START_TIMEOUT_S)).port
         except BaseException:
-            await self._end()
+            await self._end(at_once=True)
             raise
         return self
 
@@ -70,7 +70,7 @@ class BridgeProcess:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._end()
+        await self._end(at_once=error is not None)
 
     async def _wait_for(self, future: asyncio.Future[T], timeout_s: float) -> T:
         try:
@@ -92,9 +92,12 @@ class BridgeProcess:
             if not future.done():
                 future.set_exception(VapimediaError("the demo's bridge process ended early; see above"))
 
-    async def _end(self) -> None:
+    async def _end(self, *, at_once: bool) -> None:
         process = self._process
         if process is not None:
+            if at_once:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
             if process.stdin is not None:
                 process.stdin.close()
             try:

@@ -68,6 +68,8 @@ def twilio(
 
     if not voice_url.startswith(("http://", "https://")):
         raise ConfigError(f"the voice URL must start with http:// or https://, not {voice_url!r}")
+    if out is not None:
+        report.check_writable(out)
     call = run(_call(voice_url, public_url, max_s))
     console = report.stdout()
     if call.voice_status:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec
 
 import typer
@@ -12,8 +14,8 @@ from rich.markup import escape
 
 from vapimedia.errors import ConfigError, VapimediaError
 
-__all__ = ["CONFIG_EXIT", "FAILED_EXIT", "INTERRUPTED_EXIT", "ends_with_exit_code", "fail", "print_error"]
-__all__ += ["print_warning", "stderr", "stdout"]
+__all__ = ["CONFIG_EXIT", "FAILED_EXIT", "INTERRUPTED_EXIT", "check_writable", "ends_with_exit_code"]
+__all__ += ["fail", "print_error", "print_warning", "stderr", "stdout"]
 
 FAILED_EXIT = 1
 CONFIG_EXIT = 2
@@ -40,6 +42,19 @@ def print_error(text: str) -> None:
 
 def print_warning(text: str) -> None:
     stderr().print(f"[bold yellow]warning:[/] {escape(text)}", soft_wrap=True)
+
+
+def check_writable(file: Path) -> None:
+    """Raise ``ConfigError`` when *file* could not be written. Leaves no trace."""
+    try:
+        if file.exists():
+            with file.open("ab"):
+                pass
+        else:
+            with tempfile.TemporaryFile(dir=file.parent):
+                pass
+    except OSError as error:
+        raise ConfigError(f"--out: cannot write {file}: {error.strerror or error}") from None
 
 
 def fail(text: str, code: int = FAILED_EXIT) -> typer.Exit:
