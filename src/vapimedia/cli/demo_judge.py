@@ -82,7 +82,8 @@ class Figures(msgspec.Struct):
     cleared_ms: float
     """Audio that barge-ins dropped, at the provider and in the bridge's own queue."""
     gaps_heard: int
-    """Gaps inside the speech that the caller heard, where Vapi was later than the cushion is long."""
+    """Gaps inside the speech that the caller heard, where Vapi was later than the cushion is long. Above a
+    *speed* of 1 there is no cushion, and there are more."""
     codec_delay_ms: float
     """Delay of decoding, resampling and encoding, one way; the larger of the two."""
     cpu_us_per_frame: float
@@ -233,5 +234,7 @@ def _late(figures: Figures, barge_ins_ms: Sequence[float | None], prebuffer_ms: 
 
 def _left_open(left: LeftOpen) -> list[str]:
     counts = {name: getattr(left, name) for name in left.__struct_fields__}
-    found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    found = ", ".join(
+        f"{count} {name if count > 1 else name.removesuffix('s')}" for name, count in counts.items() if count
+    )
     return [f"left open in the bridge: {found}"] if found else []

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from vapimedia.audio import Converter
 from vapimedia.cli.demo_judge import Direction, Figures, Payload, Spoken, judge, judge_downlink, judge_uplink
 from vapimedia.cli.demo_lines import LeftOpen, Result
+from vapimedia.cli.demo_report import figures_table
 from vapimedia.formats import AudioFormat
 from vapimedia.media import HopStats, PathStats
 from vapimedia.session.events import CallSummary
@@ -94,7 +97,20 @@ def test_a_slow_queue_is_a_reason() -> None:
 
 @pytest.mark.parametrize("what", ["calls", "tasks", "sockets"])
 def test_what_is_left_open_is_a_reason(what: str) -> None:
-    assert what in verdict(result_of(left_open=LeftOpen(**{what: 1}))).reasons[0]
+    assert what in verdict(result_of(left_open=LeftOpen(**{what: 2}))).reasons[0]
+
+
+@pytest.mark.parametrize("count,said", [(1, "1 call"), (2, "2 calls")])
+def test_what_is_left_open_is_counted_in_words(count: int, said: str) -> None:
+    assert verdict(result_of(left_open=LeftOpen(calls=count))).reasons == [f"left open in the bridge: {said}"]
+
+
+@pytest.mark.parametrize("speed,label", [(1.0, "inside speech"), (4.0, "--fast: no cushion")])
+def test_gaps_of_a_fast_demo_are_labelled(speed: float, label: str) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(figures_table(msgspec.structs.replace(verdict(), speed=speed)))
+    (line,) = (line for line in console.file.getvalue().splitlines() if "gaps heard" in line)
+    assert label in line
 
 
 def test_a_bridge_without_a_summary_is_a_reason_and_not_an_error() -> None:
