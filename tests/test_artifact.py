@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path, PurePosixPath
 
@@ -47,3 +49,14 @@ def test_types_and_clips_ship_and_nothing_of_the_tests_does(installed: set[PureP
     assert PurePosixPath("vapimedia/py.typed") in installed
     assert len(names(installed, ".wav")) >= 5
     assert not [path for path in installed if path.parts[1] in ("tests", "benchmarks")]
+
+
+def test_windows_judges_only_the_layers_below_the_pump() -> None:
+    settings = tomllib.loads((SOURCES.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    judged = settings["tool"]["cibuildwheel"]["windows"]["test-command"]
+    assert re.findall(r"tests/?(\S*)", judged) == [
+        "unit/audio",
+        "unit/media",
+        "unit/protocols",
+        "unit/session",
+    ]
