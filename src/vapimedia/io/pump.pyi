@@ -26,6 +26,7 @@ class MediaSocket(WSListener):
 
     The message layer answers CLOSE and disconnects, assembles fragments within a bound (64 KiB, 16 fragments:
     1009), refuses reserved bits (1002) and invalid UTF-8 (1007). Sends after the close are counted, not made.
+    A peer that does not read gets no pongs but the newest, and is cut off (1006) once 256 KiB wait for it.
     """
 
     def __init__(self, owner: SocketOwner, name: str) -> None: ...

@@ -36,6 +36,7 @@ cdef enum:
     MAX_REASON = 123    # bytes of a close frame's text, RFC 6455 s. 5.5
     SEND_BUFFER = 32768    # bytes asked of the kernel: what it holds is late already
     WRITE_HIGH = 16384    # bytes in user space before the path is told to wait
+    MAX_BACKLOG = 262144    # bytes in user space after which the peer counts as lost
     TICK_NS = 10000000
     LATE_TICK_NS = 15000000
     MARK_INTERVAL_NS = 100000000    # audio after which the owner is asked for a mark; how often it sends one is its own
@@ -70,6 +71,9 @@ cdef class MediaSocket(WSListener):
     cdef bint _fragments_are_text
     cdef object _close_timer
     cdef bint _is_over    # the owner was told of the end
+    cdef bint _is_cut    # the connection is being cut; picows says so only when it is
+    cdef bint _is_paused    # more than WRITE_HIGH waits in user space
+    cdef bytes _owed_pong    # the newest ping's payload while paused
     # driven by the pump
     cdef object _deadline
     cdef int64_t _deadline_ns
@@ -86,7 +90,7 @@ cdef class MediaSocket(WSListener):
 
     cdef bint _is_open(self) noexcept:
         return self._transport is not None and not (
-            self._transport.is_close_frame_sent or self._transport.is_disconnected)
+            self._is_cut or self._transport.is_close_frame_sent or self._transport.is_disconnected)
 
     @property
     def is_connected(self):
@@ -125,7 +129,10 @@ cdef class MediaSocket(WSListener):
         elif kind == WSMsgType.CLOSE:
             self._closing(frame)
         elif kind == WSMsgType.PING:    # not left to picows, which does not look at reserved bits
-            transport.send_pong(frame.get_payload_as_bytes())
+            if self._is_paused:
+                self._owed_pong = frame.get_payload_as_bytes()    # RFC 6455 s. 5.5.3: the newest will do
+            else:
+                transport.send_pong(frame.get_payload_as_bytes())
         elif kind == WSMsgType.TEXT or kind == WSMsgType.BINARY:
             if self._fragments is not None:
                 self._fail(WSCloseCode.PROTOCOL_ERROR, "a new message began inside another")
@@ -165,12 +172,17 @@ cdef class MediaSocket(WSListener):
             self._owner = None
 
     cpdef pause_writing(self):
+        self._is_paused = True
         if self._outbound is not None:
             self._outbound.set_stalled(True)
 
     cpdef resume_writing(self):
+        self._is_paused = False
         if self._outbound is not None:
             self._outbound.set_stalled(False)
+        if self._owed_pong is not None and self._is_open():
+            payload, self._owed_pong = self._owed_pong, None
+            self._transport.send_pong(payload)
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -248,6 +260,9 @@ cdef class MediaSocket(WSListener):
         self._send(WSMsgType.BINARY, data)
 
     cdef void _send(self, WSMsgType kind, bytes data):
+        if self._is_paused and self._is_open() and self.write_backlog > MAX_BACKLOG:
+            _log.warning("%s leg cut: its peer does not read", self.name)
+            self.abort()    # the owner, who may be in the middle of something, is told in another turn of the loop
         if self._is_open():
             self._transport.send(kind, data)
         else:
@@ -264,6 +279,7 @@ cdef class MediaSocket(WSListener):
 
     def abort(self):
         if self._transport is not None:
+            self._is_cut = True
             self._transport.disconnect(False)
 
 

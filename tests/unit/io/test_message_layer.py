@@ -90,7 +90,7 @@ async def test_a_peer_that_never_answers_our_close_is_cut_off() -> None:
 async def test_a_peer_that_closes_but_never_reads_is_cut_off() -> None:
     async with media_socket() as (wire, recorder):
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        for _ in range(400):
+        while not recorder.sockets[0].write_backlog:
             recorder.sockets[0].send_binary(bytes(65000))
         wire.close(1000)
         await until(lambda: recorder.closed == [1000])
@@ -294,6 +294,52 @@ async def test_a_pong_nobody_asked_for_is_ignored() -> None:
         wire.text("{}")
         await until(lambda: recorder.messages == [(b"{}", True)])
         assert recorder.closed == []
+
+
+# --- peers that do not read ----------------------------------------------------------------------
+
+
+async def _pinged(wire: Wire, recorder: Recorder, n: int) -> None:
+    for k in range(n):
+        wire.frame(PING, b"%120d" % k)
+        if k % 100 == 0:
+            await wire.writer.drain()
+    wire.text("{}")
+    await until(lambda: recorder.messages)
+
+
+@on_both_loops
+async def test_pings_of_a_peer_that_does_not_read_take_no_memory() -> None:
+    async with media_socket() as (wire, recorder):
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await _pinged(wire, recorder, 20_000)
+        assert recorder.sockets[0].write_backlog < 65536
+
+
+@on_both_loops
+async def test_the_newest_ping_is_answered_once_its_sender_reads_again() -> None:
+    async with media_socket() as (wire, recorder):
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await _pinged(wire, recorder, 20_000)
+        wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        answered = []
+        while not answered or answered[-1] < 19_999:
+            opcode, payload = await wire.read_frame()
+            assert opcode == PONG
+            answered.append(int(payload))
+        assert answered == sorted(set(answered)) and len(answered) < 20_000
+
+
+@on_both_loops
+async def test_a_peer_that_does_not_read_what_it_is_sent_is_cut_off() -> None:
+    async with media_socket() as (wire, recorder):
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        sender = recorder.sockets[0]
+        for _ in range(10_000):
+            sender.send_text(bytes(1000))
+        assert not sender.is_open and sender.write_backlog <= 300_000
+        assert sender.unsent > 0
+        await until(lambda: recorder.closed == [1006])
 
 
 def test_no_stream_of_bytes_raises_or_delivers_after_the_close() -> None:
