@@ -29,6 +29,16 @@ async def test_a_phone_that_answers_pings_is_kept() -> None:
         assert scene.ended == []
 
 
+async def test_a_long_conversation_update_ends_no_call() -> None:
+    async with running() as scene, scene.call() as (phone, leg):
+        await leg.say(
+            {"type": "conversation-update", "messages": [{"role": "user", "message": "x" * 500_000}]}
+        )
+        phone.text(media(b"\x10" * 160))
+        await until(lambda: b"\x10" * 160 in leg.audio)
+        assert scene.ended == []
+
+
 async def test_what_is_held_for_a_phone_that_never_reads_is_bounded() -> None:
     async with running() as scene, scene.call() as (phone, leg):
         phone.writer.transport.pause_reading()  # type: ignore[attr-defined]

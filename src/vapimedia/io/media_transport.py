@@ -20,7 +20,7 @@ _picows_log = logging.getLogger("vapimedia.io.picows")
 _picows_log.setLevel(logging.WARNING)
 
 HANDSHAKE_TIMEOUT_S = 5.0
-_MAX_FRAME_BYTES = 65536
+_MAX_VAPI_MESSAGE = 1 << 20  # a conversation-update holds the whole conversation
 
 
 async def accept(connection: socket.socket, taker: MediaSocket, ping_interval_s: float) -> None:
@@ -45,6 +45,7 @@ async def connect(
         raise ValueError("not the URL of a WebSocket")
     is_secure = parts.scheme == "wss"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    taker.max_message = _MAX_VAPI_MESSAGE
     protocol = _protocol(taker, ping_interval_s, to=(parts.netloc, path, list(headers)))
     transport, _ = await aiofastnet.create_connection(
         asyncio.get_running_loop(),
@@ -75,11 +76,12 @@ def _protocol(
         True,  # disconnect_on_exception
         HANDSHAKE_TIMEOUT_S,
         True,  # enable_auto_ping
-        ping_interval_s,
-        ping_interval_s / 2,
+        # A dead peer is found within the interval: it is asked after two thirds, and has one to answer.
+        ping_interval_s * 2 / 3,
+        ping_interval_s / 3,
         1,  # PING_WHEN_IDLE
         False,  # enable_auto_pong: the media socket does it
-        _MAX_FRAME_BYTES,
+        taker.max_message,  # of one frame
         headers,
         4096,  # read buffer, bytes
     )

@@ -18,17 +18,21 @@ class SocketOwner(Protocol):
     def socket_closed(self, socket: MediaSocket, code: int) -> None:
         """The connection is gone, or as good as gone because the peer broke the protocol. Called once.
 
-        *code* is the peer's close code, 1006 without one, or ours for a breach.
+        *code* is the peer's close code, 1006 without one, or ours (1002, 1007, 1009) if ``socket.was_breach``.
         """
 
 class MediaSocket(WSListener):
     """One leg's WebSocket: a message layer above picows, and the C path for media.
 
-    The message layer answers CLOSE and disconnects, assembles fragments within a bound (64 KiB, 16 fragments:
-    1009), refuses reserved bits (1002) and invalid UTF-8 (1007). Sends after the close are counted, not made.
+    The message layer answers CLOSE and disconnects, assembles fragments within a bound (``max_message``, 16
+    fragments: 1009), refuses reserved bits (1002) and invalid UTF-8 (1007). Sends after the close are counted, not made.
     A peer that does not read gets no pongs but the newest, and is cut off (1006) once 256 KiB wait for it.
     """
 
+    max_message: int
+    """Bytes of one message, fragments together: 64 KiB, unless set before there is a connection."""
+    was_breach: bool
+    """The peer broke the protocol, and we closed for it; known once ``socket_closed`` is called."""
     def __init__(self, owner: SocketOwner, name: str) -> None: ...
     name: str
     """``provider`` or ``vapi``."""

@@ -31,7 +31,7 @@ if picows.__version__.split(".")[:2] != ["2", "3"]:
 _log = logging.getLogger("vapimedia.io")
 
 cdef enum:
-    MAX_MESSAGE = 65536    # bytes of one message, fragments together
+    MAX_MESSAGE = 65536    # bytes of one message, fragments together, unless the socket is told otherwise
     MAX_FRAGMENTS = 16
     MAX_REASON = 123    # bytes of a close frame's text, RFC 6455 s. 5.5
     SEND_BUFFER = 32768    # bytes asked of the kernel: what it holds is late already
@@ -42,6 +42,7 @@ cdef enum:
     MARK_INTERVAL_NS = 100000000    # audio after which the owner is asked for a mark; how often it sends one is its own
 
 cdef double _CLOSE_TIMEOUT_S = 0.5
+cdef tuple _BREACHES = (1002, 1007, 1009)    # RFC 6455 s. 7.4.1
 
 
 cdef int64_t _now() noexcept:
@@ -58,6 +59,8 @@ cdef class MediaSocket(WSListener):
     cdef readonly str name
     cdef readonly uint64_t unsent
     cdef readonly uint64_t guarded
+    cdef readonly bint was_breach
+    cdef public Py_ssize_t max_message
     cdef object _owner
     cdef WSTransport _transport
     cdef MediaPath _inbound
@@ -70,6 +73,7 @@ cdef class MediaSocket(WSListener):
     cdef int _n_fragments
     cdef bint _fragments_are_text
     cdef object _close_timer
+    cdef bint _was_closed_by_us
     cdef bint _is_over    # the owner was told of the end
     cdef bint _is_cut    # the connection is being cut; picows says so only when it is
     cdef bint _is_paused    # more than WRITE_HIGH waits in user space
@@ -83,6 +87,7 @@ cdef class MediaSocket(WSListener):
         self.name = name
         self._deadline_ns = INT64_MAX
         self._mark_at_ns = MARK_INTERVAL_NS
+        self.max_message = MAX_MESSAGE
 
     @property
     def is_open(self):
@@ -154,8 +159,14 @@ cdef class MediaSocket(WSListener):
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None
-        if transport.close_handshake is not None and transport.close_handshake.recv is not None:
-            code = transport.close_handshake.recv.code or 1005    # 0 is picows' word for "none was given"
+        handshake = transport.close_handshake
+        if handshake is not None:
+            if not self._was_closed_by_us and not handshake.recv_then_sent and handshake.sent is not None and (
+                    handshake.sent.code in _BREACHES):
+                code = handshake.sent.code    # picows found it, and tells nobody but the peer
+                self.was_breach = True
+            elif handshake.recv is not None:
+                code = handshake.recv.code or 1005    # 0 is picows' word for "none was given"
         self._tell_closed(code)
 
     cdef void _tell_closed(self, int code):
@@ -229,7 +240,7 @@ cdef class MediaSocket(WSListener):
     cdef void _fragment(self, WSFrame frame, int64_t now):
         cdef bytearray whole
         self._n_fragments += 1
-        if self._n_fragments > MAX_FRAGMENTS or len(self._fragments) + frame.payload_size > MAX_MESSAGE:
+        if self._n_fragments > MAX_FRAGMENTS or len(self._fragments) + frame.payload_size > self.max_message:
             self._fail(WSCloseCode.MESSAGE_TOO_BIG, "a fragmented message is too big")
             return
         self._fragments += frame.payload_ptr[:frame.payload_size]
@@ -248,6 +259,7 @@ cdef class MediaSocket(WSListener):
     cdef void _fail(self, WSCloseCode code, str reason):
         _log.warning("%s leg closed with %d: %s", self.name, <int>code, reason)
         self._fragments = None
+        self.was_breach = True
         self.close(code, reason)
         self._tell_closed(<int>code)    # the other leg must not wait for this one's peer to answer
 
@@ -271,6 +283,7 @@ cdef class MediaSocket(WSListener):
     def close(self, int code=1000, str reason=""):
         if not self._is_open():
             return
+        self._was_closed_by_us = True
         self._transport.send_close(<WSCloseCode>code, reason.encode()[:MAX_REASON].decode("utf-8", "ignore"))
         self._abort_soon()
 

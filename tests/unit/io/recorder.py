@@ -24,6 +24,7 @@ class Recorder:
         self.opened = 0
         self.heads: list[Head] = []
         self.port = 0
+        self.max_message: int | None = None
         self.public: PublicPort
 
     def route(self, head: Head, remote: str) -> MediaSocket | Refusal:
@@ -31,6 +32,8 @@ class Recorder:
         if head.target != "/media":
             return Refusal(404, "there is no media socket at this path")
         self.sockets.append(MediaSocket(self, "provider"))
+        if self.max_message is not None:
+            self.sockets[-1].max_message = self.max_message
         return self.sockets[-1]
 
     def socket_opened(self, socket: MediaSocket) -> None:

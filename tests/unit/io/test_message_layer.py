@@ -234,7 +234,8 @@ async def test_a_broken_frame_is_answered_with_its_code(send: Callable[[Wire], N
     async with media_socket() as (wire, recorder):
         send(wire)
         assert await wire.close_code() == code
-        await until(lambda: len(recorder.closed) == 1)
+        await until(lambda: recorder.closed == [code])
+        assert recorder.sockets[0].was_breach
         assert recorder.messages == []
 
 
@@ -248,6 +249,31 @@ async def test_a_broken_frame_is_told_to_the_owner_before_the_peer_answers() -> 
         assert await wire.close_code() == 1002
         assert await wire.rest() == b""
         assert len(recorder.closed) == 1
+
+
+@on_both_loops
+async def test_a_close_for_breach_by_the_peer_or_by_us_is_no_breach_of_its() -> None:
+    async with media_socket() as (wire, recorder):
+        wire.close(1002)
+        await until(lambda: recorder.closed == [1002])
+        assert not recorder.sockets[0].was_breach
+    async with media_socket() as (wire, recorder):
+        recorder.sockets[0].close(1002)
+        await until(lambda: recorder.closed == [1006])
+        assert not recorder.sockets[0].was_breach
+
+
+@on_both_loops
+async def test_a_limit_of_messages_is_the_socket_s_own() -> None:
+    async with listening() as recorder, connected(recorder.port) as wire:
+        recorder.max_message = 100_000
+        assert (await wire.upgrade("/media")).status == 101
+        wire.frame(BINARY, bytes(100_000))
+        wire.frame(BINARY, bytes(50_000), fin=False)
+        wire.frame(CONTINUATION, bytes(50_000))
+        await until(lambda: [len(message) for message, _ in recorder.messages] == [100_000] * 2)
+        wire.frame(BINARY, bytes(100_001))
+        assert await wire.close_code() == 1009
 
 
 @on_both_loops
