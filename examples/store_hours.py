@@ -1,6 +1,6 @@
 import msgspec
 
-from vapimedia import Bridge, CallInfo, CallOptions
+from vapimedia import Bridge, Call, CallInfo, CallOptions
 
 HOURS = {"monday": "9 to 18", "sunday": "closed"}
 bridge = Bridge()
@@ -16,5 +16,5 @@ async def choose_assistant(call: CallInfo) -> CallOptions:
 
 
 @bridge.tool("store_hours")
-async def store_hours(call, args: Question) -> str:
+async def store_hours(call: Call | None, args: Question) -> str:
     return HOURS.get(args.day.lower(), "open from 9 to 12")

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import re
+import shlex
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +19,16 @@ import pytest
 
 from vapimedia import AudioFormat, Bridge, BridgeConfig
 from vapimedia.session import CallEnded
-from vapimedia.testing import AssistantScript, CallTool, EndCall, FakeTwilioCall, FakeVapi, load_clip
+from vapimedia.testing import (
+    AssistantScript,
+    CallTool,
+    EndCall,
+    FakeTwilioCall,
+    FakeVapi,
+    heard_share,
+    load_clip,
+    read_wav,
+)
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -107,6 +122,55 @@ async def test_the_bridge_answers_a_call_and_its_tool() -> None:
     (call,) = vapi.calls.values()
     assert [tool.result for tool in call.tool_calls] == ["9 to 18"]
     assert len(ended) == 1
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        listening = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in listening]
+
+
+def test_the_recipe_with_the_fakes_carries_a_call(tmp_path: Path) -> None:
+    (recipe,) = (block for block in blocks("sh") if "fake twilio" in block)
+    export, fake_vapi, serve, wait, call = recipe.splitlines()
+    assert wait.startswith("sleep ")
+    port, vapi_port = free_ports(2)
+    for written, here in (("8080", port), ("9001", vapi_port)):
+        fake_vapi, serve, call = (line.replace(written, str(here)) for line in (fake_vapi, serve, call))
+    keys = dict(pair.split("=") for pair in export.removeprefix("export ").split())
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VAPI", "TWILIO"))}
+    environ = kept | keys | {"NO_COLOR": "1"}
+    (tmp_path / "store_hours.py").write_text(block_with("@bridge.on_call"), encoding="utf-8")
+
+    def argv(line: str, *more: str) -> list[str]:
+        command, *rest = shlex.split(line.removesuffix("&"))
+        assert command == "vapimedia"
+        return [sys.executable, "-m", command, *rest, *more]
+
+    with contextlib.ExitStack() as stack:
+        for line, *more in (
+            (fake_vapi, "--port", str(vapi_port)),
+            (serve, "--port", str(port), "--admin", "127.0.0.1:0"),
+        ):
+            started = subprocess.Popen(
+                argv(line, *more), cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True
+            )
+            stack.enter_context(started)
+            stack.callback(started.kill)
+            assert started.stdout is not None and "serves" in started.stdout.readline()
+        # Not the whole half minute.
+        done = subprocess.run(
+            argv(call, "--max-s", "2"),
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+    assert done.stderr.strip() == "error: nobody ended the call: it was cut after 2 s (--max-s)"
+    _, heard = read_wav(tmp_path / "heard.wav")
+    assert heard_share(load_clip("greeting", MULAW)[:8000], heard, 8000, fmt=MULAW) > 0.5
 
 
 class Phone:

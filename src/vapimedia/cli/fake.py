@@ -37,7 +37,9 @@ def vapi(
     ] = False,
     server_url: Annotated[str | None, typer.Option("--server-url", help="Where webhooks go.")] = None,
 ) -> int:
-    """Run a fake Vapi until Ctrl-C. It takes the key in VAPI_API_KEY and signs with VAPI_WEBHOOK_SECRET.
+    """Run a fake Vapi until Ctrl-C. It takes the key in VAPI_API_KEY (unset: vapi-test-key).
+
+    Its webhooks carry VAPI_WEBHOOK_SECRET.
 
     Example: vapimedia fake vapi --port 9001 --server-url http://127.0.0.1:8080/vapi/webhook
     """
@@ -60,7 +62,9 @@ def twilio(
     out: Annotated[Path | None, typer.Option("--out", help="WAV file for what the caller hears.")] = None,
     max_s: Annotated[float, typer.Option("--max-s", min=1, help="Hang up after this long.")] = 60.0,
 ) -> int:
-    """Make one scripted call to a bridge, signed with TWILIO_AUTH_TOKEN. Exit code 1 if it went wrong.
+    """Make one scripted call to a bridge, signed with TWILIO_AUTH_TOKEN (unset: twilio-test-token).
+
+    Exit code 1, with the reason, if it went wrong.
 
     Example: vapimedia fake twilio http://127.0.0.1:8080/twilio/voice --public-url https://bridge.example.com
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -61,3 +62,11 @@ def test_the_demos_bridge_is_silent_when_its_parent_is_gone() -> None:
         child.stdout.close()
         assert child.stderr.read() == ""
         assert child.wait(timeout=20) == 0
+
+
+def test_help_and_readme_agree_on_how_long_the_demo_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = Path(__file__).parents[3] / "README.md"
+    assert main(["demo", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    (said,) = re.findall(r"Takes about (\d+) seconds", shown)
+    assert f"takes about {said} seconds" in readme.read_text(encoding="utf-8")
