@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,11 @@ def test_a_wrong_file_of_budgets_is_one_clear_line(tmp_path: Path, text: str, wo
 def test_wrong_usage_of_bench_is_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", *argv]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_the_documented_table_of_budgets_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^```toml\n([^`]*\[budget_us\][^`]*)^```", page, re.MULTILINE)
+    file = tmp_path / "limits.toml"
+    file.write_text(table)
+    assert load_budgets(file) == {"audio.mulaw_decode": 0.5}
