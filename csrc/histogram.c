@@ -41,14 +41,6 @@ void vm_histogram_add(vm_histogram *histogram, uint64_t value) {
     histogram->buckets[bucket_of(value)]++;
 }
 
-void vm_histogram_merge(vm_histogram *into, const vm_histogram *from) {
-    into->count += from->count;
-    into->sum += from->sum;
-    if (from->max > into->max) into->max = from->max;
-    for (size_t i = 0; i < VM_HISTOGRAM_BUCKETS; i++)
-        into->buckets[i] += from->buckets[i];
-}
-
 uint64_t vm_histogram_quantile(const vm_histogram *histogram, double q) {
     if (histogram->count == 0) return 0;
     double wanted = q * (double)histogram->count;

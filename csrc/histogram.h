@@ -19,7 +19,6 @@ typedef struct vm_histogram {
 
 void vm_histogram_reset(vm_histogram *histogram);
 void vm_histogram_add(vm_histogram *histogram, uint64_t value);
-void vm_histogram_merge(vm_histogram *into, const vm_histogram *from);
 
 /* Smallest value that a share `q` (0..1) of all does not exceed, as a bucket's middle; 0 when empty. */
 uint64_t vm_histogram_quantile(const vm_histogram *histogram, double q);
