@@ -60,3 +60,9 @@ def test_windows_judges_only_the_layers_below_the_pump() -> None:
         "unit/protocols",
         "unit/session",
     ]
+
+
+def test_nothing_imports_the_modules_that_are_there_for_the_tests() -> None:
+    sources = [path for ending in ("py", "pyx", "pxd") for path in SOURCES.rglob(f"*.{ending}")]
+    private = re.compile(r"import\b.*\b_(probe|kernels)\b|\b(audio\._kernels|media\._probe)\s+c?import")
+    assert [path.name for path in sources if private.search(path.read_text(encoding="utf-8"))] == []

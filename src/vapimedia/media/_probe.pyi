@@ -1,3 +1,5 @@
+"""Private, for tests: no part of the API, and nothing else of vapimedia imports it."""
+
 from vapimedia.media.path import MediaPath
 
 def count_allocations(

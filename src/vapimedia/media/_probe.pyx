@@ -1,5 +1,10 @@
 # cython: language_level=3
-"""For tests only: whether the frame path asks Python's allocators for anything."""
+"""Private, for tests: whether the frame path asks Python's allocators for anything.
+
+While ``count_allocations`` runs, and only then, it stands in for Python's allocators, of the whole process. Nothing
+else of vapimedia imports this module. It ships because the laws are tested on the wheel that users get, not on
+another build; it is no part of the API and may change or go at any time.
+"""
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stddef cimport size_t
