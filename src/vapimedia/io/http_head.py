@@ -11,6 +11,9 @@ __all__ = ["MAX_HEAD_BYTES", "Head", "read_head", "refusal"]
 MAX_HEAD_BYTES = 8192
 _END = b"\r\n\r\n"
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
+_MAX_HEADERS = 128  # picows' limit
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 s. 5.6.2
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _REASONS = {
     400: "Bad Request",
     403: "Forbidden",
@@ -28,6 +31,13 @@ class Head(msgspec.Struct, frozen=True):
     method: str
     target: str
     headers: dict[str, str]
+    flaw: str = ""
+    """Why this can be no upgrade, whatever it asks for."""
+
+    def __repr__(self) -> str:
+        return (
+            f"<Head {self.method} with {len(self.headers)} headers>"  # the rest holds tokens and signatures
+        )
 
     @property
     def is_upgrade(self) -> bool:
@@ -35,9 +45,19 @@ class Head(msgspec.Struct, frozen=True):
         return self.method == "GET" and "websocket" in self.headers.get("upgrade", "").lower()
 
     @property
-    def has_websocket_key(self) -> bool:
-        """Whether an upgrade holds the nonce that it must hold."""
-        return _KEY.fullmatch(self.headers.get("sec-websocket-key", "")) is not None
+    def upgrade_flaw(self) -> str:
+        """Say why picows would refuse this upgrade, so that nothing is spent on it; empty if it would not."""
+        if self.flaw:
+            return self.flaw
+        if self.headers.get("upgrade", "").lower() != "websocket":
+            return "the Upgrade header must be websocket"
+        if self.headers.get("connection", "").lower() != "upgrade":
+            return "the Connection header must be Upgrade"
+        if "transfer-encoding" in self.headers or set(self.headers.get("content-length", "0")) != {"0"}:
+            return "an upgrade has no body"
+        if _KEY.fullmatch(self.headers.get("sec-websocket-key", "")) is None:
+            return "the upgrade has no proper Sec-WebSocket-Key"
+        return ""
 
 
 def read_head(data: bytes) -> Head | None:
@@ -50,11 +70,18 @@ def read_head(data: bytes) -> Head | None:
         return None
     first, *lines = data[:end].decode("latin-1").split("\r\n")
     words = first.split(" ")
+    flaw = "" if len(words) == 3 and words[1] and words[2] == "HTTP/1.1" else "the request line is malformed"
     headers: dict[str, str] = {}
     for line in lines:
-        name, _, value = line.partition(":")
-        headers.setdefault(name.strip().lower(), value.strip())
-    return Head(words[0], words[1] if len(words) > 1 else "", headers)
+        name, colon, value = line.partition(":")
+        if not (colon and _NAME.fullmatch(name) and _VALUE.fullmatch(value.strip(" \t"))):
+            flaw = "a header is malformed"
+        elif name.lower() == "content-length" and name.lower() in headers:
+            flaw = "Content-Length is there twice"
+        headers.setdefault(name.strip().lower(), value.strip(" \t"))
+    if len(lines) > _MAX_HEADERS:
+        flaw = f"there are more than {_MAX_HEADERS} headers"
+    return Head(words[0], words[1] if len(words) > 1 else "", headers, flaw)
 
 
 def refusal(status: int, reason: str, *, extra: str = "") -> bytes:

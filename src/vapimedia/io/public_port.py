@@ -157,8 +157,9 @@ class PublicPort:
             )
             self._refuse(connection, answer)
             return
-        if not head.has_websocket_key:
-            self._refuse(connection, refusal(400, "the upgrade has no proper Sec-WebSocket-Key"))
+        flaw = head.upgrade_flaw
+        if flaw:  # before a one-time token is spent on it
+            self._refuse(connection, refusal(400, flaw))
             return
         remote = _address_of(connection)
         taker = self._route_upgrade(head, remote)

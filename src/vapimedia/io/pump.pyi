@@ -25,8 +25,8 @@ class MediaSocket(WSListener):
     """One leg's WebSocket: a message layer above picows, and the C path for media.
 
     The message layer answers CLOSE and disconnects, assembles fragments within a bound (``max_message``, 16
-    fragments: 1009), refuses reserved bits (1002) and invalid UTF-8 (1007). Sends after the close are counted, not made.
-    A peer that does not read gets no pongs but the newest, and is cut off (1006) once 256 KiB wait for it.
+    fragments: 1009), refuses reserved bits (1002) and invalid UTF-8 (1007). Sends after the close are counted,
+    not made. A peer that does not read gets no pong but the newest, and is cut off (1006) once 256 KiB wait.
     """
 
     max_message: int

@@ -34,6 +34,10 @@ def test_a_post_that_asks_for_an_upgrade_is_no_upgrade() -> None:
     assert head is not None and not head.is_upgrade
 
 
+def test_a_head_shows_neither_its_target_nor_its_headers() -> None:
+    assert repr(read_head(UPGRADE)) == "<Head GET with 4 headers>"
+
+
 @given(st.binary(max_size=200))
 @settings(max_examples=100)
 def test_no_bytes_make_the_reader_raise(data: bytes) -> None:

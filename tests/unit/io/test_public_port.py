@@ -142,6 +142,41 @@ async def test_a_wrong_key_gets_400_before_anybody_takes_the_socket(key: str | N
 
 
 @on_both_loops
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        upgrade_request("/media", {"Connection": "close"}),
+        upgrade_request("/media").replace(b"Connection: Upgrade\r\n", b""),
+        upgrade_request("/media", {"Upgrade": "h2c, websocket"}),
+        upgrade_request("/media", {"Content-Length": "5"}),
+        upgrade_request("/media", {"Content-Length": ""}),
+        upgrade_request("/media", {"Content-Length": "0\r\nContent-Length: 0"}),
+        upgrade_request("/media", {"Transfer-Encoding": "chunked"}),
+        upgrade_request("/media", {"X-Odd": "a\x01b"}),
+        upgrade_request("/media", {"X-Odd": "a\r\n folded"}),
+        upgrade_request("/media", {"X-Odd": "a\r\nno colon"}),
+        upgrade_request("/media", {"Bad Name": "1"}),
+        upgrade_request("/media", {"Space-Before ": "1"}),
+        upgrade_request("/media", {f"X-{n}": "1" for n in range(128)}),
+        upgrade_request("/media").replace(b"HTTP/1.1", b"HTTP/1.0"),
+        upgrade_request("/media x"),
+    ],
+    ids=[
+        *("connection close", "no connection", "two upgrades", "body", "empty length", "two lengths"),
+        *("chunked", "control character", "folded", "no colon", "bad name", "space in name"),
+        *("too many headers", "HTTP/1.0", "four words"),
+    ],
+)
+async def test_an_upgrade_that_would_fail_is_refused_before_anybody_takes_the_socket(
+    request_bytes: bytes,
+) -> None:
+    async with listening() as recorder, connected(recorder.port) as wire:
+        wire.send(request_bytes)
+        assert (await wire.answer()).status == 400
+        assert recorder.heads == []
+
+
+@on_both_loops
 async def test_an_upgrade_behind_a_request_on_one_connection_is_never_read() -> None:
     async with listening() as recorder, connected(recorder.port) as wire:
         wire.send(POST + upgrade_request("/media"))
