@@ -48,7 +48,7 @@ class Bridge:
 
     def __init__(self, config: BridgeConfig | None = None) -> None:
         self.config = config or BridgeConfig()
-        self.tools = ToolBox(self.config.tool_timeout_s)
+        self.tools = ToolBox(self.config.tool_timeout_s, self.count)
         self.book = CallBook()
         self.port = 0
         self.admin_port = 0
@@ -68,7 +68,7 @@ class Bridge:
     # --- what the user registers -----------------------------------------------------------------
 
     def on_call(self, function: OnCall) -> OnCall:
-        """Decorator: an async function that chooses, for each call, how it is answered, or rejects it.
+        """Decorator: an async function ``(info)`` that chooses how a call is answered, or rejects it.
 
         The caller waits for it, 10 s at most; after that, or if it raises, the call is hung up.
         """
@@ -78,7 +78,11 @@ class Bridge:
         return function
 
     def on_event(self, function: OnEvent) -> OnEvent:
-        """Decorator: a plain function that sees every event of every call; it must return at once."""
+        """Decorator: a plain function ``(call, event)`` that sees every event; it must return at once.
+
+        ``event`` is one of ``vapimedia.session.CallEvent``, or a webhook's message from Vapi; ``call`` is ``None``
+        for a message about a call that is not (any more) here.
+        """
         if is_async(function):
             raise ConfigError("on_event takes a plain function; start a task in it for what must be awaited")
         self._on_event = function
@@ -90,6 +94,11 @@ class Bridge:
         ``args`` is what its annotation says, a msgspec Struct (checked) or a dict. ``call`` is ``None`` when
         Vapi asks about a call that is not (any more) here.
         """
+
+        if self._is_started:
+            raise StateError("the bridge has started; register tools before")
+        if not isinstance(name, str):
+            raise ConfigError('a tool needs a name: write @bridge.tool("name")')
 
         def register(function: ToolFunction) -> ToolFunction:
             self.tools.add(name, function)
@@ -107,7 +116,13 @@ class Bridge:
     # --- life ------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Check the settings and bind both ports. Raises ``ConfigError``; nothing is left open then."""
+        """Check the settings and bind both ports; ``port`` and ``admin_port`` then tell which.
+
+        Raises ``ConfigError``; nothing is left open then. Raises ``StateError`` if it was started before: a bridge
+        lives once.
+        """
+        if self._is_started:
+            raise StateError("the bridge was started before; make a new one")
         self.config.check()
         if not self.config.assistant_id and self._on_call is None:
             raise ConfigError("no assistant: give --assistant-id, or choose one for each call in on_call")

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import re
 import typing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,17 @@ ToolFunction = Callable[[Call | None, Any], Any]
 
 _log = logging.getLogger("vapimedia.tools")
 _THREADS = 16
+_NEVER_AN_OBJECT = (
+    msgspec.inspect.CustomType,
+    msgspec.inspect.IntType,
+    msgspec.inspect.FloatType,
+    msgspec.inspect.BoolType,
+    msgspec.inspect.NoneType,
+    msgspec.inspect.BytesType,
+    msgspec.inspect.ListType,
+    msgspec.inspect.SetType,
+    msgspec.inspect.VarTupleType,
+)
 
 
 class _Tool(msgspec.Struct, frozen=True):
@@ -36,16 +48,19 @@ class ToolBox:
     """Tool functions by name. Async ones run on the loop and must not block it; others run in a thread.
 
     A function that raises, is unknown, or is later than *deadline_s* gives an error entry; its siblings are
-    not affected. A late thread goes on: Python cannot stop it.
+    not affected. A late thread goes on: Python cannot stop it. *count* is told of each such case by a word.
     """
 
-    def __init__(self, deadline_s: float) -> None:
+    def __init__(self, deadline_s: float, count: Callable[[str], None] = lambda what: None) -> None:
         self.deadline_s = deadline_s
+        self._count = count
         self._tools: dict[str, _Tool] = {}
         self._threads: ThreadPoolExecutor | None = None
 
     def add(self, name: str, function: ToolFunction) -> None:
         """Register *function* ``(call, args)``. Raises ``ConfigError`` if name or signature are wrong."""
+        if not name or not isinstance(name, str):
+            raise ConfigError('a tool needs a name: write @bridge.tool("name")')
         if name in self._tools:
             raise ConfigError(f"tool {name!r} is registered twice; give each function its own name")
         parameters = list(inspect.signature(function).parameters.values())
@@ -64,11 +79,16 @@ class ToolBox:
 
         tool = self._tools.get(wanted.name)
         if tool is None:
+            self._count("tool_unknown")
             _log.warning("Vapi asked for tool %r, which is not registered", wanted.name[:64])
             return failed(f"there is no tool named {wanted.name}")
         try:
             arguments = msgspec.convert(wanted.arguments(), tool.arguments, strict=False)
         except msgspec.ValidationError as error:
+            self._count("tool_misfit")
+            # What msgspec quotes may be what a caller said.
+            why = re.sub("'[^']*'", "'...'", str(error))
+            _log.warning("the arguments of tool %r do not fit: %s", wanted.name, why)
             return failed(f"the arguments do not fit: {error}")
         limit = asyncio.timeout(self.deadline_s)
         try:
@@ -80,11 +100,13 @@ class ToolBox:
             SystemExit,
         ) as error:  # a user's function may raise anything
             if limit.expired():
+                self._count("tool_late")
                 _log.warning("tool %r took longer than %g s", wanted.name, self.deadline_s)
                 return failed(f"the tool took longer than {self.deadline_s:g} s")
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise  # it is us who are cancelled, not something in the tool
+            self._count("tool_failed")
             _log.error("tool %r raised %s", wanted.name, describe_failure(error))
             return failed(f"the tool failed: {type(error).__name__}")
 
@@ -111,10 +133,17 @@ def _annotation(name: str, function: ToolFunction, parameter: str) -> Any:
     if not inspect.isroutine(bare):
         bare = type(bare).__call__
     try:
-        return typing.get_type_hints(bare).get(parameter, dict[str, Any])
+        wanted = typing.get_type_hints(bare).get(parameter, dict[str, Any])
     except NameError as error:
         raise ConfigError(
             f"tool {name!r} has an annotation that is not known where it is registered: {error}"
         ) from None
     except TypeError:
         return dict[str, Any]  # written in C: it has no annotations
+    kind = msgspec.inspect.type_info(wanted)
+    if isinstance(kind, _NEVER_AN_OBJECT):
+        raise ConfigError(
+            f"tool {name!r} wants {parameter!r} as {wanted!r}, but Vapi sends an object: annotate it with a "
+            "msgspec Struct, a dataclass, a TypedDict or dict"
+        )
+    return wanted
