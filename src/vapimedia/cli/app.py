@@ -41,7 +41,12 @@ def vapimedia(
     show_version: Annotated[
         bool,
         typer.Option(
-            "--version", "-V", callback=_print_version, is_eager=True, help="Print the version and stop."
+            "--version",
+            "-V",
+            metavar="",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and stop.",
         ),
     ] = False,
 ) -> None:

@@ -27,12 +27,13 @@ def bench(
         typer.Argument(help="With --budget: a TOML file whose \\[budget_us] replaces limits, case by case."),
     ] = None,
     budget: Annotated[
-        bool, typer.Option("--budget", help="End with exit code 1 when a median is over its budget.")
+        bool,
+        typer.Option("--budget", metavar="", help="End with exit code 1 when a median is over its budget."),
     ] = False,
     only: Annotated[str, typer.Option("--only", help="Run the cases whose name holds this text.")] = "",
     calls: Annotated[int, typer.Option("--calls", min=10, help="Timed calls per case.")] = 3000,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of a table.")
+        bool, typer.Option("--json", metavar="", help="Print one JSON object instead of a table.")
     ] = False,
 ) -> int:
     """Time the kernels and the media path, one 20 ms frame at a time. No network.

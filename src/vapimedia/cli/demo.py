@@ -32,10 +32,14 @@ def demo(
     fast: Annotated[
         bool,
         typer.Option(
-            "--fast", help=f"{FAST:g} times real time; the bridge's lead and flood limits are lifted for it."
+            "--fast",
+            metavar="",
+            help=f"{FAST:g} times real time; the bridge's lead and flood limits are lifted for it.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON object and nothing else.")
+    ] = False,
     out: Annotated[Path, typer.Option("--out", help="Folder for the two WAV files.")] = Path(),
 ) -> int:
     """Run one call between a fake Twilio and a fake Vapi through the real bridge, and judge it.

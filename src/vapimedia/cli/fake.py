@@ -33,7 +33,7 @@ def vapi(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 picks a free one.")] = 9001,
     echo: Annotated[
-        bool, typer.Option("--echo", help="Send the caller's voice back, play no dialogue.")
+        bool, typer.Option("--echo", metavar="", help="Send the caller's voice back, play no dialogue.")
     ] = False,
     server_url: Annotated[str | None, typer.Option("--server-url", help="Where webhooks go.")] = None,
 ) -> int:

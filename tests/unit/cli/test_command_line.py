@@ -71,6 +71,14 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in text for name in ("serve", "bench"))
 
 
+@pytest.mark.parametrize("argv", [[], ["demo"], ["bench"], ["fake", "vapi"]])
+def test_help_shows_no_type_beside_a_switch(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*argv, "--help"]) == 0
+    lines = capsys.readouterr().out.lower().splitlines()
+    # What --help itself looks like is typer's.
+    assert not [line for line in lines if "bool" in line and "--help" not in line]
+
+
 def test_help_of_bench_names_the_table_of_budgets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--help"]) == 0
     assert "[budget_us]" in capsys.readouterr().out
