@@ -69,7 +69,7 @@ ENDS: dict[str, tuple[End, str, bool]] = {  # how, the reason told, whether Vapi
     "provider close 1000": (provider_closes, "provider_closed", True),
     "provider close 1001": (provider_goes_away, "provider_closed", True),
     "provider reset": (provider_resets, "provider_reset", True),
-    "provider breach": (provider_breaks_the_protocol, "provider_closed", True),
+    "provider breach": (provider_breaks_the_protocol, "protocol_error", True),
     "vapi ended": (vapi_says_ended, "vapi_ended", False),
     "vapi close": (vapi_closes, "vapi_closed", False),
     "vapi reset": (vapi_resets, "vapi_lost", False),

@@ -193,7 +193,7 @@ class LiveCall:
     def socket_closed(self, socket: MediaSocket, code: int) -> None:
         """Let the session end the call."""
         closed = self.session.provider_closed if socket is self.provider else self.session.vapi_closed
-        self._do(closed(code, now_ns()))
+        self._do(closed(code, now_ns(), breach=socket.was_breach))
 
     # --- what others say -------------------------------------------------------------------------
 

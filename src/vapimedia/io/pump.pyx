@@ -34,8 +34,9 @@ cdef enum:
     MAX_MESSAGE = 65536    # bytes of one message, fragments together, unless the socket is told otherwise
     MAX_FRAGMENTS = 16
     MAX_REASON = 123    # bytes of a close frame's text, RFC 6455 s. 5.5
-    SEND_BUFFER = 32768    # bytes asked of the kernel: what it holds is late already
-    WRITE_HIGH = 16384    # bytes in user space before the path is told to wait
+    SEND_BUFFER = 32768    # bytes asked of the kernel, sent and unsent: what it holds is late already
+    UNSENT_LOW = 1024    # unsent bytes from which the kernel takes no more, where it can be told
+    WRITE_HIGH = 1024    # bytes in user space before the path is told to wait
     MAX_BACKLOG = 262144    # bytes in user space after which the peer counts as lost
     TICK_NS = 10000000
     LATE_TICK_NS = 15000000
@@ -121,6 +122,8 @@ cdef class MediaSocket(WSListener):
         self._transport = transport
         raw = transport.underlying_transport.get_extra_info("socket")
         raw.setsockopt(socket_module.SOL_SOCKET, socket_module.SO_SNDBUF, SEND_BUFFER)
+        if hasattr(socket_module, "TCP_NOTSENT_LOWAT"):
+            raw.setsockopt(socket_module.IPPROTO_TCP, socket_module.TCP_NOTSENT_LOWAT, UNSENT_LOW)
         transport.underlying_transport.set_write_buffer_limits(high=WRITE_HIGH)
         self._owner.socket_opened(self)
 
