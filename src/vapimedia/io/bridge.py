@@ -169,13 +169,13 @@ class Bridge:
         if not self._is_started:
             return
         if self.reception.drain():
-            _log.info("draining %d calls: %s", len(self.book.live), reason)
+            _log.info("draining, calls that live: %d (%s)", len(self.book.live), reason)
         try:
             async with asyncio.timeout(self.config.drain_s):
                 await self.reception.wait_answered()
                 await self.book.is_empty.wait()
         except TimeoutError:
-            _log.warning("%d calls are ended by the drain limit", len(self.book.live))
+            _log.warning("the drain limit ends what still lives, calls: %d", len(self.book.live))
         await self.close()
 
     async def close(self) -> None:

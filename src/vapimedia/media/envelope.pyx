@@ -68,6 +68,15 @@ cdef int _fill_rules(vm_envelope* c, object rules, bint required) except -1:
 
 
 cdef class Envelope:
+    """How a dialect wraps media, as data that C reads.
+
+    ``text=False``: a whole binary message is the payload, and nothing else here matters. ``text=True``: the message
+    is JSON and the payload is base64 at the key path *payload*. A message is media when every path in *match* holds
+    its value. Where a path of *expect* is present it must hold its value too, else the message is foreign: counted
+    and dropped. To write, *prefix* and *suffix* go around the base64. Key paths have one or two ASCII keys. Raises
+    ``ConfigError`` when something is too long for the C structure (keys 31, values 95, affixes 255 bytes).
+    """
+
     def __cinit__(self, *, bint text, tuple payload=(), object match=None, object expect=None,
                   bytes prefix=b"", bytes suffix=b""):
         memset(&self.c, 0, sizeof(vm_envelope))
@@ -92,6 +101,11 @@ cdef class Envelope:
         return self.c.is_text
 
     def scan(self, bytes message not None):
+        """Return the base64 text of a media message, ``b""`` for a foreign one, ``None`` for anything else.
+
+        The text is not decoded here: whether it is base64 only the path knows.
+        What is not plain ASCII JSON, or escapes something that matters, is left to a full parser: ``None``.
+        """
         cdef const char* payload = NULL
         cdef size_t n = 0
         cdef vm_envelope_kind kind = vm_envelope_scan(

@@ -14,6 +14,8 @@ __all__ = ["LivePath"]
 
 
 cdef class LivePath(MediaPath):
+    """Caller to Vapi: continuous and live. Holds frames until ``open``; then whole frames in real time."""
+
     def __init__(self, source, target, *, policy=LivePolicy(), Envelope unwrap=None, Envelope wrap=None,
                  int ptime_ms=20, str quality="balanced"):
         self._max_held = self._bytes_of(policy.max_backlog_ms)
@@ -25,11 +27,16 @@ cdef class LivePath(MediaPath):
         return max(self._frame_bytes, <size_t>(ms * self._target_bytes_per_s // 1000))
 
     def open(self, int64_t now_ns):
+        """The far side takes audio from now on: return what was held; silence runs from here."""
         if not self._live.is_open:
             vm_live_open(&self._live, self._ns(self._queue.n_bytes), now_ns)
         return self._collect(now_ns)
 
     def insert(self, bytes audio not None, int64_t now_ns):
+        """Put whole samples of our own, in the source format, between the provider's; return what is due.
+
+        The provider's silent frames are left out afterwards, until the stream is as live as before.
+        """
         cdef size_t n_audio = <size_t>len(audio)
         cdef bint was_split = self._is_split
         cdef uint8_t half = 0

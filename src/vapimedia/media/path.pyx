@@ -7,6 +7,7 @@ from libc.string cimport memset
 
 from vapimedia.audio.dispatch import simd
 from vapimedia.errors import ConfigError, StateError
+from vapimedia.formats import AudioFormat
 from vapimedia.media._types import HopStats, PathStats
 
 from vapimedia.audio.dispatch cimport vm_dispatch_init
@@ -37,9 +38,16 @@ cdef object _hop_stats(const vm_histogram* hop):
 
 
 cdef class MediaPath:
+    """One direction of a call's media: unwrap, convert, slice, wrap. No socket, no clock.
+
+    Times are ns of one monotonic clock. A path belongs to one thread at a time.
+    """
+
     def __cinit__(self, source, target, *, Envelope unwrap=None, Envelope wrap=None, int ptime_ms=20,
                   str quality="balanced", **_policy):
         cdef int hop
+        if not isinstance(source, AudioFormat) or not isinstance(target, AudioFormat):
+            raise TypeError("source and target must be AudioFormat; AudioFormat.parse reads 'mulaw/8000'")
         if quality not in _QUALITIES:
             raise ConfigError(f"unknown quality {quality!r}; known are {', '.join(_QUALITIES)}")
         self.source = source
@@ -257,6 +265,7 @@ cdef class MediaPath:
         return 0
 
     def is_media(self, bytes message not None):
+        """Whether *message* would be taken by ``feed`` (media of this stream, or foreign media it drops)."""
         cdef const char* text = NULL
         cdef size_t n_text = 0
         if self._unwrap is None or not self._unwrap.c.is_text:
@@ -265,12 +274,17 @@ cdef class MediaPath:
                                 &n_text) in (VM_ENVELOPE_MEDIA, VM_ENVELOPE_FOREIGN)
 
     def take(self, bytes message not None, int64_t now_ns):
+        """Do the same, but leave the path alone and return ``None`` for what the dialect must judge."""
         cdef bint is_text = self._unwrap is not None and self._unwrap.c.is_text
         if self.receive(<const char*>message, <size_t>len(message), is_text, now_ns) == NOT_TAKEN:
             return None
         return self._collect(now_ns)
 
     def feed(self, bytes message not None, int64_t now_ns):
+        """Take one media message; return what is due for sending, ready to send, each its own memory.
+
+        A message that is none, or cannot be read, is counted as invalid.
+        """
         cdef list messages = self.take(message, now_ns)
         if messages is not None:
             return messages
@@ -278,18 +292,22 @@ cdef class MediaPath:
         return self._collect(now_ns)
 
     def feed_payload(self, bytes payload not None, int64_t now_ns):
+        """Take audio in the source format that was unwrapped elsewhere."""
         self._push(<const uint8_t*><const char*>payload, <size_t>len(payload), now_ns)
         return self._collect(now_ns)
 
     def due(self, int64_t now_ns):
+        """Return what has become due by *now_ns* (pacing, inserted silence)."""
         return self._collect(now_ns)
 
     @property
     def next_due_ns(self):
+        """When ``due`` should be called next, which may have passed; ``None`` if only new media changes anything."""
         cdef int64_t due_ns = self.next_due()
         return None if due_ns == INT64_MAX else due_ns
 
     def clear(self, int64_t now_ns=0):
+        """Drop everything not yet heard; return how many ms that was. No time means the latest that was seen."""
         cdef size_t n_dropped = self._queue.n_bytes
         cdef uint8_t half = 0
         vm_queue_clear(&self._queue)
@@ -308,6 +326,7 @@ cdef class MediaPath:
             self._is_split = False
 
     def flush(self, int64_t now_ns=0):
+        """End the stream: return what is left, the last frame padded with silence."""
         cdef list messages = []
         cdef uint8_t* converted = self._scratch + PIECE
         cdef size_t n
@@ -336,6 +355,7 @@ cdef class MediaPath:
         self._is_stalled = stalled
 
     def close(self):
+        """Drop what is queued (counted) and take no more."""
         self._counters.unsent += self._queue.n_bytes
         vm_queue_clear(&self._queue)
         self._is_closed = True

@@ -19,6 +19,8 @@ cdef double MAX_POSITION_MS = 1e12    # as ns within 64 bits
 
 
 cdef class PlayoutPath(MediaPath):
+    """Vapi to caller: a queue with a ledger of what the caller has heard. Holds audio until ``open``."""
+
     def __init__(self, source, target, *, policy=PlayoutPolicy(), Envelope unwrap=None, Envelope wrap=None,
                  int ptime_ms=20, str quality="balanced"):
         self._max_queued = self._bytes_of(policy.max_playout_ms)
@@ -34,14 +36,17 @@ cdef class PlayoutPath(MediaPath):
         return <size_t>(ms * self._target_bytes_per_s // 1000) // self._sample_bytes * self._sample_bytes
 
     def open(self, int64_t now_ns):
+        """The provider takes audio from now on (``wrap`` is set): return what is due."""
         if not self._playout.is_open:
             vm_playout_open(&self._playout, now_ns)
         return self._collect(now_ns)
 
     def speech_started(self):
+        """The assistant begins a turn: half a sample that is left of the last one is given up."""
         self._realign()
 
     def speech_ended(self, int64_t now_ns):
+        """The assistant has finished: return the remainder, padded where frames must be exact."""
         self._playout.ending = True
         return self._collect(now_ns)
 
@@ -87,14 +92,17 @@ cdef class PlayoutPath(MediaPath):
 
     @property
     def sent_ms(self):
+        """Audio sent since the start; a mark sent now stands for this position."""
         return to_ms(self._playout.sent_ns)
 
     @property
     def generation(self):
+        """Counts clears. Marks carry it, so that a mark returned by a clear is not taken for playout."""
         return self._playout.generation
 
     @property
     def unsent_ms(self):
+        """The part of ``queued_ms`` that is still ours: paced, or the provider does not read."""
         return to_ms(self._ns(self._queue.n_bytes))
 
     def queued_ms(self, int64_t now_ns):
@@ -104,6 +112,7 @@ cdef class PlayoutPath(MediaPath):
         return to_ms(vm_playout_heard_ns(&self._playout, now_ns))
 
     def mark_played(self, generation, double position_ms, int64_t now_ns):
+        """The provider has played up to *position_ms*. Return whether the mark was of the live generation."""
         # Both come from the wire: they may be any number.
         if generation != self._playout.generation or not 0 <= position_ms <= MAX_POSITION_MS:
             return False

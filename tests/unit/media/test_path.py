@@ -26,7 +26,7 @@ from media_laws import (
 from vapimedia.audio import Converter
 from vapimedia.errors import ConfigError, StateError
 from vapimedia.formats import AudioFormat
-from vapimedia.media import Envelope, MediaPath
+from vapimedia.media import Envelope, LivePath, MediaPath, PlayoutPath
 
 PAIRS = [
     (MULAW, MULAW),
@@ -304,3 +304,13 @@ def test_frames_may_have_another_length(ptime_ms: int) -> None:
     frames = MediaPath(MULAW, PCM_16K, ptime_ms=ptime_ms).feed(loud(MULAW, 120), 0)
     assert {len(frame) for frame in frames} == {ptime_ms * 32}
     assert len(frames) == 120 // ptime_ms
+
+
+def test_a_path_takes_formats_and_not_their_names() -> None:
+    with pytest.raises(TypeError, match="AudioFormat"):
+        MediaPath("mulaw/8000", MULAW)  # type: ignore[arg-type]
+
+
+def test_the_paths_tell_at_run_time_what_they_do() -> None:
+    for public in (MediaPath, LivePath, PlayoutPath, MediaPath.feed, PlayoutPath.mark_played):
+        assert public.__doc__
