@@ -136,7 +136,8 @@ def serve(
         int | None, _option("--max-calls", text="Calls at a time.", default=500, panel=_LIMITS)
     ] = None,
     ping_interval_s: Annotated[
-        float | None, _option("--ping-interval-s", text="A dead peer is found within this.", default=20, panel=_LIMITS)
+        float | None,
+        _option("--ping-interval-s", text="A dead peer is found within this.", default=20, panel=_LIMITS),
     ] = None,
     tool_timeout_s: Annotated[
         float | None, _option("--tool-timeout-s", text="Limit of a tool.", default=18, panel=_LIMITS)
