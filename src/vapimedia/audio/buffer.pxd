@@ -35,6 +35,21 @@ cdef inline int open_chunk(Chunk *chunk, object source, Py_ssize_t max_itemsize)
     return 0
 
 
+cdef inline void close_chunk(Chunk *chunk) noexcept:
+    if chunk.held:
+        PyBuffer_Release(&chunk.view)
+
+
+cdef inline size_t open_samples(Chunk *chunk, object source, size_t n_bytes) except? <size_t>-1:
+    """Do as ``open_chunk`` does for samples of *n_bytes* each; return how many."""
+    open_chunk(chunk, source, <Py_ssize_t>n_bytes)
+    if chunk.n_bytes % n_bytes:
+        n_given = chunk.n_bytes
+        close_chunk(chunk)
+        raise ValueError(f"{n_given} bytes are not whole 16-bit samples; Converter carries a split sample")
+    return chunk.n_bytes // n_bytes
+
+
 cdef inline int open_output(Chunk *chunk, object target) except -1:
     """Borrow *target* for writing until ``close_chunk``."""
     try:
@@ -47,8 +62,3 @@ cdef inline int open_output(Chunk *chunk, object target) except -1:
     chunk.n_bytes = <size_t>chunk.view.len
     chunk.held = True
     return 0
-
-
-cdef inline void close_chunk(Chunk *chunk) noexcept:
-    if chunk.held:
-        PyBuffer_Release(&chunk.view)

@@ -1,6 +1,7 @@
 from libc.stdint cimport uint8_t, uint32_t
 
 from vapimedia.audio.resampler cimport vm_fir_quality
+from vapimedia.audio.stream cimport Stream
 
 cdef extern from "convert.h":
     ctypedef enum vm_encoding:
@@ -26,17 +27,11 @@ cdef extern from "convert.h":
 cdef vm_encoding encoding_code(object encoding) except *
 
 
-cdef class Converter:
+cdef class Converter(Stream):
     cdef vm_converter *converter
-    cdef bint flushed
-    cdef bint busy  # another thread is inside, without Python's lock
     cdef readonly object source
     cdef readonly object target
     cdef readonly str quality
 
     # For other Cython code, one thread at a time: `out` has room for count_output(n_bytes).
-    cdef size_t count_output(self, size_t n_bytes) noexcept nogil
     cdef size_t push_bytes(self, uint8_t *out, const uint8_t *chunk, size_t n_bytes) noexcept nogil
-
-    cdef int check_idle(self) except -1
-    cdef int check_usable(self) except -1

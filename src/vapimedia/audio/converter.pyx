@@ -1,17 +1,14 @@
 # cython: freethreading_compatible=True
 """One leg's bytes to another's: decode, resample, encode in one call."""
 
-import cython
-
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t
 
-from vapimedia.audio.buffer cimport BULK_SAMPLES, Chunk, close_chunk, open_chunk
 from vapimedia.audio.dispatch cimport vm_dispatch_init
 from vapimedia.audio.resampler cimport quality_code
+from vapimedia.audio.stream cimport Stream
 
 from vapimedia.audio.dispatch import simd
-from vapimedia.errors import ConfigError, StateError
+from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 
 __all__ = ["Converter"]
@@ -29,7 +26,7 @@ cdef vm_encoding encoding_code(object encoding) except *:
     raise ConfigError(f"unknown encoding {encoding!r}; known are mulaw, alaw, pcm_s16le")
 
 
-cdef class Converter:
+cdef class Converter(Stream):
     """Convert one stream from *source* to *target*, two ``AudioFormat``.
 
     Any chunking gives the same bytes: a 16-bit sample split between chunks is carried. The delay is the
@@ -65,55 +62,17 @@ cdef class Converter:
     cdef size_t push_bytes(self, uint8_t *out, const uint8_t *chunk, size_t n_bytes) noexcept nogil:
         return vm_converter_push(self.converter, out, chunk, n_bytes)
 
-    cdef int check_idle(self) except -1:
-        if self.busy:
-            raise StateError("the converter is in use by another thread; give each stream its own")
-        return 0
+    cdef size_t push_items(self, void *out, const void *chunk, size_t n_bytes) noexcept nogil:
+        return vm_converter_push(self.converter, <uint8_t *>out, <const uint8_t *>chunk, n_bytes)
 
-    cdef int check_usable(self) except -1:
-        self.check_idle()
-        if self.flushed:
-            raise StateError("the converter was flushed; call reset() before the next stream")
-        return 0
+    cdef size_t count_tail(self) noexcept nogil:
+        return vm_converter_max_flush(self.converter)
 
-    def push(self, chunk):
-        """Take any bytes of *source*; return those of *target*. Raises ``StateError`` after ``flush``."""
-        cdef Chunk given
-        cdef uint8_t *to
-        cdef size_t n_out
-        with cython.critical_section(self):
-            self.check_usable()
-            open_chunk(&given, chunk, 2)
-            try:
-                n_out = vm_converter_count(self.converter, given.n_bytes)
-                out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>n_out)
-                to = <uint8_t *>PyBytes_AS_STRING(out)
-                if given.n_bytes < BULK_SAMPLES:
-                    vm_converter_push(self.converter, to, given.data, given.n_bytes)
-                else:
-                    self.busy = True
-                    with nogil:
-                        vm_converter_push(self.converter, to, given.data, given.n_bytes)
-                    self.busy = False
-            finally:
-                close_chunk(&given)
-            return out
+    cdef void flush_items(self, void *out) noexcept nogil:
+        vm_converter_flush(self.converter, <uint8_t *>out)
 
-    def flush(self):
-        """End the stream: return the tail. Half a sample is dropped. Only ``reset`` may follow."""
-        with cython.critical_section(self):
-            self.check_usable()
-            out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>vm_converter_max_flush(self.converter))
-            vm_converter_flush(self.converter, <uint8_t *>PyBytes_AS_STRING(out))
-            self.flushed = True
-            return out
-
-    def reset(self):
-        """Start a new stream: the state is that of a new object."""
-        with cython.critical_section(self):
-            self.check_idle()
-            self.flushed = False
-            vm_converter_reset(self.converter)
+    cdef void restart(self) noexcept nogil:
+        vm_converter_reset(self.converter)
 
     @property
     def latency_ms(self):

@@ -4,7 +4,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int16_t, uint8_t
 
-from vapimedia.audio.buffer cimport BULK_SAMPLES, Chunk, close_chunk, open_chunk, open_output
+from vapimedia.audio.buffer cimport BULK_SAMPLES, Chunk, close_chunk, open_output, open_samples
 from vapimedia.audio.dispatch cimport vm_dispatch_init
 
 from vapimedia.audio.dispatch import simd
@@ -68,15 +68,6 @@ cdef void alaw_encoder(void *codes, const void *pcm, size_t n_samples) noexcept 
     vm_g711_alaw_encode(<uint8_t *>codes, <const int16_t *>pcm, n_samples)
 
 
-cdef inline int open_samples(Chunk *chunk, object source, size_t n_bytes) except -1:
-    open_chunk(chunk, source, <Py_ssize_t>n_bytes)
-    if chunk.n_bytes % n_bytes:
-        n_given = chunk.n_bytes
-        close_chunk(chunk)
-        raise ValueError(f"{n_given} bytes are not whole 16-bit samples; Converter carries a split sample")
-    return 0
-
-
 cdef inline void run(Kernel kernel, void *dst, const void *src, size_t n_samples) noexcept:
     if n_samples < BULK_SAMPLES:
         kernel(dst, src, n_samples)
@@ -87,8 +78,7 @@ cdef inline void run(Kernel kernel, void *dst, const void *src, size_t n_samples
 
 cdef inline bytes convert(Kernel kernel, object source, size_t n_in_bytes, size_t n_out_bytes):
     cdef Chunk chunk
-    open_samples(&chunk, source, n_in_bytes)
-    cdef size_t n_samples = chunk.n_bytes // n_in_bytes
+    cdef size_t n_samples = open_samples(&chunk, source, n_in_bytes)
     try:
         out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(n_samples * n_out_bytes))
         run(kernel, PyBytes_AS_STRING(out), chunk.data, n_samples)
@@ -101,12 +91,10 @@ cdef inline size_t convert_into(
     Kernel kernel, object source, object target, size_t n_in_bytes, size_t n_out_bytes
 ) except? <size_t>-1:
     cdef Chunk chunk, out
-    cdef size_t n_samples
-    open_samples(&chunk, source, n_in_bytes)
+    cdef size_t n_samples = open_samples(&chunk, source, n_in_bytes)
     try:
         open_output(&out, target)
         try:
-            n_samples = chunk.n_bytes // n_in_bytes
             if out.n_bytes < n_samples * n_out_bytes:
                 n_needed = n_samples * n_out_bytes
                 raise ValueError(f"the output holds {out.n_bytes} bytes, {n_needed} are needed")

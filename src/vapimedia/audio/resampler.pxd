@@ -1,6 +1,6 @@
 from libc.stdint cimport int16_t, uint32_t
 
-from vapimedia.audio.buffer cimport Chunk
+from vapimedia.audio.stream cimport Stream
 
 cdef extern from "fir.h":
     ctypedef enum vm_fir_quality:
@@ -25,19 +25,11 @@ cdef vm_fir_quality quality_code(object quality) except *
 cdef int check_rate(object name, object rate_hz) except -1
 
 
-cdef class Resampler:
+cdef class Resampler(Stream):
     cdef vm_fir *fir
-    cdef bint flushed
-    cdef bint busy  # another thread is inside, without Python's lock
     cdef readonly int from_hz
     cdef readonly int to_hz
     cdef readonly str quality
 
     # For other Cython code, one thread at a time: `out` has room for count_output(n_samples).
-    cdef size_t count_output(self, size_t n_samples) noexcept nogil
     cdef size_t push_samples(self, int16_t *out, const int16_t *pcm, size_t n_samples) noexcept nogil
-
-    cdef int check_idle(self) except -1
-    cdef int check_usable(self) except -1
-    cdef size_t open_pcm(self, Chunk *chunk, object pcm) except? <size_t>-1
-    cdef void run(self, void *out, const void *pcm, size_t n_samples) noexcept

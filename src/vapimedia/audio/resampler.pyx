@@ -3,18 +3,21 @@
 
 import cython
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int16_t
 
-from vapimedia.audio.buffer cimport BULK_SAMPLES, Chunk, close_chunk, open_chunk, open_output
+from vapimedia.audio.buffer cimport Chunk, close_chunk, open_chunk, open_output, open_samples
 from vapimedia.audio.dispatch cimport vm_dispatch_init
+from vapimedia.audio.stream cimport Stream
 
 from vapimedia.audio.dispatch import simd
-from vapimedia.errors import ConfigError, StateError
+from vapimedia.errors import ConfigError
 
 __all__ = ["Resampler", "resample_line"]
 
 vm_dispatch_init(simd.encode())
+
+cdef enum:
+    PCM = 2  # bytes of a sample
 
 
 cdef vm_fir_quality quality_code(object quality) except *:
@@ -33,7 +36,7 @@ cdef int check_rate(object name, object rate_hz) except -1:
     return 0
 
 
-cdef class Resampler:
+cdef class Resampler(Stream):
     """Convert one stream of pcm_s16le from *from_hz* to *to_hz*.
 
     After n input samples in all, exactly ``ceil(n * to_hz / from_hz)`` output samples have been returned,
@@ -50,6 +53,7 @@ cdef class Resampler:
         self.fir = vm_fir_new(from_hz, to_hz, quality_code(quality))
         if self.fir is NULL:
             raise MemoryError
+        self.item_bytes = PCM
         self.from_hz = from_hz
         self.to_hz = to_hz
         self.quality = quality
@@ -66,54 +70,20 @@ cdef class Resampler:
     cdef size_t push_samples(self, int16_t *out, const int16_t *pcm, size_t n_samples) noexcept nogil:
         return vm_fir_push(self.fir, out, pcm, n_samples)
 
-    cdef int check_idle(self) except -1:
-        if self.busy:
-            raise StateError("the resampler is in use by another thread; give each stream its own")
-        return 0
+    cdef size_t open_source(self, Chunk *chunk, object pcm) except? <size_t>-1:
+        return open_samples(chunk, pcm, PCM)
 
-    cdef int check_usable(self) except -1:
-        self.check_idle()
-        if self.flushed:
-            raise StateError("the resampler was flushed; call reset() before the next stream")
-        return 0
+    cdef size_t push_items(self, void *out, const void *pcm, size_t n_samples) noexcept nogil:
+        return vm_fir_push(self.fir, <int16_t *>out, <const int16_t *>pcm, n_samples)
 
-    cdef size_t open_pcm(self, Chunk *chunk, object pcm) except? <size_t>-1:
-        """Borrow *pcm*; return its samples."""
-        open_chunk(chunk, pcm, 2)
-        if chunk.n_bytes % 2:
-            n_bytes = chunk.n_bytes
-            close_chunk(chunk)
-            raise ValueError(
-                f"{n_bytes} bytes are not whole 16-bit samples; Converter carries a split sample"
-            )
-        return chunk.n_bytes // 2
+    cdef size_t count_tail(self) noexcept nogil:
+        return vm_fir_latency(self.fir)
 
-    cdef void run(self, void *out, const void *pcm, size_t n_samples) noexcept:
-        if n_samples < BULK_SAMPLES:
-            vm_fir_push(self.fir, <int16_t *>out, <const int16_t *>pcm, n_samples)
-        else:
-            self.busy = True
-            with nogil:
-                vm_fir_push(self.fir, <int16_t *>out, <const int16_t *>pcm, n_samples)
-            self.busy = False
+    cdef void flush_items(self, void *out) noexcept nogil:
+        vm_fir_flush(self.fir, <int16_t *>out)
 
-    def push(self, pcm):
-        """Take pcm_s16le at *from_hz*; return pcm_s16le at *to_hz*.
-
-        Raises ``ValueError`` for an odd number of bytes, ``StateError`` after ``flush``.
-        """
-        cdef Chunk chunk
-        cdef size_t n_samples, n_out
-        with cython.critical_section(self):
-            self.check_usable()
-            n_samples = self.open_pcm(&chunk, pcm)
-            try:
-                n_out = vm_fir_count(self.fir, n_samples)
-                out = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(2 * n_out))
-                self.run(PyBytes_AS_STRING(out), chunk.data, n_samples)
-            finally:
-                close_chunk(&chunk)
-            return out
+    cdef void restart(self) noexcept nogil:
+        vm_fir_reset(self.fir)
 
     def push_into(self, pcm, out):
         """Do as ``push`` does, into the writable buffer *out*; return the samples written.
@@ -125,35 +95,19 @@ cdef class Resampler:
         cdef size_t n_samples, n_out
         with cython.critical_section(self):
             self.check_usable()
-            n_samples = self.open_pcm(&chunk, pcm)
+            n_samples = self.open_source(&chunk, pcm)
             try:
                 open_output(&target, out)
                 try:
                     n_out = vm_fir_count(self.fir, n_samples)
-                    if target.n_bytes < 2 * n_out:
-                        raise ValueError(f"the output holds {target.n_bytes} bytes, {2 * n_out} are needed")
+                    if target.n_bytes < PCM * n_out:
+                        raise ValueError(f"the output holds {target.n_bytes} bytes, {PCM * n_out} are needed")
                     self.run(target.data, chunk.data, n_samples)
                 finally:
                     close_chunk(&target)
             finally:
                 close_chunk(&chunk)
             return n_out
-
-    def flush(self):
-        """End the stream: return the tail, ``latency_samples`` samples. Only ``reset`` may follow."""
-        with cython.critical_section(self):
-            self.check_usable()
-            out = PyBytes_FromStringAndSize(NULL, 2 * <Py_ssize_t>vm_fir_latency(self.fir))
-            vm_fir_flush(self.fir, <int16_t *>PyBytes_AS_STRING(out))
-            self.flushed = True
-            return out
-
-    def reset(self):
-        """Start a new stream: the state is that of a new object."""
-        with cython.critical_section(self):
-            self.check_idle()
-            self.flushed = False
-            vm_fir_reset(self.fir)
 
     def max_output(self, n_samples):
         """Return the most samples that a push of *n_samples* can return."""
