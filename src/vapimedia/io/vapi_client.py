@@ -63,7 +63,7 @@ class VapiClient:
         """
         body = request.body()
         deadline = asyncio.get_running_loop().time() + self._timeout_s
-        last = VapiError(f"Vapi did not answer within {self._timeout_s:g} s")
+        too_late = last = VapiError(f"Vapi did not answer within {self._timeout_s:g} s")
         given_up = given_up or asyncio.Event()
         for number in range(_MAX_TRIES):
             if given_up.is_set():
@@ -77,7 +77,7 @@ class VapiClient:
                 pause_s = max(pause_s, retry_after_s)
                 last = _refused(status, answer, self._key)
             except TimeoutError:
-                raise last from None
+                raise too_late from None
             except aiohttp.ClientConnectorError as error:
                 last = VapiError(f"cannot connect to Vapi at {self._host}: {_why(error)}")
             except aiohttp.ClientError as error:

@@ -178,6 +178,13 @@ async def test_a_timeout_is_not_tried_again() -> None:
         assert len(vapi.requests) == 1
 
 
+async def test_a_timeout_is_told_as_one_whatever_came_before() -> None:
+    async with api(503, 0) as vapi, VapiClient(KEY, base_url=vapi.url, timeout_s=0.3) as client:
+        with pytest.raises(VapiError, match=r"did not answer within 0\.3 s") as caught:
+            await client.create_call(REQUEST)
+        assert (caught.value.status, len(vapi.requests)) == (None, 2)
+
+
 async def test_nobody_listening_is_said_in_one_sentence(unused_tcp_port: int) -> None:
     async with VapiClient(KEY, base_url=f"http://127.0.0.1:{unused_tcp_port}") as client:
         with pytest.raises(VapiError, match=r"cannot connect to Vapi at 127\.0\.0\.1:\d+: "):

@@ -297,7 +297,6 @@ async def test_a_tool_call_without_a_server_is_a_problem_and_told() -> None:
 
 
 async def test_a_listener_hears_the_mix_at_16_khz() -> None:
-    pytest.importorskip("vapimedia.audio")
     body = {**BODY, "transport": {"provider": "vapi.websocket"}}
     async with FakeVapi() as vapi, aiohttp.ClientSession() as http:
         created = await create(http, vapi, body)
