@@ -16,7 +16,8 @@ from vapimedia.formats import AudioFormat
 if TYPE_CHECKING:
     from vapimedia._build_info import get_include
     from vapimedia.io.bridge import Bridge
-    from vapimedia.io.config import BridgeConfig, load_config
+    from vapimedia.io.config import BridgeConfig
+    from vapimedia.io.config_sources import load_config
     from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
     from vapimedia.io.vapi_client import VapiClient
 
@@ -42,7 +43,7 @@ __all__ = [
 _LAZY = {
     "Bridge": "vapimedia.io.bridge",
     "BridgeConfig": "vapimedia.io.config",
-    "load_config": "vapimedia.io.config",
+    "load_config": "vapimedia.io.config_sources",
     "Call": "vapimedia.io.hooks",
     "CallInfo": "vapimedia.io.hooks",
     "CallOptions": "vapimedia.io.hooks",

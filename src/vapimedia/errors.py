@@ -7,11 +7,12 @@
     +-- StateError      the caller used an object in a state that forbids it
     +-- ConfigError     a setting is missing, unknown or wrong; nothing was started
     +-- VapiError       Vapi's API refused or could not be reached; carries the HTTP status
+    +-- ProviderError   the telephony provider's API did, when it was to make a call; likewise
 """
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "ProtocolError", "StateError", "VapiError", "VapimediaError"]
+__all__ = ["ConfigError", "ProtocolError", "ProviderError", "StateError", "VapiError", "VapimediaError"]
 
 
 class VapimediaError(Exception):
@@ -39,6 +40,18 @@ class VapiError(VapimediaError):
 
     ``status`` is the HTTP status, or ``None`` when there was no answer. The text carries the API's own
     message, never the key.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ProviderError(VapimediaError):
+    """The telephony provider's API did not make a call, or no answer came.
+
+    ``status`` is the HTTP status, or ``None`` when there was no answer. The text carries the API's own message,
+    never a number, a key or a token.
     """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:

@@ -15,7 +15,8 @@ import pytest
 import typer.main
 
 from vapimedia.cli.app import app
-from vapimedia.io.config import SECRETS, BridgeConfig, load_config
+from vapimedia.io.config import SECRETS, BridgeConfig
+from vapimedia.io.config_sources import load_config
 from vapimedia.protocols import DIALECTS
 from vapimedia.session.events import EndReason
 from vapimedia.session.lifecycle import State

@@ -12,7 +12,7 @@ import msgspec
 
 from vapimedia.bench.cases import CASES, Case
 from vapimedia.errors import ConfigError
-from vapimedia.io.config import suggest
+from vapimedia.io.config_sources import suggest
 
 __all__ = ["Timing", "load_budgets", "measure", "measure_all"]
 

@@ -17,7 +17,8 @@ from rich.markup import escape
 
 from vapimedia.cli import report
 from vapimedia.errors import ConfigError
-from vapimedia.io.config import BridgeConfig, load_config
+from vapimedia.io.config import BridgeConfig
+from vapimedia.io.config_sources import load_config
 from vapimedia.io.user_code import place_of
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from aiohttp import web
 from vapimedia.errors import ConfigError, StateError
 from vapimedia.io.admin import admin_app
 from vapimedia.io.book import CallBook
+from vapimedia.io.call_setup import Dialects
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.hooks import Call
 from vapimedia.io.live_call import LiveCall
@@ -54,6 +55,7 @@ class Bridge:
         self.admin_port = 0
         self.pump: Pump
         self.client: VapiClient
+        self.dialects: Dialects
         self.reception: Reception
         self._on_call: OnCall | None = None
         self._on_event: OnEvent | None = None
@@ -126,6 +128,7 @@ class Bridge:
         self.config.check()
         if not self.config.assistant_id and self._on_call is None:
             raise ConfigError("no assistant: give --assistant-id, or choose one for each call in on_call")
+        self.dialects = Dialects(self.config)
         self._is_started = True
         self.reception = Reception(self, self._on_call)
         self.pump = Pump(asyncio.get_running_loop())

@@ -3,37 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from pathlib import Path
 
+from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 from vapimedia.io.config import BridgeConfig
-from vapimedia.protocols import get_dialect
+from vapimedia.protocols.browser import BrowserDialect, BrowserSettings
 from vapimedia.protocols.dialect import Dialect
-from vapimedia.protocols.twilio import TwilioSettings
+from vapimedia.protocols.seen import SeenOnce
+from vapimedia.protocols.twilio import TwilioDialect, TwilioSettings
+from vapimedia.protocols.vonage import VonageDialect, VonageSettings
 from vapimedia.session import SessionConfig
 
-__all__ = ["DIALECT_SETTINGS", "new_dialect", "session_config", "vapi_format"]
+__all__ = ["Dialects", "session_config", "vapi_format"]
+
+# Above this rate a voice sounds no better, and every sample is converted, sent and converted back.
+_MAX_PLAIN_HZ = 24_000
 
 
-def _twilio_settings(config: BridgeConfig) -> TwilioSettings:
-    return TwilioSettings(
+def _twilio(config: BridgeConfig) -> Callable[..., Dialect]:
+    settings = TwilioSettings(
         account_sid=config.twilio_account_sid,
         auth_token=config.twilio_auth_token,
         api_url=config.twilio_api_url,
         public_url=config.public_url,
         auth=config.auth,
     )
+    return partial(TwilioDialect, settings)
 
 
-DIALECT_SETTINGS: Mapping[str, Callable[[BridgeConfig], Any]] = {"twilio": _twilio_settings}
-"""What each provider's dialect is built with, by the provider's name."""
+def _vonage(config: BridgeConfig) -> Callable[..., Dialect]:
+    settings = VonageSettings(
+        api_key=config.vonage_api_key,
+        application_id=config.vonage_application_id,
+        private_key=_private_key(config.vonage_private_key),
+        signature_secret=config.vonage_signature_secret,
+        api_url=config.vonage_api_url,
+        sample_rate=config.vonage_rate,
+        from_number=config.vonage_from,
+        auth=config.auth,
+    )
+    return partial(VonageDialect, settings, seen=SeenOnce())
 
 
-def new_dialect(config: BridgeConfig, provider: str, call_id: str = "") -> Dialect:
-    """Return *provider*'s dialect for one webhook, or for one call, by its id if that is known."""
-    settings = DIALECT_SETTINGS[provider](config)
-    dialect = get_dialect(provider)
-    return dialect(settings, call_id=call_id)  # type: ignore[call-arg]  # each has settings of its own
+def _browser(config: BridgeConfig) -> Callable[..., Dialect]:
+    settings = BrowserSettings(
+        secret=config.browser_secret,
+        public_url=config.public_url,
+        auth=config.auth,
+    )
+    return partial(BrowserDialect, settings)
+
+
+_MAKERS: Mapping[str, Callable[[BridgeConfig], Callable[..., Dialect]]] = {
+    "twilio": _twilio,
+    "vonage": _vonage,
+    "browser": _browser,
+}
+
+
+class Dialects:
+    """Makes the dialects of a bridge. Raises ``ConfigError`` for settings that a provider cannot work with."""
+
+    def __init__(self, config: BridgeConfig) -> None:
+        self._makers = {name: _MAKERS[name](config) for name in config.providers}
+        for provider in self._makers:
+            self.new(provider)
+
+    def new(self, provider: str, call_id: str = "") -> Dialect:
+        """Return *provider*'s dialect for one webhook, or for one call, by its id if that is known."""
+        return self._makers[provider](call_id=call_id)
 
 
 def vapi_format(config: BridgeConfig, dialect: Dialect) -> AudioFormat:
@@ -42,13 +82,15 @@ def vapi_format(config: BridgeConfig, dialect: Dialect) -> AudioFormat:
     if chosen is not None:
         return chosen
     leg = dialect.leg_format.audio_format
-    if leg is not None and leg.encoding in ("mulaw", "pcm_s16le"):
-        return leg
-    return AudioFormat("pcm_s16le", leg.sample_rate if leg is not None else 16000)
+    if leg is None or leg.sample_rate > _MAX_PLAIN_HZ:
+        return AudioFormat("pcm_s16le", 16000)
+    return leg if leg.encoding in ("mulaw", "pcm_s16le") else AudioFormat("pcm_s16le", leg.sample_rate)
 
 
-def session_config(config: BridgeConfig, vapi_format: AudioFormat) -> SessionConfig:
-    """Return the settings of one call's session."""
+def session_config(
+    config: BridgeConfig, vapi_format: AudioFormat, *, media_timeout_ms: int = 15_000
+) -> SessionConfig:
+    """Return the settings of one call's session. A call that rings first may wait longer for its media."""
     return SessionConfig(
         vapi_format=vapi_format,
         quality=config.quality,
@@ -59,4 +101,19 @@ def session_config(config: BridgeConfig, vapi_format: AudioFormat) -> SessionCon
         barge_in=config.barge_in,
         interrupt_guard_ms=config.interrupt_guard_ms,
         on_vapi_lost=config.on_vapi_lost,
+        media_timeout_ms=media_timeout_ms,
     )
+
+
+def _private_key(text: str) -> str:
+    """Return the key itself, from a file if *text* is a path."""
+    if not text or text.lstrip().startswith("-----BEGIN"):
+        return text
+    try:
+        return Path(text).expanduser().read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        # The text may be a mangled key rather than a path: it is not shown.
+        raise ConfigError(
+            f"VONAGE_PRIVATE_KEY is neither a PEM key nor a file that can be read: {why}"
+        ) from None

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
@@ -18,32 +13,26 @@ from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat, Quality
 from vapimedia.protocols.hosts import is_loopback
 
-__all__ = ["SECRETS", "BridgeConfig", "load_config", "suggest"]
+__all__ = ["PROVIDERS", "SECRETS", "BridgeConfig", "convert"]
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number, 0..65535 (0 picks a free one)")]
 
-SECRETS = frozenset({"vapi_api_key", "vapi_webhook_secret", "twilio_account_sid", "twilio_auth_token"})
+SECRETS = frozenset(
+    {
+        "vapi_api_key",
+        "vapi_webhook_secret",
+        "twilio_account_sid",
+        "twilio_auth_token",
+        "vonage_api_key",
+        "vonage_application_id",
+        "vonage_private_key",
+        "vonage_signature_secret",
+        "browser_secret",
+    }
+)
 """Settings that come by environment or file only and never appear in a ``repr``."""
 
-# Variables with our prefix that are no setting of the bridge.
-_OTHER_VARIABLES = frozenset(
-    {"VAPIMEDIA_CONFIG", "VAPIMEDIA_LOG_LEVEL", "VAPIMEDIA_SIMD", "VAPIMEDIA_WERROR"}
-)
-# What Kubernetes adds for a service that happens to be named vapimedia.
-_KUBERNETES = re.compile(r"VAPIMEDIA_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_.+)?)\Z")
-_UNPREFIXED = {
-    "VAPI_API_KEY": "vapi_api_key",
-    "VAPI_WEBHOOK_SECRET": "vapi_webhook_secret",
-    "TWILIO_ACCOUNT_SID": "twilio_account_sid",
-    "TWILIO_AUTH_TOKEN": "twilio_auth_token",
-    "TWILIO_API_URL": "twilio_api_url",
-}
-# Flags whose name is not that of their setting.
-_FLAG_VARIABLES = {"VAPIMEDIA_PROVIDER": "providers", "VAPIMEDIA_VAPI_HOST": "vapi_hosts"}
-_NEGATED = {"VAPIMEDIA_NO_AUTH": "auth", "VAPIMEDIA_NO_VAPI_WS_AUTH": "vapi_ws_auth"}
-
-_AVAILABLE_PROVIDERS = ("twilio",)
-_PLANNED_PROVIDERS = ("vonage", "browser")
+PROVIDERS = ("twilio", "vonage", "browser")
 _BOOL_WORDS = {"yes": True, "on": True, "no": False, "off": False}
 _VAPI_ENCODINGS = ("mulaw", "pcm_s16le")
 
@@ -95,9 +84,25 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     twilio_account_sid: str = ""
     twilio_auth_token: str = ""
     twilio_api_url: str = "https://api.twilio.com"
+    twilio_from: str = ""
+    """The number of the account that outbound calls come from, in E.164."""
+
+    vonage_api_key: str = ""
+    vonage_application_id: str = ""
+    vonage_private_key: str = ""
+    """The application's private key: the PEM text itself, or the path of its file."""
+    vonage_signature_secret: str = ""
+    vonage_api_url: str = "https://api.nexmo.com"
+    vonage_from: str = ""
+    """The number of the account that outbound calls come from."""
+    vonage_rate: Literal[8000, 16000, 24000] = 16000
+    """Sample rate of Vonage's media sockets."""
+
+    browser_secret: str = ""
+    """What a page must know to call. Without it the browser is served on this machine only."""
 
     def __post_init__(self) -> None:
-        for name in ("vapi_url", "public_url", "twilio_api_url"):
+        for name in ("vapi_url", "public_url", "twilio_api_url", "vonage_api_url"):
             value = getattr(self, name)
             if isinstance(value, str):
                 force_setattr(self, name, value.strip().rstrip("/"))
@@ -133,11 +138,12 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def check(self) -> None:
         """Raise ``ConfigError`` for the first thing that keeps a bridge with these settings from running."""
         for info in msgspec.structs.fields(self):
-            _convert(info, getattr(self, info.name), source="", strict=True)
+            convert(info, getattr(self, info.name), source="", strict=True)
         self._check_not_yet()
         self._check_providers()
         _check_url("vapi_url", self.vapi_url, plain_on_loopback_only=True)
-        _check_url("twilio_api_url", self.twilio_api_url, plain_on_loopback_only=True)
+        for name in ("twilio_api_url", "vonage_api_url"):
+            _check_url(name, getattr(self, name), plain_on_loopback_only=True)
         self.vapi_audio_format()
         admin_host, admin_port = self.admin_address()
         _check_host("host", self.host)
@@ -180,6 +186,10 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             found.append(
                 "TWILIO_ACCOUNT_SID or TWILIO_AUTH_TOKEN is not set; calls cannot be hung up by REST"
             )
+        if "vonage" in self.providers and not (self.vonage_application_id and self.vonage_private_key):
+            found.append(
+                "VONAGE_APPLICATION_ID or VONAGE_PRIVATE_KEY is not set; calls cannot be hung up by REST"
+            )
         return found
 
     def _check_not_yet(self) -> None:
@@ -190,102 +200,40 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def _check_providers(self) -> None:
         if not self.providers:
-            raise ConfigError(f"no provider is chosen; choose from {', '.join(_AVAILABLE_PROVIDERS)}")
+            raise ConfigError(f"no provider is chosen; choose from {', '.join(PROVIDERS)}")
         for name in self.providers:
-            if name in _AVAILABLE_PROVIDERS:
-                continue
-            if name in _PLANNED_PROVIDERS:
-                raise ConfigError(
-                    f"provider {name!r} is not available yet; choose from {', '.join(_AVAILABLE_PROVIDERS)}"
-                )
-            raise ConfigError(f"unknown provider {name!r}; choose from {', '.join(_AVAILABLE_PROVIDERS)}")
+            if name not in PROVIDERS:
+                raise ConfigError(f"unknown provider {name!r}; choose from {', '.join(PROVIDERS)}")
+        if "browser" in self.providers and self.auth and not self.browser_secret and not self._is_local():
+            raise ConfigError(
+                "the browser provider needs VAPIMEDIA_BROWSER_SECRET, or a bridge that only this machine reaches "
+                "(host 127.0.0.1, no public_url)"
+            )
+
+    def _is_local(self) -> bool:
+        """Return whether nobody but this machine can reach the public port, as far as the settings tell."""
+        return is_loopback(self.host) and (
+            not self.public_url or is_loopback(urlsplit(self.public_url).hostname or "")
+        )
 
     def _check_signatures(self) -> None:
-        if "twilio" not in self.providers:
-            return
-        if not self.twilio_auth_token:
-            raise ConfigError(
-                "TWILIO_AUTH_TOKEN is not set; Twilio's signatures are checked with it "
-                "(--no-auth for development)"
-            )
-        if not self.public_url:
-            raise ConfigError(
-                "public_url is not set; pass --public-url with the https origin that Twilio calls "
-                "(--no-auth for development)"
-            )
+        needed = {
+            "twilio": ("twilio_auth_token", "TWILIO_AUTH_TOKEN", "Twilio's signatures are checked with it"),
+            "vonage": ("vonage_signature_secret", "VONAGE_SIGNATURE_SECRET", "Vonage signs with it"),
+        }
+        for provider, (setting, variable, why) in needed.items():
+            if provider not in self.providers:
+                continue
+            if not getattr(self, setting):
+                raise ConfigError(f"{variable} is not set; {why} (--no-auth for development)")
+            if not self.public_url:
+                raise ConfigError(
+                    f"public_url is not set; pass --public-url with the https origin that {provider.title()} calls "
+                    "(--no-auth for development)"
+                )
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean ...?`` for the closest of *known*, or nothing."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def load_config(
-    *,
-    flags: Mapping[str, object],
-    environ: Mapping[str, str],
-    file: Path | None = None,
-    defaults: BridgeConfig | None = None,
-) -> BridgeConfig:
-    """Return the settings of all sources: *flags* win over *environ* over the TOML *file* over *defaults*.
-
-    A flag that is ``None`` and a variable that is empty count as not given. Every setting ``x`` is also the
-    variable ``VAPIMEDIA_X``; secrets and API bases are known by their own names too. Raises ``ConfigError``
-    naming the setting and its source; what makes sense only together is left to ``BridgeConfig.check``.
-    """
-    values: dict[str, object] = {}
-    known = {info.name: info for info in msgspec.structs.fields(BridgeConfig)}
-    if file is not None:
-        for name, value in _read_toml(file).items():
-            if name not in known:
-                raise ConfigError(f"unknown key {name!r} in {file.name}{suggest(name, known)}")
-            values[name] = _convert(known[name], value, source=file.name, strict=True)
-    for name, (variable, text) in _read_environment(environ, known).items():
-        value = text.split(",") if _is_list(known[name]) else text
-        given = _convert(known[name], value, source=variable, strict=False)
-        values[name] = not given if variable in _NEGATED else given
-    for name, value in flags.items():
-        flag = f"--{name.replace('_', '-')}"
-        if name not in known:
-            raise ConfigError(f"unknown flag {flag}{suggest(name, known)}")
-        if value is None:
-            continue
-        if name in SECRETS:
-            raise ConfigError(f"{name} is a secret; set it in the environment or the file, not by {flag}")
-        values[name] = _convert(known[name], value, source=flag, strict=False)
-    return msgspec.structs.replace(defaults or BridgeConfig(), **values)
-
-
-def _read_toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"cannot read {file}: it is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file.name} is not valid TOML: {error}") from None
-
-
-def _read_environment(environ: Mapping[str, str], known: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return the variable and its text for every setting found in *environ*."""
-    by_variable = _FLAG_VARIABLES | _NEGATED | {f"VAPIMEDIA_{name.upper()}": name for name in known}
-    found: dict[str, tuple[str, str]] = {}
-    for variable, name in (_UNPREFIXED | by_variable).items():  # the prefixed name wins, as it comes last
-        if text := environ.get(variable, "").strip():
-            found[name] = variable, text
-    for variable in environ:
-        if not variable.startswith("VAPIMEDIA_") or variable in by_variable or variable in _OTHER_VARIABLES:
-            continue
-        if not _KUBERNETES.match(variable):
-            raise ConfigError(
-                f"unknown variable {variable!r} in the environment{suggest(variable, by_variable)}"
-            )
-    return found
-
-
-def _convert(info: msgspec.structs.FieldInfo, value: object, *, source: str, strict: bool) -> object:
+def convert(info: msgspec.structs.FieldInfo, value: object, *, source: str, strict: bool) -> object:
     if isinstance(value, str) and not strict:
         value = _BOOL_WORDS.get(value.lower(), value) if info.type is bool else value
     elif isinstance(value, list):
@@ -304,15 +252,11 @@ def _describe(type_: Any) -> str:
     if type_ is str or str in get_args(type_):
         return "text"
     if get_origin(type_) is Literal:
-        return "one of " + ", ".join(get_args(type_))
+        return "one of " + ", ".join(map(str, get_args(type_)))
     for part in (type_, *get_args(type_)):
         for meta in getattr(part, "__metadata__", ()):
             return str(meta.description)
     raise TypeError(f"a setting of type {type_} has no description")
-
-
-def _is_list(info: msgspec.structs.FieldInfo) -> bool:
-    return any(get_origin(part) is tuple for part in get_args(info.type))
 
 
 def _split_address(name: str, text: str) -> tuple[str, int]:

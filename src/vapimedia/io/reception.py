@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 from vapimedia.io.book import TokenDesk
-from vapimedia.io.call_setup import new_dialect, session_config, vapi_format
+from vapimedia.io.call_setup import session_config, vapi_format
 from vapimedia.io.hooks import CallInfo, CallOptions, Reject
 from vapimedia.io.http_head import Head
 from vapimedia.io.live_call import LiveCall
@@ -114,7 +114,7 @@ class Reception:
         refusal = self._overload()  # others may have come in meanwhile
         if refusal is not None:
             return refusal
-        dialect = new_dialect(bridge.config, info.provider, info.call_id)
+        dialect = bridge.dialects.new(info.provider, info.call_id)
         wanted = vapi_format(bridge.config, dialect)
         request = self._request(chosen, wanted)
         call = LiveCall(bridge, dialect, session_config(bridge.config, wanted), info)
@@ -123,7 +123,9 @@ class Reception:
         scheme, _, host = origin.partition("://")
         media_url = f"{'wss' if scheme == 'https' else 'ws'}://{host}/{info.provider}/media/{call.token}"
         try:
-            call.answer = dialect.answer(media_url, f"{origin}/{info.provider}/status", chosen.parameters)
+            call.answer = dialect.answer(
+                media_url, f"{origin}/{info.provider}/{dialect.routes.status}", chosen.parameters
+            )
         except ConfigError:
             call.hang_up("the answer cannot be written")
             raise
@@ -171,14 +173,14 @@ class Reception:
         provider, _, rest = path.removeprefix("/").partition("/")
         if provider not in self._bridge.config.providers or rest.partition("/")[0] != "media":
             return Refusal(404, "there is no media socket at this path")
-        dialect = new_dialect(self._bridge.config, provider)
-        refusal = dialect.check_upgrade(UpgradeRequest(head.target, head.headers, remote))
+        dialect = self._bridge.dialects.new(provider)
+        refusal = dialect.check_upgrade(UpgradeRequest(head.target, head.headers, remote, time.time()))
         if refusal is not None:
             return refusal
         token = rest.partition("/")[2].rstrip("/")
         if token:
             return self._redeem(token)
-        if self._bridge.config.auth:
+        if self._bridge.config.auth and not dialect.caps.unannounced:
             return Refusal(403, "the path holds no media token")
         return self.admission() or self._open_bare(dialect, provider)
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from vapimedia.errors import ConfigError, ProtocolError
-from vapimedia.io.call_setup import new_dialect
 from vapimedia.io.hooks import CallInfo, Reject
 from vapimedia.io.public_port import close_after_answer
+from vapimedia.protocols import get_dialect
 from vapimedia.protocols.dialect import Document, Refusal, WebhookRequest
 from vapimedia.protocols.vapi import (
     Malformed,
@@ -43,8 +43,12 @@ def public_app(bridge: Bridge) -> web.Application:
     app.on_response_prepare.append(close_after_answer)
     routes = _Routes(bridge)
     for provider in bridge.config.providers:
-        app.router.add_post(f"/{provider}/voice", routes.voice(provider))
-        app.router.add_post(f"/{provider}/status", routes.status(provider))
+        at = get_dialect(provider).routes
+        for method in at.answer_methods:
+            app.router.add_route(method, f"/{provider}/{at.answer}", routes.answer(provider))
+        if at.status:
+            app.router.add_post(f"/{provider}/{at.status}", routes.status(provider))
+            app.router.add_post(f"/{provider}/{at.status}/{{reference}}", routes.status(provider))
     app.router.add_post("/vapi/webhook", routes.vapi)
     app.router.add_post("/voice/vapi/tool", routes.vapi)
     app.router.add_get("/healthz", routes.healthz)
@@ -64,7 +68,7 @@ def _document(document: Document) -> web.Response:
 async def _webhook(request: web.Request) -> WebhookRequest:
     headers = {name.lower(): value for name, value in request.headers.items()}
     body = await _body(request)
-    return WebhookRequest(request.method, request.raw_path, headers, body, request.remote or "")
+    return WebhookRequest(request.method, request.raw_path, headers, body, request.remote or "", time.time())
 
 
 async def _body(request: web.Request) -> bytes:
@@ -81,13 +85,13 @@ class _Routes:
         secret = bridge.config.vapi_webhook_secret
         self._secrets = WebhookSecrets.any_of(secret) if secret else None
 
-    def voice(self, provider: str):  # type: ignore[no-untyped-def]  # aiohttp's own type of it is private
-        """Return what answers *provider*'s voice webhook: a call comes in."""
+    def answer(self, provider: str):  # type: ignore[no-untyped-def]  # aiohttp's own type of it is private
+        """Return what answers *provider*'s webhook for a call that comes in."""
 
         async def answer(request: web.Request) -> web.Response:
             bridge = self._bridge
             webhook = await _webhook(request)
-            dialect = new_dialect(bridge.config, provider)
+            dialect = bridge.dialects.new(provider)
             refusal = dialect.check_webhook(webhook)
             if refusal is not None:
                 return _refused(refusal)
@@ -121,17 +125,17 @@ class _Routes:
 
         async def answer(request: web.Request) -> web.Response:
             webhook = await _webhook(request)
-            dialect = new_dialect(self._bridge.config, provider)
+            dialect = self._bridge.dialects.new(provider)
             refusal = dialect.check_webhook(webhook)
             if refusal is not None:
                 return _refused(refusal)
             try:
-                call_id, events = dialect.read_status_webhook(webhook)
+                report = dialect.read_status_webhook(webhook)
             except ProtocolError as error:
                 return _refused(Refusal(400, str(error)))
-            call = self._bridge.book.find(provider, call_id)
+            call = self._bridge.book.find(provider, report.call_id)
             if call is not None:
-                call.provider_events(events)
+                call.provider_events(report.events)
             return web.Response(status=204)
 
         return answer

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from vapimedia.errors import ConfigError
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendBinary, SendText
 from vapimedia.protocols.events import (
+    CallProgress,
     Cleared,
     Connected,
     Dtmf,
@@ -28,20 +29,25 @@ if TYPE_CHECKING:
     from vapimedia.protocols.dialect import (
         Caps,
         Dialect,
+        DialRequest,
         Document,
         IncomingCall,
         Refusal,
+        Routes,
+        StatusReport,
         UpgradeRequest,
         WebhookRequest,
     )
 
 __all__ = [
     "DIALECTS",
+    "CallProgress",
     "Caps",
     "Cleared",
     "CloseSocket",
     "Command",
     "Connected",
+    "DialRequest",
     "Dialect",
     "Document",
     "Dtmf",
@@ -53,9 +59,11 @@ __all__ = [
     "Problem",
     "ProviderEvent",
     "Refusal",
+    "Routes",
     "SendBinary",
     "SendText",
     "Started",
+    "StatusReport",
     "Stopped",
     "UnknownMessage",
     "UpgradeRequest",
@@ -63,12 +71,27 @@ __all__ = [
     "get_dialect",
 ]
 
-DIALECTS = {"twilio": "vapimedia.protocols.twilio:TwilioDialect"}
+DIALECTS = {
+    "twilio": "vapimedia.protocols.twilio:TwilioDialect",
+    "vonage": "vapimedia.protocols.vonage:VonageDialect",
+    "browser": "vapimedia.protocols.browser:BrowserDialect",
+}
 """Where each dialect lives, by its name."""
 
 # These need vapimedia.media, which loads compiled code; whoever only reads events does not pay for it.
 _FROM_DIALECT = frozenset(
-    {"Caps", "Dialect", "Document", "IncomingCall", "Refusal", "UpgradeRequest", "WebhookRequest"}
+    {
+        "Caps",
+        "DialRequest",
+        "Dialect",
+        "Document",
+        "IncomingCall",
+        "Refusal",
+        "Routes",
+        "StatusReport",
+        "UpgradeRequest",
+        "WebhookRequest",
+    }
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 __all__ = ["CloseSocket", "Command", "HttpCall", "SendBinary", "SendText"]
@@ -26,17 +28,23 @@ class SendBinary(msgspec.Struct, frozen=True):
 
 
 class CloseSocket(msgspec.Struct, frozen=True):
-    """Start the closing handshake (RFC 6455 s. 7.1.2)."""
+    """Start the closing handshake (RFC 6455 s. 7.1.2).
+
+    With ``grace_ms`` the peer, whose API was asked to, may close first: ours follows when that much time has
+    passed, or at once when the request before it fails.
+    """
 
     code: int = 1000
     reason: str = ""
+    grace_ms: int = 0
 
 
 class HttpCall(msgspec.Struct, frozen=True):
     """One HTTP request, tried once and not waited for. Its ``repr`` hides everything that may be a secret.
 
     A status in ``gone`` means that there was nothing left to do and counts as success. ``purpose`` is a word
-    for logs and counters (``hangup``, ``end-call``).
+    for logs and counters (``hangup``, ``end-call``). ``sign`` returns headers that hold for one moment only, from
+    the time of sending in s since 1970.
     """
 
     purpose: str
@@ -45,6 +53,7 @@ class HttpCall(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
     body: bytes = b""
     gone: frozenset[int] = frozenset({404})
+    sign: Callable[[float], dict[str, str]] | None = None
 
     def __repr__(self) -> str:
         return f"HttpCall(purpose={self.purpose!r}, method={self.method!r})"

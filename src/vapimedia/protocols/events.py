@@ -15,6 +15,7 @@ from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 
 __all__ = [
+    "CallProgress",
     "Cleared",
     "Connected",
     "Dtmf",
@@ -99,9 +100,20 @@ class Cleared(msgspec.Struct, frozen=True):
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """The provider ends the stream. ``reason`` is its own word for it."""
+    """The provider ends the stream or the call. ``reason`` is its own word for it.
+
+    ``outcome`` says why a call never came about; empty for one that did.
+    """
 
     reason: str
+    outcome: Literal["", "busy", "unanswered", "rejected", "cancelled", "failed"] = ""
+
+
+class CallProgress(msgspec.Struct, frozen=True):
+    """How far a call that we make has come, or who answered it. ``detail`` is the provider's own word."""
+
+    status: Literal["ringing", "answered", "human", "machine"]
+    detail: str = ""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -123,4 +135,15 @@ class UnknownMessage(msgspec.Struct, frozen=True):
     name: str
 
 
-ProviderEvent = Connected | Started | Media | Dtmf | MarkPlayed | Cleared | Stopped | Problem | UnknownMessage
+ProviderEvent = (
+    Connected
+    | Started
+    | Media
+    | Dtmf
+    | MarkPlayed
+    | Cleared
+    | Stopped
+    | CallProgress
+    | Problem
+    | UnknownMessage
+)

@@ -11,7 +11,6 @@ not in it. Unused, a token is a secret: whoever has it may speak for the call.
 from __future__ import annotations
 
 import base64
-import heapq
 import hmac
 import math
 import re
@@ -22,6 +21,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.protocols.dialect import Refusal
+from vapimedia.protocols.seen import SeenOnce
 
 __all__ = ["TokenClaims", "TokenLedger", "TokenSigner"]
 
@@ -102,23 +102,18 @@ class TokenLedger:
     """
 
     def __init__(self, *, capacity: int = 65_536) -> None:
-        self._capacity = capacity
-        self._used: set[bytes] = set()
-        self._by_expiry: list[tuple[float, bytes]] = []
+        self._seen = SeenOnce(capacity=capacity)
 
     def __len__(self) -> int:
-        return len(self._used)
+        return len(self._seen)
 
     def spend(self, claims: TokenClaims, now_s: float) -> Refusal | None:
         """Use a token up: return ``None`` the first time, and why it is refused after that. Also revokes."""
-        while self._by_expiry and self._by_expiry[0][0] <= now_s:
-            self._used.discard(heapq.heappop(self._by_expiry)[1])
         if not now_s < claims.expires_s:
             return Refusal(403, "the media token has expired")
-        if claims.jti in self._used:
-            return Refusal(403, "the media token was used before")
-        if len(self._used) >= self._capacity:
-            return Refusal(503, "too many media tokens are in use")
-        self._used.add(claims.jti)
-        heapq.heappush(self._by_expiry, (claims.expires_s, claims.jti))
+        match self._seen.spend(claims.jti, claims.expires_s, now_s):
+            case "used":
+                return Refusal(403, "the media token was used before")
+            case "full":
+                return Refusal(503, "too many media tokens are in use")
         return None

@@ -20,7 +20,17 @@ from vapimedia.errors import ConfigError, ProtocolError, StateError
 from vapimedia.media import Envelope
 from vapimedia.protocols._wire import BROKEN, printable
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendText
-from vapimedia.protocols.dialect import Caps, Document, IncomingCall, Refusal, UpgradeRequest, WebhookRequest
+from vapimedia.protocols.dialect import (
+    BaseDialect,
+    Caps,
+    Document,
+    IncomingCall,
+    Refusal,
+    Routes,
+    StatusReport,
+    UpgradeRequest,
+    WebhookRequest,
+)
 from vapimedia.protocols.events import (
     Connected,
     Dtmf,
@@ -79,7 +89,7 @@ class TwilioSettings(msgspec.Struct, frozen=True):
         return f"TwilioSettings({shown})"
 
 
-class TwilioDialect:
+class TwilioDialect(BaseDialect):
     """Twilio's message language, for one call.
 
     With *call_id*, the call that the voice webhook announced, a ``start`` for any other call is refused.
@@ -88,6 +98,7 @@ class TwilioDialect:
     name: ClassVar[str] = "twilio"
     # Twilio plays any chunk size and buffers 10 minutes; audio beyond is dropped (warning 31931).
     caps: ClassVar[Caps] = Caps(exact_frames=False, max_lead_ms=60_000, marks=True, clear=True)
+    routes: ClassVar[Routes] = Routes("voice", ("POST",), "status")
     leg_format: LegFormat
 
     def __init__(self, settings: TwilioSettings, *, call_id: str = "") -> None:
@@ -125,8 +136,8 @@ class TwilioDialect:
             fields=fields,
         )
 
-    def read_status_webhook(self, request: WebhookRequest) -> tuple[str, list[ProviderEvent]]:
-        """Return the call id and what a callback about the stream or the call says.
+    def read_status_webhook(self, request: WebhookRequest) -> StatusReport:
+        """Return what a callback about the stream or the call says.
 
         Raises ``ProtocolError`` if it names no call.
         """
@@ -141,7 +152,7 @@ class TwilioDialect:
             events.append(UnknownMessage(printable(stream_event)))
         elif call_status in _FINAL_STATES:
             events.append(Stopped(call_status))
-        return fields["CallSid"], events
+        return StatusReport(fields["CallSid"], tuple(events))
 
     def answer(self, media_url: str, status_url: str, parameters: Mapping[str, str]) -> Document:
         """Return the TwiML that opens the stream. Raises ``ConfigError`` for what Twilio would refuse."""

@@ -143,7 +143,7 @@ class CallCore:
             # The caller's last words are still on their way to the assistant.
             actions.to_vapi += sends(self.uplink, self.uplink.flush(now_ns))
         goes_on = rule.without_vapi and self.config.on_vapi_lost == "continue"
-        release = self.provider_is_over or goes_on
+        release = self.provider_is_over or goes_on or rule.releases
         plan: Sequence[Command] = [CloseSocket()] if release else self.dialect.hangup()
         actions.to_vapi += vapi_commands(self.vapi, self.vapi_call, vapi_code or rule.vapi_code)
         actions.to_provider += phone_commands(plan, self.provider, provider_code or rule.provider_code)

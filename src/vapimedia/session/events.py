@@ -8,7 +8,7 @@ import msgspec
 
 from vapimedia.media import PathStats
 from vapimedia.protocols.commands import Command
-from vapimedia.protocols.events import Dtmf
+from vapimedia.protocols.events import CallProgress, Dtmf
 from vapimedia.protocols.vapi import VapiEvent
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "BargeIn",
     "CallEnded",
     "CallEvent",
+    "CallProgress",
     "CallStarted",
     "CallSummary",
     "Dtmf",
@@ -39,6 +40,11 @@ EndReason = Literal[
     "idle_timeout",
     "unsupported_format",
     "protocol_error",
+    "busy",
+    "unanswered",
+    "rejected",
+    "cancelled",
+    "failed",
 ]
 
 
@@ -97,7 +103,7 @@ class CallEnded(msgspec.Struct, frozen=True):
     summary: CallSummary
 
 
-CallEvent = CallStarted | Dtmf | BargeIn | CallEnded | VapiEvent
+CallEvent = CallProgress | CallStarted | Dtmf | BargeIn | CallEnded | VapiEvent
 
 
 class Actions(msgspec.Struct):

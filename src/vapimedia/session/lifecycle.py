@@ -74,11 +74,13 @@ class Leg(enum.Enum):
 class EndRule(msgspec.Struct, frozen=True):
     """What one way to end asks of the legs. A leg that is over by itself is only released.
 
-    ``without_vapi``: Vapi went missing, and the policy decides whether the phone leg is hung up. Close codes
-    are those of RFC 6455 s. 7.4.1.
+    ``without_vapi``: Vapi went missing, and the policy decides whether the phone leg is hung up. ``releases``: the
+    media socket is closed and the phone call left to the provider, which may have something else for the caller.
+    Close codes are those of RFC 6455 s. 7.4.1.
     """
 
     without_vapi: bool = False
+    releases: bool = False
     provider_code: int = 1000
     vapi_code: int = 1000
 
@@ -97,9 +99,15 @@ END_RULES: Mapping[EndReason, EndRule] = {
     "media_timeout": EndRule(),
     "start_timeout": EndRule(),
     "idle_timeout": EndRule(),
-    "unsupported_format": EndRule(provider_code=1003),
+    "unsupported_format": EndRule(releases=True, provider_code=1003),
     # Whoever finds the fault names the code for the leg that made it.
     "protocol_error": EndRule(),
+    # A call that we wanted to make, and that never came about.
+    "busy": EndRule(),
+    "unanswered": EndRule(),
+    "rejected": EndRule(),
+    "cancelled": EndRule(),
+    "failed": EndRule(),
 }
 
 
@@ -141,5 +149,5 @@ def phone_commands(plan: Iterable[Command], leg: Leg, code: int) -> list[Command
             commands.append(command)
         elif leg is Leg.OPEN:
             changed = isinstance(command, CloseSocket) and code != 1000
-            commands.append(CloseSocket(code) if changed else command)
+            commands.append(msgspec.structs.replace(command, code=code) if changed else command)
     return commands

@@ -7,6 +7,7 @@ from typing import Any
 
 from vapimedia.errors import ConfigError
 from vapimedia.protocols.events import (
+    CallProgress,
     Dtmf,
     MarkPlayed,
     Media,
@@ -41,6 +42,7 @@ class ProviderLeg:
             Dtmf: self._on_dtmf,
             MarkPlayed: self._on_mark_played,
             Stopped: self._on_stopped,
+            CallProgress: self._on_progress,
             Problem: self._on_problem,
             UnknownMessage: self._on_unknown,
         }
@@ -53,6 +55,7 @@ class ProviderLeg:
             core.step(Step.PROVIDER_OPENED)
             core.deadlines.disarm("media_timeout")
             core.deadlines.arm("start_timeout", now_ns, core.config.start_timeout_ms)
+            self.take_events(core.dialect.opened(), now_ns, actions)
 
     def close(self, code: int, breach: bool, now_ns: int, actions: Actions) -> None:
         """The socket is gone. After a breach it was we who closed it: the caller is still to be hung up."""
@@ -140,8 +143,13 @@ class ProviderLeg:
             self._core.counters[f"{worth}_mark"] += 1
 
     def _on_stopped(self, event: Stopped, now_ns: int, actions: Actions) -> None:
-        self._core.provider_is_over = True
-        self._core.end("provider_stop", event.reason, now_ns, actions)
+        core = self._core
+        core.provider_is_over = True
+        outcome = event.outcome if core.started is None else ""
+        core.end(outcome or "provider_stop", event.reason, now_ns, actions)
+
+    def _on_progress(self, event: CallProgress, now_ns: int, actions: Actions) -> None:
+        actions.events.append(event)
 
     def _on_problem(self, event: Problem, now_ns: int, actions: Actions) -> None:
         self._core.counters[event.reason] += 1

@@ -90,6 +90,11 @@ class VapiLeg:
         if isinstance(event, UnknownEvent):
             core.counters["vapi_unknown"] += 1
         actions.events.append(event)
+        relayed = (
+            core.dialect.relay(event) if core.started is not None and core.provider is Leg.OPEN else None
+        )
+        if relayed is not None:
+            actions.to_provider.append(relayed)
         react = self._reactions.get(type(event))
         if react is not None:
             react(event, now_ns, actions)

@@ -21,6 +21,7 @@ from vapimedia.protocols import (
     Media,
     Problem,
     Started,
+    StatusReport,
     Stopped,
     UnknownMessage,
     UpgradeRequest,
@@ -127,7 +128,11 @@ class TestReplay:
                 outcomes.append((call.call_id, call.direction))
             else:
                 outcomes.append(TwilioDialect(SETTINGS).read_status_webhook(request))
-        assert outcomes == [(CALL, "inbound"), (CALL, []), (CALL, [Stopped("stream-stopped")])]
+        assert outcomes == [
+            (CALL, "inbound"),
+            StatusReport(CALL),
+            StatusReport(CALL, (Stopped("stream-stopped"),)),
+        ]
 
     def test_of_both_tracks_only_the_inbound_one_is_heard(self, twilio_listen: list[dict[str, Any]]) -> None:
         dialect = TwilioDialect(SETTINGS)
@@ -318,17 +323,18 @@ class TestStatus:
     @pytest.mark.parametrize("status", ["completed", "busy", "failed", "no-answer", "canceled"])
     def test_a_final_call_status_stops_the_call(self, status: str) -> None:
         request = WebhookRequest("POST", "/s", FORM, f"CallSid={CALL}&CallStatus={status}".encode())
-        assert TwilioDialect(SETTINGS).read_status_webhook(request) == (CALL, [Stopped(status)])
+        assert TwilioDialect(SETTINGS).read_status_webhook(request) == StatusReport(CALL, (Stopped(status),))
 
     @pytest.mark.parametrize("status", ["queued", "initiated", "ringing", "in-progress"])
     def test_any_other_call_status_says_nothing(self, status: str) -> None:
         request = WebhookRequest("GET", f"/s?CallSid={CALL}&CallStatus={status}", {}, b"")
-        assert TwilioDialect(SETTINGS).read_status_webhook(request) == (CALL, [])
+        assert TwilioDialect(SETTINGS).read_status_webhook(request) == StatusReport(CALL)
 
     @pytest.mark.parametrize(("number", "fatal"), [("31920", True), ("31921", True), ("31951", False)])
     def test_a_stream_error_is_fatal_if_the_connection_is_gone(self, number: str, fatal: bool) -> None:
         body = f"CallSid={CALL}&StreamEvent=stream-error&StreamError={number}+wss://host/secret".encode()
-        _, [problem] = TwilioDialect(SETTINGS).read_status_webhook(WebhookRequest("POST", "/s", FORM, body))
+        report = TwilioDialect(SETTINGS).read_status_webhook(WebhookRequest("POST", "/s", FORM, body))
+        [problem] = report.events
         assert (problem.reason, problem.fatal) == ("stream_error", fatal)
         assert number in problem.text
         assert "secret" not in problem.text
@@ -362,7 +368,7 @@ class TestSettings:
         assert get_dialect("twilio") is TwilioDialect
 
     def test_an_unknown_dialect_is_refused_with_the_known_names(self) -> None:
-        with pytest.raises(ConfigError, match="known are twilio"):
+        with pytest.raises(ConfigError, match="known are browser, twilio, vonage"):
             get_dialect("carrier-pigeon")
 
     def test_nothing_secret_shows(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from vapimedia.formats import AudioFormat
 from vapimedia.media import Envelope
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendBinary, SendText
-from vapimedia.protocols.dialect import Caps
+from vapimedia.protocols.dialect import BaseDialect, Caps
 from vapimedia.protocols.events import (
     Cleared,
     Connected,
@@ -36,7 +36,7 @@ def speech(role: str, status: str) -> bytes:
     return f'{{"type":"speech-update","status":"{status}","role":"{role}","turn":1}}'.encode()
 
 
-class FakeDialect:
+class FakeDialect(BaseDialect):
     """A provider whose media is binary and whose control messages are words."""
 
     name = "fake"

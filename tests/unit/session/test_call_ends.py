@@ -48,7 +48,7 @@ ENDS: list[tuple[str, tuple[Any, ...], str, list[Any], list[Any]]] = [
         "text",
         ("fatal unsupported_format",),
         "unsupported_format",
-        [HANGUP, CloseSocket(1003)],
+        [CloseSocket(1003)],
         [END_CALL, CLOSE],
     ),
     ("advance", (40_000,), "idle_timeout", [HANGUP, CLOSE], [END_CALL, CLOSE]),
