@@ -48,7 +48,9 @@ class FakeTwilioCall:
     has (``https://voice.example.com``): it is what gets signed, while connections go to *voice_url*'s host.
     *status_url* receives the final ``CallStatus``. *speed* divides every interval (2.0: twice real time);
     other than 1, the bridge must be ``unpaced`` (``BridgeConfig(unpaced=True)``), or it drops what is too fast.
-    *max_s* ends a call that nobody ends. Nothing is raised for what the bridge does wrong: it is recorded.
+    *max_s* ends a call that nobody ends. With *twiml* it is a call that the REST API made: no voice webhook is
+    posted, *voice_url* only tells where the bridge is. Nothing is raised for what the
+    bridge does wrong: it is recorded.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class FakeTwilioCall:
         max_s: float = 120.0,
         start_delay_s: float = 0.0,
         on_media_start: Callable[[FakeTwilioCall], None] | None = None,
+        twiml: str | None = None,
     ) -> None:
         self.voice_url, self.public_url, self.status_url = voice_url, public_url, status_url
         self.auth_token, self.account_sid = auth_token, account_sid
@@ -75,6 +78,8 @@ class FakeTwilioCall:
         self.from_, self.to = from_, to
         self.caller, self.speed, self.max_s, self.start_delay_s = tuple(caller), speed, max_s, start_delay_s
         self.on_media_start = on_media_start
+        self.direction = "inbound" if twiml is None else "outbound-api"
+        self._inline = twiml
 
         self.voice_status: int | None = None
         self.voice_error = ""
@@ -177,12 +182,14 @@ class FakeTwilioCall:
             "CallStatus": status,
             "Called": self.to,
             "Caller": self.from_,
-            "Direction": "inbound",
+            "Direction": self.direction,
             "From": self.from_,
             "To": self.to,
         }
 
     async def _answered(self, http: aiohttp.ClientSession) -> bool:
+        if self._inline is not None:
+            return self._obeys(self._inline)
         answer = await self._web.post(http, self.voice_url, self._call_form("ringing"))
         self.voice_status, self.voice_error = answer.status, answer.error
         if answer.status != 200:
@@ -190,7 +197,10 @@ class FakeTwilioCall:
             return False
         if answer.content_type not in {"text/xml", "application/xml"}:
             self.violations.append(f"12300 TwiML: Content-Type {answer.content_type}")
-        self.twiml = parse_twiml(answer.body)
+        return self._obeys(answer.body)
+
+    def _obeys(self, document: str) -> bool:
+        self.twiml = parse_twiml(document)
         self.violations.extend(self.twiml.violations)
         if self.twiml.stream_url is None:
             self.ended_by = "twiml"
