@@ -8,6 +8,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable
 
+from vapimedia.errors import StateError
+from vapimedia.io.hooks import CallInfo
 from vapimedia.io.live_call import LiveCall
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.token import TokenClaims, TokenLedger, TokenSigner
@@ -37,6 +39,7 @@ class CallBook:
         self.counters: Counter[str] = Counter()
         self.is_empty = asyncio.Event()
         self.is_empty.set()
+        self._infos: dict[tuple[str, str], CallInfo] = {}
         self._totals: dict[str, Counter[str]] = {"uplink": Counter(), "downlink": Counter()}
 
     def add(self, call: LiveCall) -> None:
@@ -47,6 +50,9 @@ class CallBook:
     def close(self, call: LiveCall, summary: CallSummary) -> None:
         """A call is over on both legs."""
         self.live.discard(call)
+        self._infos[call.info.provider, call.call_id] = call.info
+        while len(self._infos) > _REMEMBERED_CALLS:
+            del self._infos[next(iter(self._infos))]
         self.summaries.append(summary)
         self.ended_by_reason[str(summary.end_reason)] += 1
         self.counters.update(summary.counters)
@@ -58,6 +64,14 @@ class CallBook:
         """Return the live call that *provider* knows as *call_id*."""
         found = (c for c in self.live if call_id and c.call_id == call_id and c.info.provider == provider)
         return next(found, None)
+
+    def find_reference(self, reference: str) -> LiveCall | None:
+        """Return the live call that we made under *reference*."""
+        return next((c for c in self.live if reference and c.reference == reference), None)
+
+    def info(self, provider: str, call_id: str) -> CallInfo:
+        """Return what was known of a call when it came in; of one that nobody remembers, its id."""
+        return self._infos.get((provider, call_id)) or CallInfo(provider=provider, call_id=call_id)
 
     def find_vapi(self, vapi_call_id: str) -> LiveCall | None:
         """Return the live call that Vapi knows as *vapi_call_id*."""
@@ -81,14 +95,23 @@ class TokenDesk:
         self._waiting: dict[bytes, LiveCall] = {}  # by jti: answered, no media socket yet
         self._claims: dict[LiveCall, TokenClaims] = {}
 
-    def issue(self, call: LiveCall, call_id: str) -> None:
-        """Give *call* its token."""
+    def make(self, call_id: str, *, ring_s: float = 0.0) -> tuple[str, TokenClaims]:
+        """Return a new token for the call that the provider names *call_id* (empty: not known yet), and its claims.
+
+        *ring_s* is how long the call may ring before its media socket comes.
+        """
         now_s = time.time()
-        call.token = self._signer.issue(call_id, 0, now_s, self._ttl_s)
-        claims = self._signer.open(call.token, now_s)
-        if isinstance(claims, TokenClaims):
-            self._waiting[claims.jti] = call
-            self._claims[call] = claims
+        token = self._signer.issue(call_id, 0, now_s, self._ttl_s + ring_s)
+        claims = self._signer.open(token, now_s)
+        if isinstance(claims, Refusal):
+            raise StateError(f"a media token that was just made is refused: {claims.reason}")
+        return token, claims
+
+    def bind(self, call: LiveCall, token: str, claims: TokenClaims) -> None:
+        """Give *call* its token."""
+        call.token = token
+        self._waiting[claims.jti] = call
+        self._claims[call] = claims
 
     def redeem(self, token: str) -> LiveCall | Refusal:
         """Return the call whose socket comes with *token*, once, or why it is refused."""
@@ -106,6 +129,8 @@ class TokenDesk:
 
     def belongs(self, call: LiveCall, call_id: str) -> bool:
         """Whether *call*'s token, if it came with one, was made for *call_id*."""
+        if call.reference:  # we made it: the provider's id was not known when its token was made
+            return call_id in ("", call.call_id) or not call.call_id
         claims = self._claims.get(call)
         return claims is None or self._signer.is_for(claims, call_id)
 

@@ -17,11 +17,12 @@ from vapimedia.io.admin import admin_app
 from vapimedia.io.book import CallBook
 from vapimedia.io.call_setup import Dialects
 from vapimedia.io.config import BridgeConfig
-from vapimedia.io.hooks import Call
+from vapimedia.io.hooks import Call, CallOptions
 from vapimedia.io.live_call import LiveCall
+from vapimedia.io.outbound import Order, dial
 from vapimedia.io.public_port import PublicPort
 from vapimedia.io.pump import Pump
-from vapimedia.io.reception import OnCall, Reception
+from vapimedia.io.reception import OnCall, OnFallback, Reception
 from vapimedia.io.tools import ToolBox, ToolFunction
 from vapimedia.io.user_code import describe_failure, is_async
 from vapimedia.io.vapi_client import VapiClient
@@ -59,6 +60,7 @@ class Bridge:
         self.reception: Reception
         self._on_call: OnCall | None = None
         self._on_event: OnEvent | None = None
+        self._on_fallback: OnFallback | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._leaving: set[LiveCall] = set()
         self._is_started = False
@@ -88,6 +90,17 @@ class Bridge:
         if is_async(function):
             raise ConfigError("on_event takes a plain function; start a task in it for what must be awaited")
         self._on_event = function
+        return function
+
+    def on_fallback(self, function: OnFallback) -> OnFallback:
+        """Decorator: an async function ``(info, status)`` that says what a caller gets whose media socket is lost.
+
+        It returns a document in the provider's words (Vonage: a list of NCCO actions), or ``None`` to let the
+        provider go on. ``status`` is the provider's word: ``unanswered``, ``failed``, ``disconnected``.
+        """
+        if not is_async(inspect.unwrap(function)):
+            raise ConfigError("on_fallback takes an async function: write async def")
+        self._on_fallback = function
         return function
 
     def tool(self, name: str) -> Callable[[ToolFunction], ToolFunction]:
@@ -130,7 +143,7 @@ class Bridge:
             raise ConfigError("no assistant: give --assistant-id, or choose one for each call in on_call")
         self.dialects = Dialects(self.config)
         self._is_started = True
-        self.reception = Reception(self, self._on_call)
+        self.reception = Reception(self, self._on_call, self._on_fallback)
         self.pump = Pump(asyncio.get_running_loop())
         self.client = VapiClient(self.config.vapi_api_key, base_url=self.config.vapi_url)
         public = await self._runner(public_app(self))
@@ -237,6 +250,38 @@ class Bridge:
 
     # --- calls -----------------------------------------------------------------------------------
 
+    async def dial(
+        self,
+        to: str | None,
+        *,
+        provider: str | None = None,
+        from_: str = "",
+        options: CallOptions | None = None,
+        ring_timeout_s: int = 60,
+        machine_detection: str = "",
+        document: Any = None,
+    ) -> Call:
+        """Make a call and return it once the provider has taken it; ``await call.ended()`` waits for its end.
+
+        *to* is a phone number in E.164; ``None`` has Vonage call our media socket alone, and *document* is the NCCO
+        for its other side. *provider* may be left out where only one can dial; *from_* is the provider's setting
+        (``twilio_from``, ``vonage_from``) unless given. The assistant is called when somebody answers.
+        ``CallProgress`` events tell how far it is, ``CallEnded`` how it ended (``busy``, ``unanswered``, ...).
+
+        Raises ``ConfigError`` for what cannot be dialled, ``StateError`` when the bridge takes no calls, and
+        ``ProviderError`` when the provider's API refuses or does not answer; the call has ended as ``failed`` then.
+        """
+        order = Order(
+            to=to,
+            provider=provider,
+            from_=from_,
+            options=options or CallOptions(),
+            ring_timeout_s=ring_timeout_s,
+            machine_detection=machine_detection,
+            document=document,
+        )
+        return await dial(self, order)
+
     @property
     def calls(self) -> list[LiveCall]:
         """The calls that live now."""
@@ -267,14 +312,16 @@ class Bridge:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def carry_out(self, request: HttpCall) -> None:
+    def carry_out(self, request: HttpCall) -> asyncio.Task[bool]:
         """Make a request that nobody waits for; a failure is counted."""
 
-        async def work() -> None:
-            if not await self.client.carry_out(request):
+        async def work() -> bool:
+            is_done = await self.client.carry_out(request)
+            if not is_done:
                 self.count(f"{request.purpose}_failed")
+            return is_done
 
-        self.run(work())
+        return self.run(work())
 
     def count(self, what: str, n: int = 1) -> None:
         """Count an irregularity."""

@@ -12,7 +12,7 @@ import msgspec
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 from vapimedia.protocols.vapi import CreateCall, add_message, say
-from vapimedia.session import CallSummary
+from vapimedia.session import CallEnded, CallSummary
 
 if TYPE_CHECKING:
     from vapimedia.io.live_call import LiveCall
@@ -24,7 +24,7 @@ _fields = functools.cache(msgspec.structs.fields)
 
 
 class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that comes in, before it is answered. Its ``repr`` shows no phone number.
+    """A call that comes in, before it is answered, or one that we make. Its ``repr`` shows no phone number.
 
     ``fields`` are the provider's own webhook fields; all but ``provider`` are empty when the media socket was
     opened without a webhook (``--no-auth``).
@@ -143,6 +143,10 @@ class Call:
     def hang_up(self, reason: str = "hang_up") -> None:
         """End the call on both legs."""
         self._on_loop(self._live.hang_up, reason)
+
+    async def ended(self) -> CallEnded:
+        """Wait until the call is over on both legs; return its end. Belongs to the bridge's own loop."""
+        return await asyncio.shield(self._live.end)
 
     def summary(self) -> CallSummary:
         """Return the call in figures, so far or at its end."""

@@ -27,6 +27,7 @@ from vapimedia.session import (
     Actions,
     CallEnded,
     CallEvent,
+    CallProgress,
     CallSession,
     CallStarted,
     CallSummary,
@@ -50,7 +51,9 @@ class CallHost(Protocol):
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run *work* beside everything else."""
 
-    def carry_out(self, request: HttpCall) -> None: ...
+    def carry_out(self, request: HttpCall) -> asyncio.Task[bool]:
+        """Make a request that nobody waits for; the task says whether it did its work."""
+
     def tell(self, call: LiveCall, event: CallEvent) -> None:
         """Pass an event to the user."""
 
@@ -72,6 +75,9 @@ class LiveCall:
         self.call_id = info.call_id
         self.vapi_call_id = ""
         self.token = ""
+        self.reference = ""
+        """Our own name for a call that we make; empty for one that came in."""
+        self.end: asyncio.Future[CallEnded] = asyncio.get_running_loop().create_future()
         self.answer: Document | None = None
         """What the provider's voice webhook was answered with; ``None`` if there was none."""
         self.is_over = False
@@ -79,6 +85,8 @@ class LiveCall:
         self.provider = MediaSocket(self, "provider")
         self.vapi = MediaSocket(self, "vapi")
         self._created: CreatedCall | None = None
+        self._request: CreateCall | None = None
+        self._closing: asyncio.TimerHandle | None = None
         self._untold: deque[CallEvent] = deque()
         self._is_telling = False
         self._task: asyncio.Task[None] | None = None
@@ -104,6 +112,15 @@ class LiveCall:
     def start_vapi(self, request: CreateCall) -> None:
         """Create the call at Vapi now, and open its socket once the provider's is there."""
         self._task = self.host.run(self._run_vapi(request))
+
+    def start_vapi_when_answered(self, request: CreateCall) -> None:
+        """Create the call at Vapi as soon as somebody has answered the call that we make."""
+        self._request = request
+
+    def _is_answered(self) -> None:
+        request, self._request = self._request, None
+        if request is not None and not self.is_over:
+            self.start_vapi(request)
 
     async def _run_vapi(self, request: CreateCall) -> None:
         try:
@@ -173,6 +190,7 @@ class LiveCall:
         if socket is self.provider:
             socket.connect_media(session.uplink, session.downlink, self.vapi)
             self._provider_is_there.set()
+            self._is_answered()
             self._do(session.provider_opened(now_ns()))
         else:
             socket.connect_media(session.downlink, session.uplink, self.provider)
@@ -192,10 +210,17 @@ class LiveCall:
 
     def socket_closed(self, socket: MediaSocket, code: int) -> None:
         """Let the session end the call."""
+        if socket is self.provider and self._closing is not None:
+            self._closing.cancel()
         closed = self.session.provider_closed if socket is self.provider else self.session.vapi_closed
         self._do(closed(code, now_ns(), breach=socket.was_breach))
 
     # --- what others say -------------------------------------------------------------------------
+
+    def dialled(self, call_id: str) -> None:
+        """The provider has made the call, and names it so."""
+        self.call_id = call_id
+        self.info = msgspec.structs.replace(self.info, call_id=call_id)
 
     def provider_events(self, events: Sequence[ProviderEvent]) -> None:
         """Take what a status callback says."""
@@ -244,21 +269,41 @@ class LiveCall:
         if isinstance(event, CallStarted):
             self.call_id = self.call_id or event.call_id
             self.host.started(self, event.call_id)
+        if isinstance(event, CallProgress) and event.status == "answered":
+            self._is_answered()
         if isinstance(event, CallEnded):
             self._finish(event)
         self.host.tell(self, event)
+        if isinstance(event, CallEnded) and not self.end.done():
+            self.end.set_result(event)
 
     def _command(self, socket: MediaSocket, commands: Iterable[Command]) -> None:
+        request: asyncio.Task[bool] | None = None
         for command in commands:
             match command:
                 case SendText(data):
                     socket.send_text(data)
                 case SendBinary(data):
                     socket.send_binary(data)
+                case CloseSocket() if request is not None and command.grace_ms:
+                    self._close_later(socket, command, request)
                 case CloseSocket(code, reason):
                     socket.close(code, reason)
                 case HttpCall():
-                    self.host.carry_out(command)
+                    request = self.host.carry_out(command)
+
+    def _close_later(self, socket: MediaSocket, command: CloseSocket, request: asyncio.Task[bool]) -> None:
+        """Let the peer, whose API was asked to, close first."""
+
+        def close() -> None:
+            socket.close(command.code, command.reason)
+
+        def look(request: asyncio.Task[bool]) -> None:
+            if request.cancelled() or not request.result():
+                close()
+
+        self._closing = asyncio.get_running_loop().call_later(command.grace_ms / 1000, close)
+        request.add_done_callback(look)
 
     def _finish(self, event: CallEnded) -> None:
         if self.is_over:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
@@ -16,18 +16,19 @@ from vapimedia.io.hooks import CallInfo, CallOptions, Reject
 from vapimedia.io.http_head import Head
 from vapimedia.io.live_call import LiveCall
 from vapimedia.io.pump import MediaSocket
-from vapimedia.io.user_code import describe_failure
+from vapimedia.io.user_code import FAILED, ask_user
 from vapimedia.protocols.dialect import Dialect, Document, Refusal, UpgradeRequest
 from vapimedia.protocols.vapi import CreateCall
 
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
 
-__all__ = ["OnCall", "Reception"]
+__all__ = ["OnCall", "OnFallback", "Reception", "media_url_of"]
 
 _log = logging.getLogger("vapimedia.bridge")
 
 OnCall = Callable[[CallInfo], Awaitable[CallOptions | Reject | None]]
+OnFallback = Callable[[CallInfo, str], Awaitable[Any]]
 
 ON_CALL_TIMEOUT_S = 10.0
 """Providers wait about 15 s for the answer to a voice webhook."""
@@ -35,13 +36,20 @@ _DRAIN_ACCEPT_S = 20.0
 """How long sockets with a live token are still taken while draining."""
 
 
+def media_url_of(origin: str, provider: str, token: str) -> str:
+    """Return the URL of a media socket under our public *origin*."""
+    scheme, _, host = origin.partition("://")
+    return f"{'wss' if scheme == 'https' else 'ws'}://{host}/{provider}/media/{token}"
+
+
 class Reception:
     """Lets calls in, one bridge's. Once drained of, it takes only the sockets of calls it has answered."""
 
-    def __init__(self, bridge: Bridge, on_call: OnCall | None) -> None:
+    def __init__(self, bridge: Bridge, on_call: OnCall | None, on_fallback: OnFallback | None) -> None:
         self.tokens = TokenDesk(bridge.config.token_ttl_s)
         self._bridge = bridge
         self._on_call = on_call
+        self._on_fallback = on_fallback
         self._opening: dict[tuple[str, str], asyncio.Task[Document | Reject | Refusal]] = {}
         self._draining_since: float | None = None
         self._is_closed = False
@@ -116,12 +124,11 @@ class Reception:
             return refusal
         dialect = bridge.dialects.new(info.provider, info.call_id)
         wanted = vapi_format(bridge.config, dialect)
-        request = self._request(chosen, wanted)
+        request = self.request(chosen, wanted)
         call = LiveCall(bridge, dialect, session_config(bridge.config, wanted), info)
-        self.tokens.issue(call, info.call_id)
+        self.tokens.bind(call, *self.tokens.make(info.call_id))
         bridge.book.add(call)
-        scheme, _, host = origin.partition("://")
-        media_url = f"{'wss' if scheme == 'https' else 'ws'}://{host}/{info.provider}/media/{call.token}"
+        media_url = media_url_of(origin, info.provider, call.token)
         try:
             call.answer = dialect.answer(
                 media_url, f"{origin}/{info.provider}/{dialect.routes.status}", chosen.parameters
@@ -132,31 +139,18 @@ class Reception:
         call.start_vapi(request)  # costs money: last
         return call.answer
 
-    def _request(self, chosen: CallOptions, wanted: AudioFormat) -> CreateCall:
+    def request(self, chosen: CallOptions, wanted: AudioFormat) -> CreateCall:
         """Return the call to create. Raises ``ConfigError`` now for what would keep it from being sent."""
         request = chosen.request(wanted, self._bridge.config.assistant_id)
         request.body()
         return request
 
     async def _ask(self, info: CallInfo) -> CallOptions | Reject:
-        if self._on_call is None:
+        on_call = self._on_call
+        if on_call is None:
             return CallOptions()
-        limit = asyncio.timeout(ON_CALL_TIMEOUT_S)
-        try:
-            async with limit:
-                chosen: object = await self._on_call(info)
-        except (
-            Exception,
-            asyncio.CancelledError,
-            SystemExit,
-        ) as error:  # a user's function may raise anything
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise  # it is us who are cancelled, not something in the function
-            if limit.expired():
-                _log.error("on_call took longer than %g s", ON_CALL_TIMEOUT_S)
-            else:
-                _log.error("on_call raised %s", describe_failure(error))
+        chosen = await ask_user("on_call", lambda: on_call(info), ON_CALL_TIMEOUT_S)
+        if chosen is FAILED:
             return Reject("on_call failed")
         if chosen is None:
             return CallOptions()
@@ -164,6 +158,20 @@ class Reception:
             _log.error("on_call returned %s instead of CallOptions or Reject", type(chosen).__name__)
             return Reject("on_call failed")
         return chosen
+
+    async def fall_back(self, info: CallInfo, status: str) -> Document | None:
+        """Ask the user what a caller whose media socket is lost shall get; ``None``: the provider goes on."""
+        on_fallback = self._on_fallback
+        if on_fallback is None:
+            return None
+        chosen = await ask_user("on_fallback", lambda: on_fallback(info, status), ON_CALL_TIMEOUT_S)
+        if chosen is FAILED or chosen is None:
+            return None
+        try:
+            return self._bridge.dialects.new(info.provider, info.call_id).fallback(chosen)
+        except ConfigError as error:
+            _log.error("on_fallback: %s", error)
+            return None
 
     # --- media sockets ---------------------------------------------------------------------------
 
@@ -211,7 +219,7 @@ class Reception:
             call.hang_up("rejected")
             return
         try:
-            call.start_vapi(self._request(options, wanted))
+            call.start_vapi(self.request(options, wanted))
         except ConfigError as error:
             _log.error("%s", error)
             call.hang_up("no assistant")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from vapimedia.errors import ConfigError
 
-__all__ = ["describe_failure", "is_async", "place_of"]
+__all__ = ["FAILED", "ask_user", "describe_failure", "is_async", "place_of"]
+
+_log = logging.getLogger("vapimedia.bridge")
 
 _OURS = str(Path(__file__).parents[1])
 
@@ -38,3 +43,24 @@ def place_of(error: BaseException) -> str:
             place = f" ({Path(file).name}, line {trace.tb_lineno})"
         trace = trace.tb_next
     return place
+
+
+FAILED = object()
+"""What ``ask_user`` returns when the user's function gave no answer."""
+
+
+async def ask_user(name: str, ask: Callable[[], Awaitable[object]], timeout_s: float) -> object:
+    """Await the user's function *name*; log why and return ``FAILED`` if it raises or takes too long."""
+    limit = asyncio.timeout(timeout_s)
+    try:
+        async with limit:
+            return await ask()
+    except (Exception, asyncio.CancelledError, SystemExit) as error:  # a user's function may raise anything
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise  # it is us who are cancelled, not something in the function
+        if limit.expired():
+            _log.error("%s took longer than %g s", name, timeout_s)
+        else:
+            _log.error("%s raised %s", name, describe_failure(error))
+    return FAILED

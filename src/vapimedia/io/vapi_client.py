@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import aiohttp
 from yarl import URL
 
 from vapimedia._version import __version__
-from vapimedia.errors import VapiError
+from vapimedia.errors import ProviderError, VapiError
 from vapimedia.protocols.commands import HttpCall
 from vapimedia.protocols.vapi import CreateCall, CreatedCall, read_created_call
 
@@ -92,19 +93,29 @@ class VapiClient:
     async def carry_out(self, call: HttpCall) -> bool:
         """Make one request; return whether it did its work. Never raises; logs purpose and status alone."""
         try:
-            async with self._http().request(
-                call.method,
-                URL(call.url, encoded=True),
-                headers=call.headers,
-                data=call.body,
-                allow_redirects=False,
-            ) as answer:
-                if answer.status < 300 or answer.status in call.gone:
-                    return True
-                _log.warning("request to %s was refused with status %d", call.purpose, answer.status)
+            status, _ = await self._request(call)
         except (aiohttp.ClientError, VapiError, TimeoutError, ValueError) as error:
             _log.warning("request to %s failed: %s", call.purpose, type(error).__name__)
+            return False
+        if status < 300 or status in call.gone:
+            return True
+        _log.warning("request to %s was refused with status %d", call.purpose, status)
         return False
+
+    async def ask(self, call: HttpCall) -> tuple[int, bytes]:
+        """Make one request of a provider's API; return status and body. Raises ``ProviderError`` without an answer."""
+        try:
+            return await self._request(call)
+        except (aiohttp.ClientError, VapiError, TimeoutError, ValueError) as error:
+            host = URL(call.url, encoded=True).host
+            raise ProviderError(f"the API at {host} did not answer: {type(error).__name__}") from None
+
+    async def _request(self, call: HttpCall) -> tuple[int, bytes]:
+        headers = call.headers if call.sign is None else {**call.headers, **call.sign(time.time())}
+        async with self._http().request(
+            call.method, URL(call.url, encoded=True), headers=headers, data=call.body, allow_redirects=False
+        ) as answer:
+            return answer.status, await _read(answer)
 
     async def close(self) -> None:
         """Close the connections, for good."""
@@ -138,14 +149,16 @@ class VapiClient:
     async def _post(self, url: str, body: bytes) -> tuple[int, bytes, float]:
         headers = {"Content-Type": "application/json", **self.authorization}
         async with self._http().post(url, data=body, headers=headers, allow_redirects=False) as answer:
-            text = b""
-            async for piece in answer.content.iter_any():
-                text += piece
-                if len(text) > _MAX_ANSWER_BYTES:
-                    raise VapiError(
-                        f"Vapi's answer is larger than {_MAX_ANSWER_BYTES} bytes", status=answer.status
-                    )
-            return answer.status, text, _seconds(answer.headers)
+            return answer.status, await _read(answer), _seconds(answer.headers)
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > _MAX_ANSWER_BYTES:
+            raise VapiError(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes", status=answer.status)
+    return body
 
 
 async def _pause(pause_s: float, given_up: asyncio.Event) -> None:

@@ -133,10 +133,17 @@ class _Routes:
                 report = dialect.read_status_webhook(webhook)
             except ProtocolError as error:
                 return _refused(Refusal(400, str(error)))
-            call = self._bridge.book.find(provider, report.call_id)
+            book = self._bridge.book
+            reference = request.match_info.get("reference", "")
+            call = book.find_reference(reference) if reference else book.find(provider, report.call_id)
             if call is not None:
                 call.provider_events(report.events)
-            return web.Response(status=204)
+            if not report.media_lost:
+                return web.Response(status=204)
+            info = call.info if call is not None else book.info(provider, report.call_id)
+            _log.warning("call %s: the provider reports its media socket %s", info.call_id, report.media_lost)
+            document = await self._bridge.reception.fall_back(info, report.media_lost)
+            return web.Response(status=204) if document is None else _document(document)
 
         return answer
 
