@@ -124,10 +124,11 @@ def _ticks(ms: float) -> int:
 def _speak(step: Say | Interrupt, fmt: AudioFormat) -> Iterator[Tick]:
     data = step.clip if isinstance(step.clip, bytes) else load_clip(step.clip, fmt)
     n_bytes = fmt.frame_bytes()
+    silent = fmt.silence * (n_bytes // fmt.bytes_per_sample)
     for at in range(0, len(data), n_bytes):
         frame = data[at : at + n_bytes]
-        frame += fmt.silence * ((n_bytes - len(frame)) // fmt.bytes_per_sample)
-        yield Tick(frame, step)
+        # Filled up byte by byte: raw bytes may end inside a sample, a frame never does.
+        yield Tick(frame + silent[len(frame) :], step)
 
 
 def _wait(step: WaitForAssistant | Interrupt, hearing: Hearing, quiet: Tick) -> Iterator[Tick]:

@@ -1,8 +1,9 @@
-"""The caller's ear: Twilio's playout buffer, its marks and its clear, and a record of what was heard."""
+"""The caller's ear: a provider's playout buffer, its marks and its clear, and a record of what was heard."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,18 +14,11 @@ from vapimedia.testing import sound
 __all__ = ["BargeIn", "Clear", "Ear", "Mark"]
 
 _MULAW = AudioFormat("mulaw", 8000)
-_FRAME_BYTES = 160
 _TICK_MS = 20.0
-_SILENT = b"\xff" * _FRAME_BYTES
-# Energy of one sample by its code: a table look-up and a sum tell speech from silence in a few microseconds.
-_SQUARES = np.square(sound.decode(bytes(range(256)), _MULAW).astype(np.float64))
-_SPEECH_ENERGY = sound.SPEECH_RMS**2 * _FRAME_BYTES
 # Twilio drops what is queued beyond ten minutes (warning 31931).
-_MAX_QUEUED_BYTES = 10 * 60 * 8000
+_TWILIO_BUFFER_MS = 10 * 60 * 1000.0
 _SILENCE_RUN = 10  # ticks without a voice that count as silence, longer than a pause between words
-_LASTING_BYTES = (
-    960  # of nothing to play, after which audio that comes back no longer belongs to the same speech
-)
+_LASTING_TICKS = 6  # of nothing to play, after which audio that comes back is no longer the same speech
 
 
 @dataclass
@@ -67,28 +61,49 @@ class BargeIn:
 
 
 class Ear:
-    """Play mulaw/8000 in 20 ms ticks as Twilio does.
+    """Play *fmt* in 20 ms ticks as a provider does.
 
-    ``heard`` is the whole timeline: what was played, with 0xFF where nothing was there to play.
+    At most *buffer_ms* of audio or *buffer_messages* messages wait to be played (``None``: no such limit); what
+    is beyond is dropped and counted. A clear returns outstanding marks, or drops them (*clear_returns_marks*
+    false): they then stay without a time.
+    ``heard`` is the whole timeline: what was played, with silence where nothing was there to play.
     ``tick_ns`` and ``voiced`` hold one entry a tick. ``gaps_ms`` are the gaps inside speech.
+    ``max_queued_messages`` is the highest number of messages that waited, the one being played included.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        fmt: AudioFormat = _MULAW,
+        *,
+        buffer_ms: float | None = _TWILIO_BUFFER_MS,
+        buffer_messages: int | None = None,
+        clear_returns_marks: bool = True,
+    ) -> None:
+        self.fmt, self.buffer_messages = fmt, buffer_messages
+        self.clear_returns_marks = clear_returns_marks
         self.heard = bytearray()
         self.tick_ns: list[int] = []
         self.voiced: list[bool] = []
         self.marks: list[Mark] = []
         self.clears: list[Clear] = []
         self.overflow_bytes = 0
+        self.overflow_messages = 0
+        self.max_queued_messages = 0
         self.gaps_ms: list[float] = []
         self.speech_ms = 0.0
         self.quiet_ms = 0.0
+        self._frame_bytes = fmt.frame_bytes()
+        self._bytes_per_ms = self._frame_bytes / _TICK_MS
+        self._max_bytes = None if buffer_ms is None else round(buffer_ms * self._bytes_per_ms)
+        self._silent = fmt.silence * (self._frame_bytes // fmt.bytes_per_sample)
+        self._lasting_bytes = _LASTING_TICKS * self._frame_bytes
+        self._is_voiced = _voice_detector(fmt)
         self._queue: deque[bytes] = deque()
         self._head = 0  # bytes of the first queued payload that have been played
         self._queued = 0
-        self._taken = 0  # bytes received, dropped ones included: marks refer to it
+        self._taken = 0  # bytes received, dropped ones left out: marks refer to it
         self._pending: deque[tuple[int, Mark]] = deque()
-        self._dry_bytes = _LASTING_BYTES
+        self._dry_bytes = self._lasting_bytes
 
     @property
     def underruns(self) -> int:
@@ -98,7 +113,7 @@ class Ear:
     @property
     def queued_ms(self) -> float:
         """What waits to be played."""
-        return self._queued / 8
+        return self._queued / self._bytes_per_ms
 
     def listen(self) -> None:
         """Start ``speech_ms`` and ``quiet_ms`` again from zero."""
@@ -106,13 +121,15 @@ class Ear:
 
     def media(self, payload: bytes) -> bool:
         """Queue a payload; ``False`` when the buffer is full and it was dropped."""
-        if self._queued + len(payload) > _MAX_QUEUED_BYTES:
+        if self._is_full(len(payload)):
             self.overflow_bytes += len(payload)
+            self.overflow_messages += 1
             return False
         if payload:
             self._queue.append(payload)
             self._queued += len(payload)
             self._taken += len(payload)
+            self.max_queued_messages = max(self.max_queued_messages, len(self._queue))
         return True
 
     def mark(self, name: str, now_ns: int) -> list[str]:
@@ -123,21 +140,21 @@ class Ear:
         return self._due(now_ns)
 
     def clear(self, now_ns: int) -> list[str]:
-        """Drop the queue; returns every outstanding mark."""
+        """Drop the queue; returns every outstanding mark, or none where the provider drops them too."""
         self.clears.append(Clear(now_ns, self.queued_ms))
         self._queue.clear()
         self._head = self._queued = 0
-        self._dry_bytes = _LASTING_BYTES
+        self._dry_bytes = self._lasting_bytes
         for _, mark in self._pending:
             mark.by_clear = True
+        if not self.clear_returns_marks:
+            self._pending.clear()
         return self._due(now_ns)
 
     def tick(self, now_ns: int) -> list[str]:
         """Play 20 ms; returns the names of the marks that are reached."""
         frame = self._take()
-        voiced = frame is not _SILENT and bool(
-            _SQUARES[np.frombuffer(frame, np.uint8)].sum() >= _SPEECH_ENERGY
-        )
+        voiced = frame is not self._silent and self._is_voiced(frame)
         self.heard += frame
         self.tick_ns.append(now_ns)
         self.voiced.append(voiced)
@@ -161,14 +178,19 @@ class Ear:
         # The call ended before the silence could prove lasting.
         return max(from_ns, self.tick_ns[-run]) if run else None
 
+    def _is_full(self, n_bytes: int) -> bool:
+        return (self._max_bytes is not None and self._queued + n_bytes > self._max_bytes) or (
+            self.buffer_messages is not None and len(self._queue) >= self.buffer_messages
+        )
+
     def _take(self) -> bytes:
         if not self._queued:
-            self._dry_bytes += _FRAME_BYTES
-            return _SILENT
-        if 0 < self._dry_bytes < _LASTING_BYTES:
-            self.gaps_ms.append(self._dry_bytes / 8)
+            self._dry_bytes += self._frame_bytes
+            return self._silent
+        if 0 < self._dry_bytes < self._lasting_bytes:
+            self.gaps_ms.append(self._dry_bytes / self._bytes_per_ms)
         parts: list[bytes] = []
-        missing = _FRAME_BYTES
+        missing = self._frame_bytes
         while missing and self._queue:
             payload = self._queue[0]
             piece = payload[self._head : self._head + missing]
@@ -178,9 +200,9 @@ class Ear:
             if self._head == len(payload):
                 self._queue.popleft()
                 self._head = 0
-        self._queued -= _FRAME_BYTES - missing
+        self._queued -= self._frame_bytes - missing
         self._dry_bytes = missing
-        return b"".join(parts) + _SILENT[:missing]
+        return b"".join(parts) + self._silent[:missing]
 
     def _due(self, now_ns: int) -> list[str]:
         played = self._taken - self._queued
@@ -190,3 +212,19 @@ class Ear:
             mark.returned_ns = now_ns
             names.append(mark.name)
         return names
+
+
+def _voice_detector(fmt: AudioFormat) -> Callable[[bytes], bool]:
+    """Return what tells a frame with a voice by its energy, in a few microseconds: calls tick by the hundred."""
+    if fmt.encoding == "pcm_s16le":
+
+        def by_samples(frame: bytes) -> bool:
+            samples = np.frombuffer(frame, "<i2").astype(np.float32)
+            return bool(np.dot(samples, samples) >= energy)
+
+        energy = sound.SPEECH_RMS**2 * (fmt.frame_bytes() // 2)
+        return by_samples
+    # Energy of one sample by its code: a table look-up and a sum.
+    squares = np.square(sound.decode(bytes(range(256)), fmt).astype(np.float64))
+    energy = sound.SPEECH_RMS**2 * fmt.frame_bytes()
+    return lambda frame: bool(squares[np.frombuffer(frame, np.uint8)].sum() >= energy)
