@@ -1,28 +1,27 @@
 """Twilio Media Streams, bidirectional (``<Connect><Stream>``).
 
 Twilio is the WebSocket client. Every message both ways is text with one JSON object; media is base64 of
-mulaw/8000.
-Source: twilio.com/docs/voice/media-streams, /docs/voice/twiml/stream, /docs/voice/api/call-resource.
+mulaw/8000. What is asked of the REST API and told by webhooks is in ``twilio_calls``.
+Source: twilio.com/docs/voice/media-streams, /docs/voice/twiml/stream.
 """
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
-from vapimedia.errors import ConfigError, ProtocolError, StateError
+from vapimedia.errors import ConfigError, StateError
 from vapimedia.media import Envelope
 from vapimedia.protocols._wire import BROKEN, printable
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendText
 from vapimedia.protocols.dialect import (
     BaseDialect,
     Caps,
+    DialRequest,
     Document,
     IncomingCall,
     Refusal,
@@ -43,6 +42,14 @@ from vapimedia.protocols.events import (
     Stopped,
     UnknownMessage,
 )
+from vapimedia.protocols.twilio_calls import (
+    dial_request,
+    dialled_call,
+    hangup_request,
+    is_sid,
+    status_report,
+    webhook_fields,
+)
 from vapimedia.protocols.twilio_messages import (
     DtmfMessage,
     MarkMessage,
@@ -51,17 +58,12 @@ from vapimedia.protocols.twilio_messages import (
     StopMessage,
     read_event,
 )
-from vapimedia.protocols.twilio_signature import check_upgrade_signature, check_webhook_signature, read_fields
+from vapimedia.protocols.twilio_signature import check_upgrade_signature, check_webhook_signature
 from vapimedia.protocols.twilio_twiml import connect_stream, hang_up
 
 __all__ = ["TwilioDialect", "TwilioSettings"]
 
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s@]+(/[^?#\s]*)?")
-_FINAL_STATES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-# Errors 31900..31929 say that the stream's connection failed or is gone; from 31930 on they are warnings.
-_CONNECTION_ERROR = re.compile(r"319[0-2]\d")
-# A SID is two letters and 32 hex digits; fakes are freer. Nothing in it may need an escape in JSON.
-_SID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _DIGITS = frozenset("0123456789*#ABCD")
 _Message = TypeVar("_Message", bound=msgspec.Struct)
 
@@ -124,7 +126,7 @@ class TwilioDialect(BaseDialect):
 
     def read_voice_webhook(self, request: WebhookRequest) -> IncomingCall:
         """Return the call that a voice webhook announces. Raises ``ProtocolError`` if it names none."""
-        fields = _fields(request)
+        fields = webhook_fields(request)
         direction = fields.get("Direction", "inbound")
         return IncomingCall(
             call_id=fields["CallSid"],
@@ -137,22 +139,11 @@ class TwilioDialect(BaseDialect):
         )
 
     def read_status_webhook(self, request: WebhookRequest) -> StatusReport:
-        """Return what a callback about the stream or the call says.
+        """Return what a callback about the stream or the call says, or who answered one that we made.
 
         Raises ``ProtocolError`` if it names no call.
         """
-        fields = _fields(request)
-        stream_event, call_status = fields.get("StreamEvent", ""), fields.get("CallStatus", "")
-        events: list[ProviderEvent] = []
-        if stream_event == "stream-stopped":
-            events.append(Stopped(stream_event))
-        elif stream_event == "stream-error":
-            events.append(_stream_error(fields))
-        elif stream_event not in ("", "stream-started"):
-            events.append(UnknownMessage(printable(stream_event)))
-        elif call_status in _FINAL_STATES:
-            events.append(Stopped(call_status))
-        return StatusReport(fields["CallSid"], tuple(events))
+        return status_report(request)
 
     def answer(self, media_url: str, status_url: str, parameters: Mapping[str, str]) -> Document:
         """Return the TwiML that opens the stream. Raises ``ConfigError`` for what Twilio would refuse."""
@@ -162,6 +153,18 @@ class TwilioDialect(BaseDialect):
         """Return the TwiML that ends the call. Twilio has no place for the *reason*."""
         del reason
         return hang_up()
+
+    def dial(self, request: DialRequest) -> HttpCall:
+        """Return the API request that makes a call. Raises ``ConfigError`` for what Twilio would refuse."""
+        return dial_request(self._settings, request)
+
+    def read_dialled(self, status: int, body: bytes) -> str:
+        """Return the SID of the call that the API has made, and keep it for ``hangup``.
+
+        Raises ``ProviderError`` if there is none.
+        """
+        self._call_id = dialled_call(status, body)
+        return self._call_id
 
     # On the media socket
 
@@ -212,21 +215,8 @@ class TwilioDialect(BaseDialect):
 
         The TwiML has nothing after the stream, so closing alone ends the call too, a little later.
         """
-        known = self._settings
-        if not (known.account_sid and known.auth_token and self._call_id):
-            return [CloseSocket(1000)]
-        account, call = quote(known.account_sid, safe=""), quote(self._call_id, safe="")
-        basic = base64.b64encode(f"{known.account_sid}:{known.auth_token}".encode()).decode()
-        request = HttpCall(
-            purpose="hangup",
-            method="POST",
-            url=f"{known.api_url.rstrip('/')}/2010-04-01/Accounts/{account}/Calls/{call}.json",
-            headers={"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"},
-            body=b"Status=completed",
-            # Error 20404: the call is over already.
-            gone=frozenset({404}),
-        )
-        return [request, CloseSocket(1000)]
+        request = hangup_request(self._settings, self._call_id)
+        return [CloseSocket(1000)] if request is None else [request, CloseSocket(1000)]
 
     def _feed_event(self, name: str, message: bytes) -> Sequence[ProviderEvent]:
         match name:
@@ -251,7 +241,7 @@ class TwilioDialect(BaseDialect):
         read = _decode(message, StartMessage)
         start, wire = read.start, read.start.media_format
         stream_id = read.stream_sid or start.stream_sid
-        if not (_SID.fullmatch(stream_id) and _SID.fullmatch(start.call_sid)):
+        if not (is_sid(stream_id) and is_sid(start.call_sid)):
             return [Problem("missing_field", "start has no proper streamSid and callSid", fatal=True)]
         if start.stream_sid not in ("", stream_id):
             return [Problem("wrong_stream", "start names two streams", fatal=True)]
@@ -325,25 +315,6 @@ class TwilioDialect(BaseDialect):
 
 def _decode(message: bytes, kind: type[_Message]) -> _Message:
     return msgspec.json.decode(message, type=kind)
-
-
-def _fields(request: WebhookRequest) -> dict[str, str]:
-    try:
-        fields = read_fields(request)
-    except ValueError:
-        raise ProtocolError("the webhook's form has too many fields") from None
-    if not _SID.fullmatch(fields.get("CallSid", "")):
-        raise ProtocolError("the webhook has no proper CallSid; is it a voice webhook of Twilio?")
-    return fields
-
-
-def _stream_error(fields: Mapping[str, str]) -> Problem:
-    # StreamError is free text that may hold our URL with its token; only the number is safe to show.
-    told = f"{fields.get('StreamErrorCode', '')} {fields.get('StreamError', '')}"
-    number = re.search(r"\b3\d{4}\b", told)
-    text = f"Twilio reports stream error {number[0]}" if number else "Twilio reports a stream error"
-    fatal = number is not None and _CONNECTION_ERROR.fullmatch(number[0]) is not None
-    return Problem("stream_error", text, fatal=fatal)
 
 
 def _string(raw: msgspec.Raw) -> str:

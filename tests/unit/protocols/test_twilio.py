@@ -14,6 +14,7 @@ from vapimedia.errors import ConfigError, ProtocolError, StateError
 from vapimedia.protocols import (
     CloseSocket,
     Connected,
+    DialRequest,
     Dtmf,
     HttpCall,
     LegFormat,
@@ -319,27 +320,6 @@ class TestHangup:
         assert CALL in TwilioDialect(SETTINGS, call_id=CALL).hangup()[0].url
 
 
-class TestStatus:
-    @pytest.mark.parametrize("status", ["completed", "busy", "failed", "no-answer", "canceled"])
-    def test_a_final_call_status_stops_the_call(self, status: str) -> None:
-        request = WebhookRequest("POST", "/s", FORM, f"CallSid={CALL}&CallStatus={status}".encode())
-        assert TwilioDialect(SETTINGS).read_status_webhook(request) == StatusReport(CALL, (Stopped(status),))
-
-    @pytest.mark.parametrize("status", ["queued", "initiated", "ringing", "in-progress"])
-    def test_any_other_call_status_says_nothing(self, status: str) -> None:
-        request = WebhookRequest("GET", f"/s?CallSid={CALL}&CallStatus={status}", {}, b"")
-        assert TwilioDialect(SETTINGS).read_status_webhook(request) == StatusReport(CALL)
-
-    @pytest.mark.parametrize(("number", "fatal"), [("31920", True), ("31921", True), ("31951", False)])
-    def test_a_stream_error_is_fatal_if_the_connection_is_gone(self, number: str, fatal: bool) -> None:
-        body = f"CallSid={CALL}&StreamEvent=stream-error&StreamError={number}+wss://host/secret".encode()
-        report = TwilioDialect(SETTINGS).read_status_webhook(WebhookRequest("POST", "/s", FORM, body))
-        [problem] = report.events
-        assert (problem.reason, problem.fatal) == ("stream_error", fatal)
-        assert number in problem.text
-        assert "secret" not in problem.text
-
-
 class TestWebhook:
     @pytest.mark.parametrize(
         "body", [b"", b"CallSid=", b"CallSid=a%0Ab", b"From=1", b"&".join([b"CallSid=C"] * 1001)]
@@ -389,6 +369,9 @@ class TestSettings:
             Dtmf(canary),
             Media(canary.encode()),
             dialect.check_webhook(webhook),
+            dialect.dial(
+                DialRequest(to="+15550100", from_="+15550101", media_url=f"wss://h/{canary}", status_url="")
+            ),
             dialect.feed(json.dumps({"event": "media", "media": {"payload": canary}}).encode(), True),
             dialect.feed(json.dumps({"event": "mark", "mark": {"name": {canary: canary}}}).encode(), True),
         ]
