@@ -16,6 +16,7 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 s. 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _REASONS = {
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
@@ -26,13 +27,18 @@ _REASONS = {
 
 
 class Head(msgspec.Struct, frozen=True):
-    """A request's first line and headers; names in lower case, the first of equal names wins."""
+    """A request's first line and headers; names in lower case, the first of equal names wins.
+
+    Only ``Connection`` may be there several times; its words are one list (RFC 9110 s. 7.6.1).
+    """
 
     method: str
     target: str
     headers: dict[str, str]
     flaw: str = ""
     """Why this can be no upgrade, whatever it asks for."""
+    n_bytes: int = 0
+    """The head's length on the wire, its empty line included."""
 
     def __repr__(self) -> str:
         return (
@@ -46,18 +52,30 @@ class Head(msgspec.Struct, frozen=True):
 
     @property
     def upgrade_flaw(self) -> str:
-        """Say why picows would refuse this upgrade, so that nothing is spent on it; empty if it would not."""
+        """Say why this upgrade must fail, so that nothing is spent on it; empty if it need not."""
         if self.flaw:
             return self.flaw
         if self.headers.get("upgrade", "").lower() != "websocket":
             return "the Upgrade header must be websocket"
-        if self.headers.get("connection", "").lower() != "upgrade":
-            return "the Connection header must be Upgrade"
+        if "upgrade" not in _words(self.headers.get("connection", "")):
+            return "the Connection header must have the word Upgrade"
         if "transfer-encoding" in self.headers or set(self.headers.get("content-length", "0")) != {"0"}:
             return "an upgrade has no body"
         if _KEY.fullmatch(self.headers.get("sec-websocket-key", "")) is None:
             return "the upgrade has no proper Sec-WebSocket-Key"
         return ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether picows takes the upgrade as it is: it knows one word in ``Connection``; Firefox sends two."""
+        return self.headers.get("connection", "").lower() == "upgrade"
+
+    def plain(self) -> bytes:
+        """Return the same upgrade as picows takes it: of an upgrade without a flaw, the handshake alone."""
+        return (
+            "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {self.headers['sec-websocket-key']}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        ).encode()
 
 
 def read_head(data: bytes) -> Head | None:
@@ -78,10 +96,18 @@ def read_head(data: bytes) -> Head | None:
             flaw = "a header is malformed"
         elif name.lower() == "content-length" and name.lower() in headers:
             flaw = "Content-Length is there twice"
-        headers.setdefault(name.strip().lower(), value.strip(" \t"))
+        name, value = name.strip().lower(), value.strip(" \t")
+        if name == "connection" and name in headers:
+            headers[name] += f", {value}"
+        headers.setdefault(name, value)
     if len(lines) > _MAX_HEADERS:
         flaw = f"there are more than {_MAX_HEADERS} headers"
-    return Head(words[0], words[1] if len(words) > 1 else "", headers, flaw)
+    return Head(words[0], words[1] if len(words) > 1 else "", headers, flaw, end + len(_END))
+
+
+def _words(value: str) -> set[str]:
+    """Return the words of a list (RFC 9110 s. 5.6.1), in lower case."""
+    return {word.strip(" \t").lower() for word in value.split(",")}
 
 
 def refusal(status: int, reason: str, *, extra: str = "") -> bytes:

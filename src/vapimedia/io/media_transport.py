@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import aiofastnet
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
+from vapimedia.io.http_head import Head
 from vapimedia.io.pump import MediaSocket
 
 __all__ = ["HANDSHAKE_TIMEOUT_S", "accept", "connect"]
@@ -23,10 +24,25 @@ HANDSHAKE_TIMEOUT_S = 5.0
 _MAX_VAPI_MESSAGE = 1 << 20  # a conversation-update holds the whole conversation
 
 
-async def accept(connection: socket.socket, taker: MediaSocket, ping_interval_s: float) -> None:
-    """Let *taker* serve *connection*, on which a whole upgrade request waits to be read."""
-    protocol = _protocol(taker, ping_interval_s)
+class _ToldProtocol(WSProtocol):  # type: ignore[misc]  # not in its stubs
+    """Reads *head* first, before anything that comes on its connection."""
+
+    head = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.get_buffer(-1)[: len(self.head)] = self.head
+        self.buffer_updated(len(self.head))
+
+
+async def accept(connection: socket.socket, taker: MediaSocket, ping_interval_s: float, head: Head) -> None:
+    """Let *taker* serve *connection*, on which a whole upgrade request, *head*, waits to be read."""
+    protocol = _protocol(taker, ping_interval_s, kind=WSProtocol if head.is_plain else _ToldProtocol)
     try:
+        if not head.is_plain:
+            if len(connection.recv(head.n_bytes)) != head.n_bytes:
+                raise ConnectionResetError
+            protocol.head = head.plain()
         await aiofastnet.connect_accepted_socket(asyncio.get_running_loop(), lambda: protocol, connection)
     except OSError:
         connection.close()
@@ -64,10 +80,14 @@ async def connect(
 
 
 def _protocol(
-    taker: MediaSocket, ping_interval_s: float, *, to: tuple[str, str, list[tuple[str, str]]] | None = None
+    taker: MediaSocket,
+    ping_interval_s: float,
+    *,
+    to: tuple[str, str, list[tuple[str, str]]] | None = None,
+    kind: type[WSProtocol] = WSProtocol,
 ) -> WSProtocol:
     host, path, headers = to or (None, None, None)
-    return WSProtocol(
+    return kind(
         host,
         path,
         to is not None,  # is_client_side

@@ -167,7 +167,7 @@ class PublicPort:
             _log.warning("media socket refused with %d: %s", taker.status, taker.reason)
             self._refuse(connection, refusal(taker.status, taker.reason))
             return
-        handover = media_transport.accept(connection, taker, self._ping_interval_s)
+        handover = media_transport.accept(connection, taker, self._ping_interval_s, head)
         self._keep(asyncio.get_running_loop().create_task(handover))
 
     async def _to_http(self, connection: socket.socket) -> None:
