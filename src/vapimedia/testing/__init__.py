@@ -33,6 +33,8 @@ from vapimedia.testing.fake_twilio import FakeTwilioCall
 from vapimedia.testing.fake_twilio_api import FakeTwilioApi
 from vapimedia.testing.fake_vapi import FakeVapi
 from vapimedia.testing.fake_vapi_call import FakeVapiCall, Utterance
+from vapimedia.testing.fake_vonage import FakeVonageCall, Outbound
+from vapimedia.testing.fake_vonage_api import FakeVonageApi
 from vapimedia.testing.faults import VapiFaults
 from vapimedia.testing.pacing import Pacing
 from vapimedia.testing.script import (
@@ -57,6 +59,7 @@ from vapimedia.testing.verify import (
     heard_share,
     speech_ratio,
 )
+from vapimedia.testing.vonage_wire import make_application_key
 from vapimedia.testing.wav import read_wav, write_wav
 
 del _aiohttp
@@ -78,10 +81,13 @@ __all__ = [
     "FakeTwilioCall",
     "FakeVapi",
     "FakeVapiCall",
+    "FakeVonageApi",
+    "FakeVonageCall",
     "FrameReport",
     "HangUp",
     "Interrupt",
     "Mark",
+    "Outbound",
     "Pacing",
     "Pause",
     "Say",
@@ -101,6 +107,7 @@ __all__ = [
     "default_script",
     "heard_share",
     "load_clip",
+    "make_application_key",
     "read_wav",
     "speech_ratio",
     "write_wav",

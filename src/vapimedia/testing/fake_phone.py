@@ -20,6 +20,7 @@ from vapimedia.testing.ear import BargeIn, Clear, Ear, Mark
 __all__ = ["FakePhone", "Said"]
 
 _TICK_S = 0.020
+_UPGRADE_TIMEOUT_S = 10.0
 
 
 @dataclass
@@ -167,11 +168,12 @@ class FakePhone(ABC):
     ) -> aiohttp.ClientWebSocketResponse | None:
         timeout = aiohttp.ClientWSTimeout(ws_close=5.0)
         try:
-            self._ws = await http.ws_connect(url, headers=headers, timeout=timeout, max_msg_size=0)
+            async with asyncio.timeout(_UPGRADE_TIMEOUT_S):
+                self._ws = await http.ws_connect(url, headers=headers, timeout=timeout, max_msg_size=0)
         except aiohttp.WSServerHandshakeError as error:
             self.upgrade_status = error.status
-        except aiohttp.ClientError:
-            pass  # no connection at all: there is no status
+        except (aiohttp.ClientError, TimeoutError):
+            pass  # no connection, or nobody who answers: there is no status
         else:
             self.upgrade_status = 101
             return self._ws
