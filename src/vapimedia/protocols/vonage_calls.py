@@ -1,0 +1,232 @@
+"""Vonage's REST API for calls, and the webhooks that say what became of one.
+
+Source: Vonage's Voice API reference (``/v1/calls``) and webhook reference; WebSockets guide, "Fallback options".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl, quote
+
+import msgspec
+
+from vapimedia.errors import ConfigError, ProtocolError, ProviderError
+from vapimedia.protocols._wire import BROKEN, printable
+from vapimedia.protocols.commands import HttpCall
+from vapimedia.protocols.dialect import DialRequest, IncomingCall, StatusReport, WebhookRequest
+from vapimedia.protocols.events import CallProgress, Problem, ProviderEvent, Stopped, UnknownMessage
+from vapimedia.protocols.vonage_jwt import signer
+from vapimedia.protocols.vonage_messages import is_id
+from vapimedia.protocols.vonage_ncco import (
+    CALL_ID,
+    actions_of,
+    connect,
+    phone_number,
+    wait_alone,
+    websocket_endpoint,
+)
+
+if TYPE_CHECKING:
+    from vapimedia.protocols.vonage import VonageSettings
+
+__all__ = ["dial_request", "dialled_call", "hangup_request", "incoming_call", "status_report"]
+
+_Outcome = Literal["", "busy", "unanswered", "rejected", "cancelled", "failed"]
+
+_JSON = {"Content-Type": "application/json"}
+_MAX_FIELDS = 1000
+_RING_TIMEOUT_S = range(1, 121)
+_MACHINE_DETECTION = ("continue", "hangup")
+
+_OUTCOMES: dict[str, _Outcome] = {
+    "completed": "",
+    "busy": "busy",
+    "unanswered": "unanswered",
+    "timeout": "unanswered",
+    "rejected": "rejected",
+    "cancelled": "cancelled",
+    "failed": "failed",
+}
+# What a media socket that never came about, or that dropped, is said to be.
+_MEDIA_LOST = (frozenset(_OUTCOMES) | {"disconnected"}) - {"completed"}
+_NO_PROGRESS = frozenset({"started", "ringing", "answered"})
+
+_MAX_REFUSAL = 200
+# What an error may quote of the request: URLs with a token, tokens, numbers as people write them.
+_PRIVATE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*|[A-Za-z0-9_.-]{40,}|\+?\d(?:[\W_]{0,3}\d){4,}")
+
+
+def dial_request(settings: VonageSettings, request: DialRequest) -> HttpCall:
+    """Return the API request that makes a call. Raises ``ConfigError`` for what Vonage would refuse.
+
+    A call to a phone is joined to the media socket when somebody answers. A call to the socket alone hears
+    *request.document*, or else nothing (see ``wait_alone``).
+    """
+    for value, name in ((settings.application_id, "APPLICATION_ID"), (settings.private_key, "PRIVATE_KEY")):
+        if not value:
+            raise ConfigError(f"VONAGE_{name} is not set; Vonage makes calls for a known application only")
+    told = request.from_ or settings.from_number
+    if not told:
+        raise ConfigError("no number to call from is set; set VAPIMEDIA_VONAGE_FROM to one of the account's")
+    # No text quotes a number: it ends in logs.
+    from_ = phone_number(told)
+    if not from_:
+        raise ConfigError(
+            "the number to call from must be one of the account's in E.164; see VAPIMEDIA_VONAGE_FROM"
+        )
+    if request.ring_timeout_s not in _RING_TIMEOUT_S:
+        raise ConfigError(
+            f"ring_timeout_s is {request.ring_timeout_s}; Vonage rings for {_RING_TIMEOUT_S[0]} to "
+            f"{_RING_TIMEOUT_S[-1]} seconds"
+        )
+    endpoint = websocket_endpoint(
+        request.media_url, settings.sample_rate, request.parameters, signed=settings.auth
+    )
+    if request.to is None:
+        to = endpoint
+        ncco = wait_alone(request.media_url) if request.document is None else actions_of(request.document)
+    else:
+        if request.document is not None:
+            raise ConfigError(
+                "a call to a phone hears the media socket; only a call to that alone takes a document"
+            )
+        to = {"type": "phone", "number": phone_number(request.to)}
+        if not to["number"]:
+            raise ConfigError("what is to be called must be a number in E.164: + and 7 to 15 digits")
+        ncco = [connect(endpoint, request.status_url, from_)]
+    body: dict[str, Any] = {
+        "to": [to],
+        "from": {"type": "phone", "number": from_},
+        "ncco": ncco,
+        "ringing_timer": request.ring_timeout_s,
+    }
+    if request.status_url:
+        body["event_url"] = [request.status_url]
+    if request.machine_detection:
+        body["machine_detection"] = _machine_detection(request.machine_detection)
+    url = f"{settings.api_url.rstrip('/')}/v1/calls"
+    sign = signer(settings.application_id, settings.private_key)
+    return HttpCall("dial", "POST", url, dict(_JSON), msgspec.json.encode(body), frozenset(), sign)
+
+
+def dialled_call(status: int, body: bytes) -> str:
+    """Return the id of the call that the API has made. Raises ``ProviderError`` if there is none."""
+    try:
+        read = msgspec.json.decode(body)
+    except BROKEN:
+        read = None
+    answer: dict[str, Any] = read if isinstance(read, dict) else {}
+    if not 200 <= status < 300:
+        raise ProviderError(_refusal(status, answer), status=status)
+    call_id = answer.get("uuid")
+    if not isinstance(call_id, str) or not is_id(call_id):
+        raise ProviderError("Vonage made a call and told no proper uuid of it", status=status)
+    return call_id
+
+
+def hangup_request(settings: VonageSettings, call_id: str) -> HttpCall | None:
+    """Return the API request that ends a call; ``None`` if the application or the call is unknown.
+
+    After it no ``disconnected`` is reported, as it is when we close the socket.
+    """
+    if not (settings.application_id and settings.private_key and call_id):
+        return None
+    return HttpCall(
+        purpose="hangup",
+        method="PUT",
+        url=f"{settings.api_url.rstrip('/')}/v1/calls/{quote(call_id, safe='')}",
+        headers=dict(_JSON),
+        body=b'{"action":"hangup"}',
+        # The call is over already.
+        gone=frozenset({404}),
+        sign=signer(settings.application_id, settings.private_key),
+    )
+
+
+def incoming_call(request: WebhookRequest) -> IncomingCall:
+    """Return the call that a voice webhook announces. Raises ``ProtocolError`` if it names none."""
+    fields = {name: value for name, value in _fields(request).items() if isinstance(value, str)}
+    call_id = fields.get("uuid", "")
+    if not is_id(call_id):
+        raise ProtocolError("the webhook has no proper uuid; is it an answer webhook of Vonage?")
+    return IncomingCall(
+        call_id=call_id,
+        from_=fields.get("from", ""),
+        to=fields.get("to", ""),
+        # An answer webhook names none: Vonage asks for an NCCO of calls that come in, and we send it with ours.
+        direction="outbound" if fields.get("direction") == "outbound" else "inbound",
+        fields=fields,
+    )
+
+
+def status_report(request: WebhookRequest) -> StatusReport:
+    """Return what an event webhook says about the phone's leg, or about that of the media socket.
+
+    Raises ``ProtocolError`` if it names no call. No text of it quotes what the webhook says beyond its status.
+    """
+    fields = _fields(request)
+    leg_id, headers = fields.get("uuid"), fields.get("headers")
+    call_id = leg_id if isinstance(leg_id, str) and is_id(leg_id) else ""
+    # Errors are about a conversation and name no leg of it.
+    if not call_id and not is_id(fields.get("conversation_uuid")):
+        raise ProtocolError("the webhook has no proper uuid; is it an event webhook of Vonage?")
+    status, to = fields.get("status"), fields.get("to")
+    if not isinstance(status, str):
+        return StatusReport(call_id, (UnknownMessage("error" if "reason" in fields else "event"),))
+    if not (isinstance(to, str) and to.lower().startswith(("wss://", "ws://"))):
+        return StatusReport(call_id, tuple(_phone_events(status, fields)))
+    named = headers.get(CALL_ID) if isinstance(headers, dict) else None
+    # Without that name the socket is the only leg of a call that was made to it.
+    whose = named if isinstance(named, str) and is_id(named) else call_id
+    if status in _MEDIA_LOST:
+        text = f"Vonage could not reach or lost the media socket: {status}"
+        return StatusReport(whose, (Problem("media_lost", text, fatal=True),), media_lost=status)
+    if status == "completed":
+        return StatusReport(whose, (Stopped(status),))
+    return StatusReport(whose, () if status in _NO_PROGRESS else (UnknownMessage(printable(status)),))
+
+
+def _phone_events(status: str, fields: Mapping[str, Any]) -> list[ProviderEvent]:
+    if status in _OUTCOMES:
+        return [Stopped(status, _OUTCOMES[status])]
+    direction, detail = fields.get("direction"), fields.get("sub_state")
+    match status:
+        case "ringing" | "answered":
+            # Of a call that came in nobody needs to be told that it rings.
+            return [CallProgress(status)] if direction == "outbound" else []
+        case "machine" | "human":
+            return [CallProgress(status, printable(detail) if isinstance(detail, str) else "")]
+    return [] if status in _NO_PROGRESS else [UnknownMessage(printable(status))]
+
+
+def _fields(request: WebhookRequest) -> dict[str, Any]:
+    if request.method.upper() == "GET":
+        try:
+            query = request.path.partition("?")[2]
+            return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+        except ValueError:
+            raise ProtocolError("the webhook's query has too many fields") from None
+    try:
+        return msgspec.json.decode(request.body, type=dict[str, Any])
+    except BROKEN:
+        raise ProtocolError("the webhook's body is not a JSON object; is it a webhook of Vonage?") from None
+
+
+def _machine_detection(chosen: str) -> str:
+    if chosen not in _MACHINE_DETECTION:
+        raise ConfigError(
+            f"machine_detection is {printable(chosen)!r}; Vonage knows {' and '.join(_MACHINE_DETECTION)}"
+        )
+    return chosen
+
+
+def _refusal(status: int, answer: Mapping[str, Any]) -> str:
+    # An API of several ages: problem+json, or one of the older shapes.
+    told = [answer.get(name) for name in ("title", "error_title", "detail", "type")]
+    words = [_PRIVATE.sub("...", part).strip() for part in told if isinstance(part, str)]
+    # Where the type is a URL nothing is left of it.
+    message = ": ".join(dict.fromkeys(part for part in words if part.strip(".")))
+    message = "".join(char if char.isprintable() else "?" for char in message)
+    return f"Vonage refused the call: {message or f'HTTP status {status}'}"[:_MAX_REFUSAL]
