@@ -10,12 +10,11 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-import typer
 from rich.markup import escape
 
-from vapimedia.cli import report
+from vapimedia.cli import options, report
 from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.config_sources import load_config
@@ -24,11 +23,12 @@ from vapimedia.io.user_code import place_of
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
 
-__all__ = ["EPILOG", "load_app", "prepare", "run_bridge", "serve"]
+__all__ = ["EPILOG", "load_app", "prepare", "run_bridge", "serve", "set_up_logging"]
 
 EPILOG = """
 Keys come by environment or file only:
-VAPI_API_KEY, VAPI_WEBHOOK_SECRET, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN.
+VAPI_API_KEY, VAPI_WEBHOOK_SECRET; TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN; VONAGE_API_KEY, VONAGE_APPLICATION_ID,
+VONAGE_PRIVATE_KEY (the PEM text or its file), VONAGE_SIGNATURE_SECRET; VAPIMEDIA_BROWSER_SECRET.
 Every flag is also a variable (--drain-s: VAPIMEDIA_DRAIN_S) and a key of the TOML file (drain_s = 30).
 Flags win over variables, variables over the file, and the file over what the app's bridge was built with.
 
@@ -41,136 +41,40 @@ Examples:
   vapimedia serve --vapi-url http://127.0.0.1:9001 --assistant-id asst_1 --no-auth   (development)
 """
 
-_LEVELS = ("debug", "info", "warning", "error")
-_BASIC, _MEDIA, _LIMITS = "Where", "Media", "Limits and safety"
-
-
-def _option(*names: str, text: str, default: object = None, panel: str = _BASIC) -> Any:
-    note = "" if default is None else f" Default: {default}."
-    return typer.Option(*names, help=text + note, show_default=False, rich_help_panel=panel)
-
 
 @report.ends_with_exit_code
 def serve(
     *,
-    host: Annotated[
-        str | None, _option("--host", text="Address of the public port.", default="127.0.0.1")
-    ] = None,
-    port: Annotated[
-        int | None, _option("--port", text="Public port; 0 picks a free one.", default=8080)
-    ] = None,
-    provider: Annotated[
-        list[str] | None, _option("--provider", text="Telephony provider; may be repeated.", default="twilio")
-    ] = None,
-    public_url: Annotated[
-        str | None, _option("--public-url", text="Origin under which the provider reaches us, https://host.")
-    ] = None,
-    vapi_url: Annotated[
-        str | None, _option("--vapi-url", text="Base of Vapi's API.", default="https://api.vapi.ai")
-    ] = None,
-    assistant_id: Annotated[
-        str | None, _option("--assistant-id", text="Assistant that answers, unless the app chooses.")
-    ] = None,
-    app: Annotated[str | None, _option("--app", text="Your own bridge with tools, pkg.mod:bridge.")] = None,
-    admin: Annotated[
-        str | None, _option("--admin", text="Address of /metrics and /calls.", default="127.0.0.1:8081")
-    ] = None,
-    config: Annotated[
-        Path | None, _option("--config", text="TOML file with any of these settings; or VAPIMEDIA_CONFIG.")
-    ] = None,
-    workers: Annotated[int | None, _option("--workers", text="Processes.", default=1)] = None,
-    log_level: Annotated[
-        str | None, _option("--log-level", text=f"One of {', '.join(_LEVELS)}.", default="info")
-    ] = None,
-    vapi_format: Annotated[
-        str | None,
-        _option("--vapi-format", text="auto, mulaw/8000, pcm_s16le/16000, ...", default="auto", panel=_MEDIA),
-    ] = None,
-    quality: Annotated[
-        str | None,
-        _option("--quality", text="Resampler: telephone, balanced, high.", default="balanced", panel=_MEDIA),
-    ] = None,
-    lead_ms: Annotated[
-        int | None,
-        _option(
-            "--lead-ms", text="How far ahead of playout audio is sent.", default="provider's", panel=_MEDIA
-        ),
-    ] = None,
-    prebuffer_ms: Annotated[
-        int | None,
-        _option("--prebuffer-ms", text="Cushion that starts each utterance.", default=40, panel=_MEDIA),
-    ] = None,
-    dtmf: Annotated[
-        str | None,
-        _option(
-            "--dtmf",
-            text="Keys reach the assistant as message, tone, ignore.",
-            default="message",
-            panel=_MEDIA,
-        ),
-    ] = None,
-    barge_in: Annotated[
-        str | None,
-        _option(
-            "--barge-in",
-            text="What interrupts: user-interrupted, speech-update, off.",
-            default="user-interrupted",
-            panel=_MEDIA,
-        ),
-    ] = None,
-    interrupt_guard_ms: Annotated[
-        int | None,
-        _option("--interrupt-guard-ms", text="Drop late audio after a barge-in.", default=0, panel=_MEDIA),
-    ] = None,
-    record: Annotated[
-        str | None, _option("--record", text="Folder for recordings (not available yet).", panel=_MEDIA)
-    ] = None,
-    drain_s: Annotated[
-        float | None,
-        _option("--drain-s", text="How long SIGTERM lets calls run on.", default=30, panel=_LIMITS),
-    ] = None,
-    token_ttl_s: Annotated[
-        float | None,
-        _option("--token-ttl-s", text="Life of a media socket's one-time token.", default=60, panel=_LIMITS),
-    ] = None,
-    max_calls: Annotated[
-        int | None, _option("--max-calls", text="Calls at a time.", default=500, panel=_LIMITS)
-    ] = None,
-    ping_interval_s: Annotated[
-        float | None,
-        _option("--ping-interval-s", text="A dead peer is found within this.", default=20, panel=_LIMITS),
-    ] = None,
-    tool_timeout_s: Annotated[
-        float | None, _option("--tool-timeout-s", text="Limit of a tool.", default=18, panel=_LIMITS)
-    ] = None,
-    on_vapi_lost: Annotated[
-        str | None,
-        _option(
-            "--on-vapi-lost", text="When Vapi goes away: hang_up, continue.", default="hang_up", panel=_LIMITS
-        ),
-    ] = None,
-    auth: Annotated[
-        bool | None,
-        _option(
-            "--auth/--no-auth", text="Check signatures. --no-auth is for development only.", panel=_LIMITS
-        ),
-    ] = None,
-    unpaced: Annotated[
-        bool | None,
-        _option("--unpaced", text="Lift lead and flood limits, for benchmarks only.", panel=_LIMITS),
-    ] = None,
-    vapi_ws_auth: Annotated[
-        bool | None,
-        _option(
-            "--vapi-ws-auth/--no-vapi-ws-auth", text="Send the bearer to Vapi's call socket.", panel=_LIMITS
-        ),
-    ] = None,
-    vapi_host: Annotated[
-        list[str] | None,
-        _option(
-            "--vapi-host", text="Host suffix of call sockets; may repeat.", default="vapi.ai", panel=_LIMITS
-        ),
-    ] = None,
+    host: options.Host = None,
+    port: options.Port = None,
+    provider: options.Providers = None,
+    public_url: options.PublicUrl = None,
+    vapi_url: options.VapiUrl = None,
+    assistant_id: options.AssistantId = None,
+    app: options.App = None,
+    admin: options.Admin = None,
+    config: options.ConfigFile = None,
+    workers: options.Workers = None,
+    log_level: options.LogLevel = None,
+    vapi_format: options.VapiFormat = None,
+    vonage_rate: options.VonageRate = None,
+    quality: options.Quality = None,
+    lead_ms: options.LeadMs = None,
+    prebuffer_ms: options.PrebufferMs = None,
+    dtmf: options.Dtmf = None,
+    barge_in: options.BargeIn = None,
+    interrupt_guard_ms: options.InterruptGuardMs = None,
+    record: options.Record = None,
+    drain_s: options.DrainS = None,
+    token_ttl_s: options.TokenTtlS = None,
+    max_calls: options.MaxCalls = None,
+    ping_interval_s: options.PingIntervalS = None,
+    tool_timeout_s: options.ToolTimeoutS = None,
+    on_vapi_lost: options.OnVapiLost = None,
+    auth: options.Auth = None,
+    unpaced: options.Unpaced = None,
+    vapi_ws_auth: options.VapiWsAuth = None,
+    vapi_host: options.VapiHosts = None,
 ) -> int:
     """Run a bridge: calls come in from the provider, an assistant of Vapi answers."""
     flags: dict[str, object] = dict(locals())  # the parameters carry the settings' names
@@ -178,7 +82,7 @@ def serve(
         flags.pop(name)
     flags["providers"] = flags.pop("provider") or None
     flags["vapi_hosts"] = flags.pop("vapi_host") or None
-    _set_up_logging(log_level or os.environ.get("VAPIMEDIA_LOG_LEVEL") or "info")
+    set_up_logging(log_level)
     bridge, settings = prepare(flags, os.environ, config)
     if bridge is None and not settings.assistant_id:
         raise ConfigError(
@@ -279,6 +183,11 @@ def banner(settings: BridgeConfig, port: int, admin_port: int) -> str:
     if "twilio" in settings.providers:
         rows.append(("Twilio: a call comes in (POST)", f"{base}/twilio/voice"))
         rows.append(("Twilio: call status changes (POST)", f"{base}/twilio/status"))
+    if "vonage" in settings.providers:
+        rows.append(("Vonage: answer URL (GET or POST)", f"{base}/vonage/answer"))
+        rows.append(("Vonage: event URL (POST)", f"{base}/vonage/event"))
+    if "browser" in settings.providers:
+        rows.append(("Browser: the page to call from", f"{base}/phone"))
     rows.append(("Vapi: server URL", f"{base}/vapi/webhook"))
     rows.append(("Health, readiness", f"{local}/healthz /readyz"))
     admin = f"http://{_bracketed(settings.admin_address()[0])}:{admin_port}"
@@ -295,9 +204,11 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _set_up_logging(level: str) -> None:
-    if level.lower() not in _LEVELS:
-        raise ConfigError(f"log level must be one of {', '.join(_LEVELS)}, not {level!r}")
+def set_up_logging(flag: str | None, *, default: str = "info") -> None:
+    """Log to standard error from the level on that *flag* or the environment names. Raises ``ConfigError``."""
+    level = flag or os.environ.get("VAPIMEDIA_LOG_LEVEL") or default
+    if level.lower() not in options.LOG_LEVELS:
+        raise ConfigError(f"log level must be one of {', '.join(options.LOG_LEVELS)}, not {level!r}")
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )

@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 
 from vapimedia.cli import main
-from vapimedia.cli.serve import prepare
+from vapimedia.cli.serve import banner, prepare
+from vapimedia.io.config import BridgeConfig
 
 FLAGS_OF_THE_CONTRACT = (
     *("--host", "--port", "--provider", "--vapi-url", "--assistant-id", "--vapi-format", "--public-url"),
     *("--admin", "--config", "--app", "--workers", "--no-auth", "--unpaced", "--drain-s", "--token-ttl-s"),
-    *("--lead-ms", "--prebuffer-ms", "--record"),
+    *("--lead-ms", "--prebuffer-ms", "--record", "--vonage-rate"),
+)
+KEYS_OF_THE_HELP = (
+    *("VAPI_API_KEY", "VAPI_WEBHOOK_SECRET", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "VONAGE_API_KEY"),
+    *("VONAGE_APPLICATION_ID", "VONAGE_PRIVATE_KEY", "VONAGE_SIGNATURE_SECRET", "VAPIMEDIA_BROWSER_SECRET"),
 )
 KEYS = {"VAPI_API_KEY": "canary-key", "TWILIO_AUTH_TOKEN": "canary-token"}
 PUBLIC = ("--public-url", "https://bridge.example.com")
@@ -99,7 +104,7 @@ def test_help_of_serve_shows_every_flag_of_the_contract(capsys: pytest.CaptureFi
     assert main(["serve", "--help"]) == 0
     text = capsys.readouterr().out
     assert all(flag in text for flag in FLAGS_OF_THE_CONTRACT)
-    assert "VAPI_API_KEY" in text and "vapimedia serve --config" in text
+    assert all(key in text for key in KEYS_OF_THE_HELP) and "vapimedia serve --config" in text
 
 
 @pytest.mark.parametrize(
@@ -126,6 +131,31 @@ def test_a_missing_twilio_token_is_exit_code_2_and_one_line_that_names_it(
     assert main(["serve", *ASSISTANT, *PUBLIC]) == 2
     line = error_line(capsys)
     assert "TWILIO_AUTH_TOKEN" in line and "canary" not in line
+
+
+def test_a_missing_vonage_secret_is_exit_code_2_and_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "VONAGE_SIGNATURE_SECRET" in serve_error(
+        monkeypatch, capsys, *ASSISTANT, *PUBLIC, "--provider", "vonage"
+    )
+
+
+def test_the_rate_of_vonage_is_a_flag(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = serve_error(monkeypatch, capsys, *ASSISTANT, *PUBLIC, "--vonage-rate", "44100")
+    assert "one of 8000, 16000, 24000" in line and "(from --vonage-rate)" in line
+
+
+def test_the_banner_says_what_to_paste_for_each_chosen_provider_and_nothing_else() -> None:
+    base, words = "https://bridge.example.com", {}
+    paths = {"twilio": "/twilio/voice", "vonage": "/vonage/answer", "browser": "/phone"}
+    for provider in paths:
+        words[provider] = banner(BridgeConfig(providers=(provider,), public_url=base), 8080, 8081)
+    for provider, text in words.items():
+        assert {name for name, path in paths.items() if base + path in text} == {provider}
+    assert base + "/twilio/status" in words["twilio"] and base + "/vonage/event" in words["vonage"]
 
 
 def serve_error(
@@ -185,7 +215,7 @@ def test_a_wrong_log_level_is_named(
     assert "log level" in serve_error(monkeypatch, capsys, *ASSISTANT, *PUBLIC, "--log-level", "loud")
 
 
-@pytest.mark.parametrize("argv", [("--workers", "2"), ("--record", "calls"), ("--provider", "vonage")])
+@pytest.mark.parametrize("argv", [("--workers", "2"), ("--record", "calls")])
 def test_what_is_planned_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv: tuple[str, str]
 ) -> None:
