@@ -40,6 +40,7 @@ class CallBook:
         self.is_empty = asyncio.Event()
         self.is_empty.set()
         self._infos: dict[tuple[str, str], CallInfo] = {}
+        self._given_up: dict[str, None] = {}
         self._totals: dict[str, Counter[str]] = {"uplink": Counter(), "downlink": Counter()}
 
     def add(self, call: LiveCall) -> None:
@@ -68,6 +69,16 @@ class CallBook:
     def find_reference(self, reference: str) -> LiveCall | None:
         """Return the live call that we made under *reference*."""
         return next((c for c in self.live if reference and c.reference == reference), None)
+
+    def give_up(self, reference: str) -> None:
+        """Remember a call that the provider's API did not say it had made."""
+        self._given_up[reference] = None
+        if len(self._given_up) > _REMEMBERED_CALLS:
+            del self._given_up[next(iter(self._given_up))]
+
+    def take_given_up(self, reference: str) -> bool:
+        """Return whether the call under *reference* was given up; only once."""
+        return self._given_up.pop(reference, "") is None
 
     def info(self, provider: str, call_id: str) -> CallInfo:
         """Return what was known of a call when it came in; of one that nobody remembers, its id."""

@@ -60,6 +60,7 @@ class Bridge:
         self.reception: Reception
         self._on_call: OnCall | None = None
         self._on_event: OnEvent | None = None
+        self._watchers: list[OnEvent] = []
         self._on_fallback: OnFallback | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._leaving: set[LiveCall] = set()
@@ -102,6 +103,10 @@ class Bridge:
             raise ConfigError("on_fallback takes an async function: write async def")
         self._on_fallback = function
         return function
+
+    def watch(self, function: OnEvent) -> None:
+        """Have *function* see every event too, before the one of ``on_event``. For programs around a user's bridge."""
+        self._watchers.append(function)
 
     def tool(self, name: str) -> Callable[[ToolFunction], ToolFunction]:
         """Decorator: a function ``(call, args)`` that answers the tool *name*; plain ones run in a thread.
@@ -222,9 +227,12 @@ class Bridge:
 
     async def _settle(self) -> None:
         """Give the closing handshakes and the last requests a moment, then cut what is left."""
-        creating = [call.creating for call in self._leaving if call.creating is not None]
-        if creating:  # a call that Vapi is still making would run on without us
-            await asyncio.wait(creating, timeout=self.client.timeout_s)
+        until = time.monotonic() + self.client.timeout_s
+        # A call that is still being made, here or there, would run on without us.
+        while unfinished := [task for call in self._leaving for task in call.unfinished]:
+            await asyncio.wait(unfinished, timeout=max(0.0, until - time.monotonic()))
+            if time.monotonic() >= until:
+                break
         until = time.monotonic() + _CLOSE_GRACE_S
         while self._others() or not all(call.is_gone for call in self._leaving):
             if time.monotonic() >= until:
@@ -265,17 +273,21 @@ class Bridge:
 
         *to* is a phone number in E.164; ``None`` has Vonage call our media socket alone, and *document* is the NCCO
         for its other side. *provider* may be left out where only one can dial; *from_* is the provider's setting
-        (``twilio_from``, ``vonage_from``) unless given. The assistant is called when somebody answers.
+        (``twilio_from``, ``vonage_from``) unless given. The assistant is called when somebody answers; without
+        *options* and ``assistant_id`` it is ``on_call`` that chooses it, before the call is made.
         ``CallProgress`` events tell how far it is, ``CallEnded`` how it ended (``busy``, ``unanswered``, ...).
 
         Raises ``ConfigError`` for what cannot be dialled, ``StateError`` when the bridge takes no calls, and
         ``ProviderError`` when the provider's API refuses or does not answer; the call has ended as ``failed`` then.
+        Cancelled, it hangs up, once the provider has told which call that is.
         """
+        if not self._is_started:
+            raise StateError("the bridge has not started; dial once it has")
         order = Order(
             to=to,
             provider=provider,
             from_=from_,
-            options=options or CallOptions(),
+            options=options,
             ring_timeout_s=ring_timeout_s,
             machine_detection=machine_detection,
             document=document,
@@ -329,10 +341,10 @@ class Bridge:
 
     def tell(self, call: LiveCall | None, event: object) -> None:
         """Show *event* to the user's callback. If that raises, the call ends and the others go on."""
-        if self._on_event is None:
-            return
+        callbacks = [*self._watchers] if self._on_event is None else [*self._watchers, self._on_event]
         try:
-            self._on_event(call.handle if call is not None else None, event)
+            for callback in callbacks:
+                callback(call.handle if call is not None else None, event)
         except (Exception, SystemExit) as error:  # a user's function may raise anything
             _log.error("on_event raised %s at %s", describe_failure(error), type(event).__name__)
             self.count("callback_error")

@@ -77,6 +77,8 @@ class LiveCall:
         self.token = ""
         self.reference = ""
         """Our own name for a call that we make; empty for one that came in."""
+        self.placing: asyncio.Task[Any] | None = None
+        """What asks the provider for a call that we make."""
         self.end: asyncio.Future[CallEnded] = asyncio.get_running_loop().create_future()
         self.answer: Document | None = None
         """What the provider's voice webhook was answered with; ``None`` if there was none."""
@@ -92,6 +94,7 @@ class LiveCall:
         self._task: asyncio.Task[None] | None = None
         self._provider_is_there = asyncio.Event()
         self._is_given_up = asyncio.Event()
+        self._requests: set[asyncio.Task[bool]] = set()
         host.pump.add(self.provider, self._tick)
         host.pump.add(self.vapi, self._tick)
         self._do(self.session.tick(now_ns()))
@@ -103,9 +106,15 @@ class LiveCall:
         return task if task is not None and not task.done() and self._created is None else None
 
     @property
+    def unfinished(self) -> list[asyncio.Task[Any]]:
+        """The requests that something hangs on: cut, a call would live on at Vapi or ring on at the provider."""
+        tasks = (self.creating, self.placing, *self._requests)
+        return [task for task in tasks if task is not None and not task.done()]
+
+    @property
     def is_gone(self) -> bool:
-        """Whether nothing of the call is left: no connection, and no call that Vapi may be making."""
-        return not (self.provider.is_connected or self.vapi.is_connected or self.creating)
+        """Whether nothing of the call is left: no connection, and no request that something hangs on."""
+        return not (self.provider.is_connected or self.vapi.is_connected or self.unfinished)
 
     # --- Vapi's leg ------------------------------------------------------------------------------
 
@@ -222,6 +231,14 @@ class LiveCall:
         self.call_id = call_id
         self.info = msgspec.structs.replace(self.info, call_id=call_id)
 
+    def ask_provider(self, command: HttpCall) -> asyncio.Task[bool]:
+        """Make a request of the provider's API. Where no closing socket ends the call too, close waits for it."""
+        request = self.host.carry_out(command)
+        if not self.provider.is_connected:
+            self._requests.add(request)
+            request.add_done_callback(self._requests.discard)
+        return request
+
     def provider_events(self, events: Sequence[ProviderEvent]) -> None:
         """Take what a status callback says."""
         self._do(self.session.provider_events(events, now_ns()))
@@ -290,7 +307,8 @@ class LiveCall:
                 case CloseSocket(code, reason):
                     socket.close(code, reason)
                 case HttpCall():
-                    request = self.host.carry_out(command)
+                    is_phone = socket is self.provider
+                    request = self.ask_provider(command) if is_phone else self.host.carry_out(command)
 
     def _close_later(self, socket: MediaSocket, command: CloseSocket, request: asyncio.Task[bool]) -> None:
         """Let the peer, whose API was asked to, close first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -10,20 +11,27 @@ import msgspec
 
 from vapimedia.errors import ConfigError, ProviderError, StateError
 from vapimedia.io.call_setup import session_config, vapi_format
-from vapimedia.io.hooks import Call, CallInfo, CallOptions
+from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
 from vapimedia.io.live_call import LiveCall
 from vapimedia.io.reception import media_url_of
 from vapimedia.protocols.commands import HttpCall
-from vapimedia.protocols.dialect import BaseDialect, Dialect, DialRequest
+from vapimedia.protocols.dialect import BaseDialect, Dialect, DialRequest, StatusReport
 from vapimedia.protocols.events import Stopped
+from vapimedia.session import EndReason
 
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
 
-__all__ = ["Order", "dial"]
+__all__ = ["Order", "dial", "hang_up_given_up"]
+
+_log = logging.getLogger("vapimedia.call")
 
 # From the answer to the media socket, and for our clock to differ from the provider's.
 _AFTER_RING_S = 15
+# Ends that the provider told: there is nothing left to hang up.
+_OVER_THERE: frozenset[EndReason] = frozenset(
+    {"provider_stop", "busy", "unanswered", "rejected", "cancelled", "failed"}
+)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +40,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     to: str | None
     provider: str | None
     from_: str
-    options: CallOptions
+    options: CallOptions | None
     ring_timeout_s: int
     machine_detection: str
     document: Any
@@ -46,43 +54,37 @@ async def dial(bridge: Bridge, order: Order) -> Call:
     provider = _provider(bridge, order.provider)
     if not 1 <= order.ring_timeout_s <= 600:
         raise ConfigError(f"ring_timeout_s is {order.ring_timeout_s}; it must be within 1..600 seconds")
-    refusal = bridge.reception.admission()
-    if refusal is not None:
-        raise StateError(refusal.reason)
-    config = bridge.config
-    dialect = bridge.dialects.new(provider)
-    wanted = vapi_format(config, dialect)
-    wait_s = order.ring_timeout_s + _AFTER_RING_S
-    request = bridge.reception.request(order.options, wanted)
-    token, claims = bridge.reception.tokens.make("", ring_s=wait_s)
-    reference = secrets.token_hex(8)
-    origin = config.public_url or f"http://{config.host}:{bridge.port}"
-    from_ = order.from_ or getattr(config, f"{provider}_from", "")
-    command = dialect.dial(
-        DialRequest(
-            to=order.to,
-            from_=from_,
-            media_url=media_url_of(origin, provider, token),
-            status_url=f"{origin}/{provider}/{dialect.routes.status}/{reference}",
-            parameters=order.options.parameters,
-            ring_timeout_s=order.ring_timeout_s,
-            machine_detection=order.machine_detection,
-            document=order.document,
-        )
-    )
+    _check_admission(bridge)
+    from_ = order.from_ or getattr(bridge.config, f"{provider}_from", "")
     info = CallInfo(provider=provider, from_=from_, to=order.to or "", direction="outbound")
-    call = LiveCall(bridge, dialect, session_config(config, wanted, media_timeout_ms=wait_s * 1000), info)
-    call.reference = reference
-    bridge.reception.tokens.bind(call, token, claims)
-    bridge.book.add(call)
-    call.start_vapi_when_answered(request)
-    placing = bridge.run(_place(bridge, call, dialect, command))
+    options = order.options
+    if options is None:
+        options = await _chosen(bridge, info)
+        _check_admission(bridge)  # things may have changed meanwhile
+    call, dialect, command = _prepare(bridge, order, info, options)
+    call.placing = placing = bridge.run(_place(bridge, call, dialect, command))
     try:
-        await asyncio.shield(placing)
+        error = await asyncio.shield(placing)
     except asyncio.CancelledError:
-        call.hang_up("not wanted any more")  # and once more, by its id, when the provider tells it
-        raise
+        call.hang_up("dial was cancelled")  # and once more, by its id, when the provider tells it
+        task = asyncio.current_task()
+        if not placing.cancelled() or (task is not None and task.cancelling()):
+            raise
+        raise StateError("the bridge was closed before the provider had made the call") from None
+    if error is not None:
+        raise error
     return call.handle
+
+
+def hang_up_given_up(bridge: Bridge, provider: str, reference: str, report: StatusReport) -> None:
+    """End the call that *report* is about if the provider made it after we had given it up."""
+    if not bridge.book.take_given_up(reference) or any(isinstance(one, Stopped) for one in report.events):
+        return
+    _log.warning("call %s was given up and is hung up: %s has made it after all", report.call_id, provider)
+    bridge.count("given_up_call")
+    for step in bridge.dialects.new(provider, report.call_id).hangup():
+        if isinstance(step, HttpCall):
+            bridge.carry_out(step)
 
 
 def _provider(bridge: Bridge, wanted: str | None) -> str:
@@ -102,14 +104,71 @@ def _can_dial(dialect: Dialect) -> bool:
     return getattr(type(dialect), "dial", None) is not BaseDialect.dial
 
 
-async def _place(bridge: Bridge, call: LiveCall, dialect: Dialect, command: HttpCall) -> None:
-    """Ask the provider for the call and learn its id."""
+def _check_admission(bridge: Bridge) -> None:
+    refusal = bridge.reception.admission()
+    if refusal is not None:
+        raise StateError(refusal.reason)
+
+
+async def _chosen(bridge: Bridge, info: CallInfo) -> CallOptions:
+    """Return what the settings say, or else the user's ``on_call``."""
+    if bridge.config.assistant_id:
+        return CallOptions()
+    chosen = await bridge.reception.ask(info)
+    if isinstance(chosen, Reject):
+        raise ConfigError(f"nobody is called: {chosen.reason or 'on_call rejected the call'}")
+    return chosen
+
+
+def _prepare(
+    bridge: Bridge, order: Order, info: CallInfo, options: CallOptions
+) -> tuple[LiveCall, Dialect, HttpCall]:
+    """Return the call, booked, and the request that makes it. Raises ``ConfigError``; nothing is booked then."""
+    config, desk = bridge.config, bridge.reception.tokens
+    dialect = bridge.dialects.new(info.provider)
+    wanted = vapi_format(config, dialect)
+    wait_s = order.ring_timeout_s + _AFTER_RING_S
+    request = bridge.reception.request(options, wanted)
+    token, claims = desk.make("", ring_s=wait_s)
+    reference = secrets.token_hex(8)
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    origin = config.public_url or f"http://{host}:{bridge.port}"
+    command = dialect.dial(
+        DialRequest(
+            to=order.to,
+            from_=info.from_,
+            media_url=media_url_of(origin, info.provider, token),
+            status_url=f"{origin}/{info.provider}/{dialect.routes.status}/{reference}",
+            parameters=options.parameters,
+            ring_timeout_s=order.ring_timeout_s,
+            machine_detection=order.machine_detection,
+            document=order.document,
+        )
+    )
+    call = LiveCall(bridge, dialect, session_config(config, wanted, media_timeout_ms=wait_s * 1000), info)
+    call.reference = reference
+    desk.bind(call, token, claims)
+    bridge.book.add(call)
+    call.start_vapi_when_answered(request)
+    return call, dialect, command
+
+
+async def _place(bridge: Bridge, call: LiveCall, dialect: Dialect, command: HttpCall) -> ProviderError | None:
+    """Ask the provider for the call and learn its id; return why there is none."""
+    trouble = "not sent"
     try:
         call.dialled(dialect.read_dialled(*await bridge.client.ask(command)))
-    except ProviderError:
-        call.provider_events([Stopped("refused", "failed")])
-        raise
-    if call.is_over:  # it was given up while the provider made it
+        trouble = ""
+    except ProviderError as error:
+        bridge.book.give_up(call.reference)
+        trouble = "no answer" if error.status is None else f"status {error.status}"
+        return error
+    finally:
+        if trouble:
+            call.provider_events([Stopped(trouble, "failed")])
+    if call.is_over and call.summary().end_reason not in _OVER_THERE:
+        # It was given up while the provider made it.
         for step in dialect.hangup():
             if isinstance(step, HttpCall):
-                bridge.carry_out(step)
+                call.ask_provider(step)
+    return None

@@ -88,10 +88,10 @@ class Reception:
 
     # --- webhooks --------------------------------------------------------------------------------
 
-    async def answer(self, info: CallInfo, origin: str) -> Document | Reject | Refusal:
+    async def answer(self, info: CallInfo, dialect: Dialect, origin: str) -> Document | Reject | Refusal:
         """Start the Vapi call for *info* and return the document that makes the provider open its socket.
 
-        A webhook that is sent again gets the same answer, even when no other call is taken any more. Raises
+        *dialect* has read the webhook and becomes the call's. A webhook that is sent again gets the same answer, even when no other call is taken any more. Raises
         ``ConfigError`` if there is none to give.
         """
         call = self._bridge.book.find(info.provider, info.call_id)
@@ -103,7 +103,7 @@ class Reception:
             refusal = self.admission()
             if refusal is not None:
                 return refusal
-            opening = self._opening[key] = self._bridge.run(self._open(info, origin))
+            opening = self._opening[key] = self._bridge.run(self._open(info, dialect, origin))
             opening.add_done_callback(lambda _: self._opening.pop(key, None))
         try:
             return await asyncio.shield(opening)
@@ -113,16 +113,15 @@ class Reception:
                 raise  # it is the webhook's connection that is gone
             return Refusal(503, "the bridge is closed")
 
-    async def _open(self, info: CallInfo, origin: str) -> Document | Reject | Refusal:
+    async def _open(self, info: CallInfo, dialect: Dialect, origin: str) -> Document | Reject | Refusal:
         """Ask the user and open the call."""
         bridge = self._bridge
-        chosen = await self._ask(info)
+        chosen = await self.ask(info)
         if isinstance(chosen, Reject):
             return chosen
         refusal = self._overload()  # others may have come in meanwhile
         if refusal is not None:
             return refusal
-        dialect = bridge.dialects.new(info.provider, info.call_id)
         wanted = vapi_format(bridge.config, dialect)
         request = self.request(chosen, wanted)
         call = LiveCall(bridge, dialect, session_config(bridge.config, wanted), info)
@@ -145,7 +144,8 @@ class Reception:
         request.body()
         return request
 
-    async def _ask(self, info: CallInfo) -> CallOptions | Reject:
+    async def ask(self, info: CallInfo) -> CallOptions | Reject:
+        """Have the user's ``on_call`` choose how a call is answered; without one the settings do."""
         on_call = self._on_call
         if on_call is None:
             return CallOptions()
@@ -212,7 +212,7 @@ class Reception:
         return call.provider
 
     async def _start_bare(self, call: LiveCall, wanted: AudioFormat) -> None:
-        options = await self._ask(call.info)
+        options = await self.ask(call.info)
         if call.is_over:
             return
         if isinstance(options, Reject):

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from vapimedia.errors import ConfigError, ProtocolError
 from vapimedia.io.hooks import CallInfo, Reject
+from vapimedia.io.outbound import hang_up_given_up
 from vapimedia.io.public_port import close_after_answer
 from vapimedia.protocols import get_dialect
 from vapimedia.protocols.dialect import Document, Refusal, WebhookRequest
@@ -109,7 +110,7 @@ class _Routes:
             )
             origin = bridge.config.public_url or f"{request.scheme}://{request.host}"
             try:
-                said = await bridge.reception.answer(info, origin)
+                said = await bridge.reception.answer(info, dialect, origin)
             except ConfigError as error:
                 _log.error("call %s cannot be answered: %s", info.call_id, error)
                 return _document(dialect.refuse(str(error)))
@@ -138,6 +139,8 @@ class _Routes:
             call = book.find_reference(reference) if reference else book.find(provider, report.call_id)
             if call is not None:
                 call.provider_events(report.events)
+            elif reference:
+                hang_up_given_up(self._bridge, provider, reference, report)
             if not report.media_lost:
                 return web.Response(status=204)
             info = call.info if call is not None else book.info(provider, report.call_id)
