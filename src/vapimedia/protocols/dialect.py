@@ -175,7 +175,10 @@ class Dialect(Protocol):
         """Return why the webhook must be refused, or ``None`` if its signature is good."""
 
     def read_voice_webhook(self, request: WebhookRequest) -> IncomingCall:
-        """Return the call that a voice webhook announces. Raises ``ProtocolError`` if it names none."""
+        """Return the call that a voice webhook announces, and speak for it from here.
+
+        Raises ``ProtocolError`` if it names none.
+        """
 
     def read_status_webhook(self, request: WebhookRequest) -> StatusReport:
         """Return what a status callback says: ``Stopped`` for a final one.

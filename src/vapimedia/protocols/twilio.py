@@ -125,8 +125,12 @@ class TwilioDialect(BaseDialect):
         return check_upgrade_signature(request, self._settings.public_url, self._settings.auth_token)
 
     def read_voice_webhook(self, request: WebhookRequest) -> IncomingCall:
-        """Return the call that a voice webhook announces. Raises ``ProtocolError`` if it names none."""
+        """Return the call that a voice webhook announces; it is this dialect's from here.
+
+        Raises ``ProtocolError`` if it names none.
+        """
         fields = webhook_fields(request)
+        self._call_id = fields["CallSid"]
         direction = fields.get("Direction", "inbound")
         return IncomingCall(
             call_id=fields["CallSid"],
