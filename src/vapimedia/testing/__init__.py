@@ -29,6 +29,7 @@ from vapimedia.testing.caller import (
 )
 from vapimedia.testing.clips import CLIPS, Clip, clip_ms, load_clip
 from vapimedia.testing.ear import BargeIn, Clear, Mark
+from vapimedia.testing.fake_browser import FakeBrowserCall
 from vapimedia.testing.fake_twilio import FakeTwilioCall
 from vapimedia.testing.fake_twilio_api import FakeTwilioApi
 from vapimedia.testing.fake_vapi import FakeVapi
@@ -77,6 +78,7 @@ __all__ = [
     "Dtmf",
     "Echo",
     "EndCall",
+    "FakeBrowserCall",
     "FakeTwilioApi",
     "FakeTwilioCall",
     "FakeVapi",
