@@ -1,7 +1,8 @@
-"""The playout buffer behaves as Twilio's: marks when played, all at a clear, silence when dry."""
+"""The playout buffer behaves as a provider's: marks when played, all at a clear, silence when dry."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,3 +96,61 @@ def test_silence_after_a_clear_counts_late_audio_of_the_old_turn() -> None:
     silent = ear.silent_since_ns(cleared)
     assert silent == 15 * step
     assert BargeIn(0, cleared, silent).clear_to_silence_ms == 95.0
+
+
+PCM = [AudioFormat("pcm_s16le", rate) for rate in (8000, 16000, 24000)]
+
+
+@pytest.mark.parametrize("fmt", [*PCM, MULAW, AudioFormat("alaw", 8000)], ids=str)
+def test_every_format_is_played_in_its_own_frames(fmt: AudioFormat) -> None:
+    ear = Ear(fmt)
+    voice = sound.tone(fmt, 200)
+    for at in range(0, len(voice), 333):
+        ear.media(voice[at : at + 333])
+    assert ear.queued_ms == 200.0
+    for at in range(15):
+        ear.tick(at)
+    silent = fmt.silence * (fmt.frame_bytes() // fmt.bytes_per_sample)
+    assert bytes(ear.heard) == voice + silent * 5
+    assert (ear.speech_ms, ear.quiet_ms, ear.voiced) == (200.0, 100.0, [True] * 10 + [False] * 5)
+
+
+@pytest.mark.parametrize("fmt", PCM, ids=str)
+def test_a_gap_lasts_as_long_at_every_rate(fmt: AudioFormat) -> None:
+    ear = Ear(fmt)
+    frame = sound.tone(fmt, 40)[: fmt.frame_bytes()]
+    for n_dry in (3, 6):
+        ear.media(frame)
+        for at in range(1 + n_dry):
+            ear.tick(at)
+    ear.media(frame)
+    ear.tick(0)
+    assert ear.gaps_ms == [60.0]
+
+
+@given(st.lists(st.integers(0, 2), max_size=60), st.integers(1, 5))
+def test_a_buffer_of_messages_drops_what_is_beyond_and_counts_it(steps: list[int], limit: int) -> None:
+    ear = Ear(PCM[1], buffer_ms=None, buffer_messages=limit)
+    waiting = highest = n_dropped = 0
+    for n_messages in steps:
+        for _ in range(n_messages):
+            is_taken = ear.media(bytes(640))
+            assert is_taken == (waiting < limit)
+            waiting += is_taken
+            n_dropped += not is_taken
+            highest = max(highest, waiting)
+        ear.tick(0)
+        waiting = max(0, waiting - 1)
+    assert (ear.overflow_messages, ear.max_queued_messages) == (n_dropped, highest)
+    assert ear.overflow_bytes == 640 * n_dropped
+    assert ear.queued_ms == 20.0 * waiting
+
+
+def test_a_clear_that_returns_no_marks_leaves_them_without_a_time() -> None:
+    ear = Ear(PCM[1], clear_returns_marks=False)
+    ear.media(bytes(640))
+    ear.mark("old", 1)
+    assert ear.clear(2) == []
+    assert ear.mark("new", 3) == ["new"]
+    assert ear.tick(4) == []
+    assert [(mark.returned_ns, mark.by_clear) for mark in ear.marks] == [(None, True), (3, False)]
