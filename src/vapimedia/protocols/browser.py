@@ -124,11 +124,16 @@ class BrowserDialect(BaseDialect):
         return self._check_access(request, key)
 
     def read_voice_webhook(self, request: WebhookRequest) -> IncomingCall:
-        """Return the call that a page asks for. Raises ``ProtocolError`` for a rate that cannot be bridged."""
+        """Return the call that a page asks for; it is this dialect's from here.
+
+        Raises ``ProtocolError`` for a rate that cannot be bridged.
+        """
         rate = _read_request(request).rate
         if not _is_possible(rate):
             raise ProtocolError(_RATES)
-        return IncomingCall(_new_call_id(rate), fields={"rate": str(rate)})
+        self.leg_format = LegFormat("pcm_s16le", rate)
+        self._call_id = _new_call_id(rate)
+        return IncomingCall(self._call_id, fields={"rate": str(rate)})
 
     def read_status_webhook(self, request: WebhookRequest) -> StatusReport:
         """Refuse: a page has only its socket. Raises ``ProtocolError``."""
