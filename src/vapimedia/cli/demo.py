@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from vapimedia.cli import report
+from vapimedia.cli.demo_legs import leg_of
 from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig
 
@@ -25,10 +26,26 @@ FAST = 4.0
 @report.ends_with_exit_code
 def demo(
     *,
+    provider: Annotated[
+        str, typer.Option("--provider", help="Who calls: twilio, vonage, or browser (a web page).")
+    ] = "twilio",
+    rate: Annotated[
+        int | None,
+        typer.Option(
+            "--rate",
+            help="Samples a second of the caller's side: 8000, 16000 or 24000 with vonage, 48000 or 44100 with "
+            "browser.",
+            show_default="16000 with vonage, 48000 with browser",
+        ),
+    ] = None,
     vapi_format: Annotated[
         str,
-        typer.Option("--vapi-format", help="mulaw/8000 passes audio through, pcm_s16le/16000 transcodes it."),
-    ] = "mulaw/8000",
+        typer.Option(
+            "--vapi-format",
+            help="mulaw/8000, pcm_s16le/16000, ...: other than the caller's, audio is transcoded; "
+            "auto picks what needs least work.",
+        ),
+    ] = "auto",
     fast: Annotated[
         bool,
         typer.Option(
@@ -42,16 +59,16 @@ def demo(
     ] = False,
     out: Annotated[Path, typer.Option("--out", help="Folder for the two WAV files.")] = Path(),
 ) -> int:
-    """Run one call between a fake Twilio and a fake Vapi through the real bridge, and judge it.
+    """Run one call between a fake provider and a fake Vapi through the real bridge, and judge it.
 
     Takes about 25 seconds and writes caller-heard.wav and assistant-heard.wav. Exit code 1, with the reason,
     if anything was lost, late or left open.
 
-    Examples: vapimedia demo, vapimedia demo --vapi-format pcm_s16le/16000, vapimedia demo --fast --json
+    Examples: vapimedia demo, vapimedia demo --provider vonage --rate 24000,
+    vapimedia demo --vapi-format pcm_s16le/16000, vapimedia demo --fast --json
     """
+    leg = leg_of(provider, rate)
     wanted = BridgeConfig(vapi_format=vapi_format).vapi_audio_format()
-    if wanted is None:
-        raise ConfigError("vapi_format must be a format such as mulaw/8000 for the demo, not auto")
     if not out.is_dir():
         raise ConfigError(f"--out: there is no folder {out}")
     files = out / "caller-heard.wav", out / "assistant-heard.wav"
@@ -59,7 +76,6 @@ def demo(
         report.check_writable(file)
 
     # These load aiohttp and the compiled kernels.
-    from vapimedia.cli.demo_judge import MULAW  # noqa: PLC0415
     from vapimedia.cli.demo_report import Timeline, figures_table, hops_table  # noqa: PLC0415
     from vapimedia.cli.demo_run import run_demo  # noqa: PLC0415
     from vapimedia.io.loop import run  # noqa: PLC0415
@@ -69,8 +85,8 @@ def demo(
     timeline = Timeline(console)
     speed = FAST if fast else 1.0
     if not as_json:
-        console.print(f"[bold]One call: fake Twilio <-> bridge <-> fake Vapi ({wanted})[/]")
-    work = run_demo(wanted, speed=speed, on_moment=(lambda moment: None) if as_json else timeline)
+        console.print(f"[bold]One call: fake {leg} <-> bridge <-> fake Vapi ({wanted or leg.auto_format})[/]")
+    work = run_demo(leg, wanted, speed=speed, on_moment=(lambda moment: None) if as_json else timeline)
     signals: list[int] = []
     try:
         done = run(_until_signal(work, signals))
@@ -78,7 +94,7 @@ def demo(
         return 128 + signals[0]  # what a shell reports
     written = False
     try:
-        write_wav(files[0], MULAW, done.caller_heard)
+        write_wav(files[0], leg.format, done.caller_heard)
         write_wav(files[1], done.vapi_format, done.assistant_heard)
         written = True
     except OSError as error:

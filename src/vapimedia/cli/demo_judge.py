@@ -7,58 +7,32 @@ from typing import NamedTuple
 
 import msgspec
 
-from vapimedia.audio import Converter
+from vapimedia.cli.demo_compare import Direction
+from vapimedia.cli.demo_legs import Leg
 from vapimedia.cli.demo_lines import LeftOpen, Result
 from vapimedia.formats import AudioFormat
 from vapimedia.media import HopStats, PathStats
-from vapimedia.testing import FrameReport, compare_frames
 
-__all__ = ["Direction", "Figures", "Payload", "Spoken", "judge", "judge_downlink", "judge_uplink"]
+__all__ = ["MAX_MESSAGES_AHEAD", "Delivery", "Figures", "judge"]
 
-MULAW = AudioFormat("mulaw", 8000)
 FRAME_MS = 20
 
 # What counts as late. The cushion of an utterance (prebuffer_ms) comes on top of the queue's limit.
 MAX_BARGE_IN_MS = 100.0
 MAX_QUEUE_P99_MS = 100.0
 MAX_CONVERT_P99_MS = 5.0
+# Vonage holds 1024 messages and drops what is beyond.
+MAX_MESSAGES_AHEAD = 1000
 
 
-class Spoken(NamedTuple):
-    """One utterance as Vapi sent it, in Vapi's format. ``is_cut``: the caller interrupted it."""
+class Delivery(NamedTuple):
+    """How audio came to the provider: sizes that it does not take, and unplayed messages at most.
 
-    data: bytes
-    started_ns: int
-    is_cut: bool
-
-
-class Payload(NamedTuple):
-    """One media payload as it came to the caller's side."""
-
-    data: bytes
-    received_ns: int
-
-
-class Direction(msgspec.Struct):
-    """Frames of 20 ms in one direction, counted by comparing what came out with what went in.
-
-    ``silence_inserted`` and ``silence_left_out`` are whole silent frames, by which it is kept continuous.
+    ``messages_ahead`` is ``None`` where the provider does not count messages.
     """
 
-    expected: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    corrupted: int = 0
-    silence_inserted: int = 0
-    silence_left_out: int = 0
-
-    def add(self, report: FrameReport) -> None:
-        self.expected += report.frames_expected
-        self.lost += report.lost
-        self.duplicated += report.duplicated
-        self.corrupted += report.corrupted
-        self.silence_inserted += report.inserted_silence
-        self.silence_left_out += report.lost_silence
+    wrong_sizes: int = 0
+    messages_ahead: int | None = None
 
 
 class Figures(msgspec.Struct):
@@ -66,6 +40,9 @@ class Figures(msgspec.Struct):
 
     ok: bool
     reasons: list[str]
+    provider: str
+    rate: int
+    """Samples a second on the provider's side."""
     vapi_format: str
     speed: float
     call_ms: float
@@ -76,6 +53,10 @@ class Figures(msgspec.Struct):
     frames_corrupted: int
     uplink: Direction
     downlink: Direction
+    wrong_size_messages: int
+    """Messages to the provider that were not exactly one frame; 0 where any size goes."""
+    max_messages_ahead: int | None
+    """How many messages waited at the provider at most; ``None`` where it does not count them."""
     barge_ins: int
     barge_in_ms: float | None
     """Vapi's ``user-interrupted`` on the wire to silence in the caller's ear; the worst of all."""
@@ -95,59 +76,15 @@ class Figures(msgspec.Struct):
     left_open: LeftOpen
 
 
-def judge_uplink(sent: bytes, received: bytes, vapi_format: AudioFormat, n_silence_excused: int) -> Direction:
-    """Compare what the caller sent (mulaw/8000) with what Vapi got.
-
-    *n_silence_excused* silent frames may be missing: those left out to repay inserted silence, and those sent
-    when Vapi's leg had already ended. More than that are lost.
-    """
-    expected = Converter(MULAW, vapi_format).push(sent)
-    found = Direction()
-    found.add(compare_frames(expected, received, vapi_format.frame_bytes(), vapi_format.silence))
-    found.lost += max(found.silence_left_out - n_silence_excused, 0)
-    return found
-
-
-def judge_downlink(
-    spoken: Sequence[Spoken], received: Sequence[Payload], vapi_format: AudioFormat
-) -> Direction:
-    """Compare what Vapi spoke with what came to the caller: one stream from each interruption to the next.
-
-    The tail of an interrupted utterance is dropped on purpose: only what did come of it is compared.
-    """
-    found = Direction()
-    n_frame = MULAW.frame_bytes()
-    left = list(received)
-    streams = _streams(spoken)
-    for index, stream in enumerate(streams):
-        # A clear starts the conversion anew as well.
-        expected = Converter(vapi_format, MULAW).push(b"".join(one.data for one in stream))
-        until_ns = streams[index + 1][0].started_ns if index + 1 < len(streams) else None
-        heard = b"".join(p.data for p in left if until_ns is None or p.received_ns < until_ns)
-        left = [p for p in left if until_ns is not None and p.received_ns >= until_ns]
-        if stream[-1].is_cut:
-            expected = expected[: len(heard)]
-        found.add(compare_frames(expected, heard, n_frame, MULAW.silence))
-    return found
-
-
-def _streams(spoken: Sequence[Spoken]) -> list[list[Spoken]]:
-    """Return the utterances in runs, each ended by an interruption or by the end of the call."""
-    streams: list[list[Spoken]] = []
-    for index, one in enumerate(spoken):
-        if index == 0 or spoken[index - 1].is_cut:
-            streams.append([])
-        streams[-1].append(one)
-    return streams
-
-
 def judge(
     result: Result,
     uplink: Direction,
     downlink: Direction,
     *,
+    leg: Leg,
     barge_ins_ms: Sequence[float | None],
     vapi_format: AudioFormat,
+    delivery: Delivery = Delivery(),  # noqa: B008  it is immutable
     speed: float = 1.0,
     gaps_heard: int = 0,
     prebuffer_ms: int = 40,
@@ -167,6 +104,8 @@ def judge(
     figures = Figures(
         ok=True,
         reasons=reasons,
+        provider=leg.provider,
+        rate=leg.format.sample_rate,
         vapi_format=str(vapi_format),
         speed=speed,
         call_ms=round(summary.duration_ms, 1) if summary is not None else 0.0,
@@ -177,6 +116,8 @@ def judge(
         frames_corrupted=uplink.corrupted + downlink.corrupted,
         uplink=uplink,
         downlink=downlink,
+        wrong_size_messages=delivery.wrong_sizes,
+        max_messages_ahead=delivery.messages_ahead,
         barge_ins=summary.barge_ins if summary is not None else 0,
         barge_in_ms=round(max(known), 1) if known else None,
         cleared_ms=round(sum(path.cleared_ms for path in paths.values() if path is not None), 1),
@@ -189,7 +130,8 @@ def judge(
         counters=summary.counters if summary is not None else {},
         left_open=result.left_open,
     )
-    reasons += _lost(figures) + _late(figures, barge_ins_ms, prebuffer_ms) + _left_open(result.left_open)
+    reasons += _lost(figures) + _delivered(figures) + _late(figures, barge_ins_ms, prebuffer_ms)
+    reasons += _left_open(result.left_open)
     figures.ok = not reasons
     return figures
 
@@ -212,6 +154,18 @@ def _lost(figures: Figures) -> list[str]:
         for what in ("lost", "duplicated", "corrupted"):
             if count := getattr(leg, what):
                 reasons.append(f"{name}: {count} of {leg.expected} frames {what}")
+    return reasons
+
+
+def _delivered(figures: Figures) -> list[str]:
+    reasons = []
+    if figures.wrong_size_messages:
+        reasons.append(f"{figures.wrong_size_messages} messages to the provider were not exactly one frame")
+    # At another speed the bridge paces nothing: there is no window to keep.
+    if figures.speed == 1.0 and (figures.max_messages_ahead or 0) > MAX_MESSAGES_AHEAD:
+        reasons.append(
+            f"{figures.max_messages_ahead} messages waited at the provider, more than {MAX_MESSAGES_AHEAD}"
+        )
     return reasons
 
 

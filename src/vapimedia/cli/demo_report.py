@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vapimedia.cli.demo_judge import Direction, Figures
+from vapimedia.cli.demo_compare import Direction
+from vapimedia.cli.demo_judge import Figures
 from vapimedia.cli.demo_lines import Moment
 from vapimedia.media import HopStats
 
@@ -49,6 +50,10 @@ def figures_table(figures: Figures) -> Table:
     }
     for label, field in rows.items():
         table.add_row(label, *(_count(leg, field) for leg in (figures.uplink, figures.downlink)))
+    if figures.max_messages_ahead is not None:
+        table.add_row("filled up with silence", "", str(figures.downlink.padded))
+        table.add_row("messages of a wrong size", "", _bad(figures.wrong_size_messages))
+        table.add_row("messages ahead of playout, most", "", str(figures.max_messages_ahead))
     table.add_section()
     barge_in = "never" if figures.barge_in_ms is None else f"{figures.barge_in_ms:.1f} ms"
     table.add_row("barge-in to silence", "", barge_in)
@@ -79,8 +84,12 @@ def hops_table(figures: Figures) -> Table:
 
 def _count(leg: Direction, field: str) -> str:
     count = getattr(leg, field)
-    bad = count and field in {"lost", "duplicated", "corrupted"}
-    return f"[bold red]{count}[/]" if bad else str(count)
+    return _bad(count) if field in {"lost", "duplicated", "corrupted"} else str(count)
+
+
+def _bad(count: int) -> str:
+    """Return *count*, in red unless it is 0."""
+    return f"[bold red]{count}[/]" if count else "0"
 
 
 def _latencies(stats: HopStats) -> list[str]:

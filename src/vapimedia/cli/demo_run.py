@@ -5,32 +5,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
-from vapimedia.cli.demo_judge import Figures, Payload, Spoken, judge, judge_downlink, judge_uplink
+from vapimedia.cli.demo_compare import Payload, Spoken, judge_downlink, judge_uplink
+from vapimedia.cli.demo_judge import Delivery, Figures, judge
+from vapimedia.cli.demo_legs import Leg
 from vapimedia.cli.demo_lines import Moment, Result
+from vapimedia.cli.demo_phones import PUBLIC_URL, Phone, phone_trouble, stage
 from vapimedia.cli.demo_process import BridgeProcess
 from vapimedia.formats import AudioFormat
 from vapimedia.io.config import BridgeConfig
-from vapimedia.testing import (
-    CallerStep,
-    FakeTwilioApi,
-    FakeTwilioCall,
-    FakeVapi,
-    FakeVapiCall,
-    Interrupt,
-    default_caller,
-    default_script,
-)
+from vapimedia.testing import CLIPS, FakeVapi, FakeVapiCall, default_script, load_clip
 
 __all__ = ["Demo", "run_demo"]
-
-PUBLIC_URL = "https://demo.vapimedia.example"
-"""What Twilio would call; signatures are made over it while the sockets are on loopback."""
-ACCOUNT_SID = "AC" + "0" * 31 + "1"
-MAX_CALL_S = 90.0
-INTERRUPT_AFTER_MS = 5800.0
 
 
 class Demo(NamedTuple):
@@ -42,14 +29,21 @@ class Demo(NamedTuple):
     vapi_format: AudioFormat
 
 
-async def run_demo(vapi_format: AudioFormat, *, speed: float, on_moment: Callable[[Moment], None]) -> Demo:
+async def run_demo(
+    leg: Leg, vapi_format: AudioFormat | None, *, speed: float, on_moment: Callable[[Moment], None]
+) -> Demo:
     """Run one call of the default dialogue. Raises ``VapimediaError`` when it cannot even be started.
 
-    A *speed* above 1 divides every interval; the bridge's limits for real time are lifted then.
+    Without a *vapi_format* the bridge picks one. A *speed* above 1 divides every interval; the bridge's limits
+    for real time are lifted then.
     """
-    api_key, auth_token, webhook_secret = (secrets.token_hex(16) for _ in range(3))
+    agreed = vapi_format or leg.auto_format
+    for name in CLIPS:  # what is converted during the call holds up both fakes
+        load_clip(name, leg.format)
+        load_clip(name, agreed)
+    api_key, webhook_secret = (secrets.token_hex(16) for _ in range(2))
     async with (
-        FakeTwilioApi(account_sid=ACCOUNT_SID, auth_token=auth_token) as twilio,
+        stage(leg, speed) as provider,
         FakeVapi(
             api_key=api_key,
             assistant=default_script(),
@@ -61,56 +55,41 @@ async def run_demo(vapi_format: AudioFormat, *, speed: float, on_moment: Callabl
         settings = BridgeConfig(
             port=0,
             admin="127.0.0.1:0",
+            providers=(leg.provider,),
             vapi_url=vapi.url,
             vapi_api_key=api_key,
             vapi_webhook_secret=webhook_secret,
-            vapi_format=str(vapi_format),
+            vapi_format="auto" if vapi_format is None else str(vapi_format),
             assistant_id="asst_demo",
             public_url=PUBLIC_URL,
-            twilio_account_sid=ACCOUNT_SID,
-            twilio_auth_token=auth_token,
-            twilio_api_url=twilio.url,
             unpaced=speed != 1.0,
+            **provider.settings,
         )
         async with BridgeProcess(settings, on_moment) as bridge:
             origin = f"http://127.0.0.1:{bridge.port}"
             vapi.server_url = f"{origin}/vapi/webhook"
-            phone = FakeTwilioCall(
-                f"{origin}/twilio/voice",
-                auth_token=auth_token,
-                account_sid=ACCOUNT_SID,
-                public_url=PUBLIC_URL,
-                status_url=f"{origin}/twilio/status",
-                caller=_patient(default_caller()),
-                speed=speed,
-                max_s=MAX_CALL_S,
-            )
-            twilio.register(phone)
+            phone = provider.phone(origin)
             await phone.run()
             calls = list(vapi.calls.values())
             await asyncio.gather(*(call.ended() for call in calls), return_exceptions=True)
             result = await bridge.finish()
-    figures = _figures(phone, calls, result, settings=settings, speed=speed)
+    figures = _figures(
+        leg, phone, calls, result, vapi_format=agreed, prebuffer_ms=settings.prebuffer_ms, speed=speed
+    )
     heard = bytes(calls[0].uplink) if calls else b""
-    return Demo(figures, phone.heard, heard, vapi_format)
-
-
-def _patient(caller: Sequence[CallerStep]) -> list[CallerStep]:
-    """Let the caller listen longer before interrupting: the call is to last 20 seconds."""
-    return [
-        replace(step, after_ms=INTERRUPT_AFTER_MS) if isinstance(step, Interrupt) else step for step in caller
-    ]
+    return Demo(figures, phone.heard, heard, agreed)
 
 
 def _figures(
-    phone: FakeTwilioCall,
+    leg: Leg,
+    phone: Phone,
     calls: Sequence[FakeVapiCall],
     result: Result,
     *,
-    settings: BridgeConfig,
+    vapi_format: AudioFormat,
+    prebuffer_ms: int,
     speed: float,
 ) -> Figures:
-    vapi_format = AudioFormat.parse(settings.vapi_format)
     call = calls[0] if calls else None
     spoken = [
         Spoken(bytes(one.sent), one.started_ns, one.interrupted) for one in (call.downlink if call else [])
@@ -119,29 +98,54 @@ def _figures(
     for n_bytes, received_ns in zip(phone.payload_sizes, phone.received_ns, strict=True):
         payloads.append(Payload(bytes(phone.received[at : at + n_bytes]), received_ns))
         at += n_bytes
-    uplink = bytes(call.uplink) if call is not None else b""
+    uplink = judge_uplink(
+        bytes(phone.sent),
+        bytes(call.uplink) if call is not None else b"",
+        leg_format=leg.format,
+        vapi_format=vapi_format,
+        n_silence_excused=_silence_excused(phone, call, result),
+    )
+    downlink = judge_downlink(
+        spoken,
+        payloads,
+        vapi_format=vapi_format,
+        leg_format=leg.format,
+        exact_frames=leg.exact_frames,
+        speed=speed,
+    )
     return judge(
         result,
-        judge_uplink(bytes(phone.sent), uplink, vapi_format, _silence_excused(phone, call, result)),
-        judge_downlink(spoken, payloads, vapi_format),
+        uplink,
+        downlink,
+        leg=leg,
+        delivery=_delivery(leg, phone),
         barge_ins_ms=[
             _barge_in_ms(phone, at_ns) for at_ns in (call.interrupts_ns if call is not None else [])
         ],
         vapi_format=vapi_format,
         speed=speed,
         gaps_heard=phone.ear.underruns,
-        prebuffer_ms=settings.prebuffer_ms,
-        trouble=_trouble(phone, calls),
+        prebuffer_ms=prebuffer_ms,
+        trouble=phone_trouble(phone, leg) + _vapi_trouble(phone, calls, vapi_format),
     )
 
 
-def _barge_in_ms(phone: FakeTwilioCall, interrupted_ns: int) -> float | None:
+def _delivery(leg: Leg, phone: Phone) -> Delivery:
+    if not leg.exact_frames:
+        return Delivery()
+    n_frame = leg.format.frame_bytes()
+    # The one that drops the leg is not among those received.
+    n_wrong = sum(size != n_frame for size in phone.payload_sizes) + getattr(phone, "wrong_size_messages", 0)
+    return Delivery(n_wrong, phone.ear.max_queued_messages)
+
+
+def _barge_in_ms(phone: Phone, interrupted_ns: int) -> float | None:
     """Return the time from Vapi's event to silence in the caller's ear."""
     silent_ns = phone.ear.silent_since_ns(interrupted_ns)
     return None if silent_ns is None else (silent_ns - interrupted_ns) / 1e6
 
 
-def _silence_excused(phone: FakeTwilioCall, call: FakeVapiCall | None, result: Result) -> int:
+def _silence_excused(phone: Phone, call: FakeVapiCall | None, result: Result) -> int:
     """Return how many silent frames may be missing: repaid ones, and those sent when Vapi had hung up."""
     paths = [summary.uplink for summary in result.summaries if summary.uplink is not None]
     n_repaid = sum(round(path.repaid_silence_ms / 20) for path in paths)
@@ -150,15 +154,14 @@ def _silence_excused(phone: FakeTwilioCall, call: FakeVapiCall | None, result: R
     return n_repaid + n_after + 1  # a frame may be under way at the end
 
 
-def _trouble(phone: FakeTwilioCall, calls: Sequence[FakeVapiCall]) -> list[str]:
-    """Return what the fakes did not like, in sentences."""
-    found = [f"Twilio's side: {text}" for text in phone.violations]
-    if phone.voice_status != 200 or phone.upgrade_status != 101:
-        found.append(f"no media stream: webhook {phone.voice_status}, upgrade {phone.upgrade_status}")
+def _vapi_trouble(phone: Phone, calls: Sequence[FakeVapiCall], vapi_format: AudioFormat) -> list[str]:
+    """Return what Vapi's side did not like, in sentences."""
     if len(calls) != 1:
-        return [*found, f"Vapi was asked for {len(calls)} calls instead of 1"]
+        return [f"Vapi was asked for {len(calls)} calls instead of 1"]
     call = calls[0]
-    found += [f"Vapi's side: {text}" for text in call.violations]
+    found = [f"Vapi's side: {text}" for text in call.violations]
+    if call.format != vapi_format:
+        found.append(f"Vapi was asked for {call.format} instead of {vapi_format}")
     for tool in call.tool_calls:
         found += [f"tool call {tool.name}: {text}" for text in tool.problems]
         found += [f"tool call {tool.name} answered with an error"] if tool.error is not None else []
@@ -171,6 +174,4 @@ def _trouble(phone: FakeTwilioCall, calls: Sequence[FakeVapiCall]) -> list[str]:
         found.append("the dialogue stalled: a side waited in vain for the other")
     if call.ended_reason != "assistant-ended-call":
         found.append(f"Vapi's leg ended by {call.ended_reason} instead of by the assistant")
-    if phone.close_code is None:
-        found.append("the media socket was left open")
     return found

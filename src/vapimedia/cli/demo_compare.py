@@ -1,0 +1,234 @@
+"""What came out of the demo's bridge, compared with what went in: one direction at a time, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from vapimedia.audio import Converter
+from vapimedia.formats import AudioFormat
+from vapimedia.testing import FrameReport, compare_frames
+
+__all__ = ["Direction", "Payload", "Spoken", "judge_downlink", "judge_uplink"]
+
+FRAME_NS = 20_000_000
+PADDING_AHEAD_NS = 50_000_000
+"""A frame is filled up with silence while this much is queued at most: 10 ms by the bridge's own reckoning, which
+knows what was played from marks, a frame early, and from a clock that a busy machine holds up."""
+
+
+class Spoken(NamedTuple):
+    """One utterance as Vapi sent it, in Vapi's format. ``is_cut``: the caller interrupted it."""
+
+    data: bytes
+    started_ns: int
+    is_cut: bool
+
+
+class Payload(NamedTuple):
+    """One media payload as it came to the caller's side."""
+
+    data: bytes
+    received_ns: int
+
+
+class Direction(msgspec.Struct):
+    """Frames of 20 ms in one direction, counted by comparing what came out with what went in.
+
+    ``silence_inserted`` and ``silence_left_out`` are whole silent frames, by which it is kept continuous.
+    ``padded`` frames end in silence, as a provider of exact frames needs it: the last of each utterance, and
+    those before a gap in what Vapi sent.
+    """
+
+    expected: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    corrupted: int = 0
+    silence_inserted: int = 0
+    silence_left_out: int = 0
+    padded: int = 0
+
+    def add(self, report: FrameReport) -> None:
+        self.expected += report.frames_expected
+        self.lost += report.lost
+        self.duplicated += report.duplicated
+        self.corrupted += report.corrupted
+        self.silence_inserted += report.inserted_silence
+        self.silence_left_out += report.lost_silence
+
+
+def judge_uplink(
+    sent: bytes,
+    received: bytes,
+    *,
+    leg_format: AudioFormat,
+    vapi_format: AudioFormat,
+    n_silence_excused: int = 0,
+) -> Direction:
+    """Compare what the caller sent with what Vapi got.
+
+    *n_silence_excused* silent frames may be missing: those left out to repay inserted silence, and those sent
+    when Vapi's leg had already ended. More than that are lost.
+    """
+    expected = Converter(leg_format, vapi_format).push(sent)
+    found = Direction()
+    found.add(compare_frames(expected, received, vapi_format.frame_bytes(), vapi_format.silence))
+    found.lost += max(found.silence_left_out - n_silence_excused, 0)
+    return found
+
+
+def judge_downlink(
+    spoken: Sequence[Spoken],
+    received: Sequence[Payload],
+    *,
+    vapi_format: AudioFormat,
+    leg_format: AudioFormat,
+    exact_frames: bool = False,
+    speed: float = 1.0,
+) -> Direction:
+    """Compare what Vapi spoke with what came to the caller: one stream from each interruption to the next.
+
+    The tail of an interrupted utterance is dropped on purpose: only what did come of it is compared. With
+    *exact_frames* each message is one frame and the last of an utterance is padded: utterances are compared one
+    by one, while the conversion runs on from each to the next.
+    """
+    found = Direction()
+    streams = _streams(spoken)
+    for index, stream in enumerate(streams):
+        until_ns = streams[index + 1][0].started_ns if index + 1 < len(streams) else None
+        heard = _between(received, stream[0].started_ns if index else None, until_ns)
+        # A clear starts the conversion anew as well.
+        converter = Converter(vapi_format, leg_format)
+        if exact_frames:
+            _judge_framed(found, stream, heard, converter, speed)
+        else:
+            _judge_any_size(found, stream, heard, converter)
+    return found
+
+
+def _streams(spoken: Sequence[Spoken]) -> list[list[Spoken]]:
+    """Return the utterances in runs, each ended by an interruption or by the end of the call."""
+    streams: list[list[Spoken]] = []
+    for index, one in enumerate(spoken):
+        if index == 0 or spoken[index - 1].is_cut:
+            streams.append([])
+        streams[-1].append(one)
+    return streams
+
+
+def _between(received: Sequence[Payload], from_ns: int | None, until_ns: int | None) -> list[Payload]:
+    return [
+        one
+        for one in received
+        if (from_ns is None or one.received_ns >= from_ns)
+        and (until_ns is None or one.received_ns < until_ns)
+    ]
+
+
+def _judge_any_size(
+    found: Direction, stream: Sequence[Spoken], received: Sequence[Payload], converter: Converter
+) -> None:
+    fmt = converter.target
+    expected = converter.push(b"".join(one.data for one in stream))
+    heard = b"".join(one.data for one in received)
+    if stream[-1].is_cut:
+        expected = expected[: len(heard)]
+    found.add(compare_frames(expected, heard, fmt.frame_bytes(), fmt.silence))
+
+
+def _judge_framed(
+    found: Direction,
+    stream: Sequence[Spoken],
+    received: Sequence[Payload],
+    converter: Converter,
+    speed: float,
+) -> None:
+    fmt = converter.target
+    for index, one in enumerate(stream):
+        expected = converter.push(one.data)
+        from_ns = one.started_ns if index else None
+        until_ns = stream[index + 1].started_ns if index + 1 < len(stream) else None
+        mine = _between(received, from_ns, until_ns)
+        unpadded = _unpad(expected, mine, fmt, speed)
+        found.padded += unpadded.n_padded
+        # Silence that breaks into speech while more than enough is queued changes what the caller hears.
+        found.corrupted += unpadded.n_padded_early
+        if one.is_cut:
+            expected = expected[: len(unpadded.audio)]
+        report = compare_frames(
+            _whole_frames(expected, fmt), _whole_frames(unpadded.audio, fmt), fmt.frame_bytes(), fmt.silence
+        )
+        found.add(report)
+        # Nothing leaves out silence on this way: what is missing was lost, an utterance's quiet end too.
+        found.lost += report.lost_silence
+
+
+def _whole_frames(audio: bytes, fmt: AudioFormat) -> bytes:
+    missing = -len(audio) % fmt.frame_bytes()
+    return audio + fmt.silence * (missing // fmt.bytes_per_sample)
+
+
+class _Unpadded(NamedTuple):
+    audio: bytes
+    n_padded: int
+    n_padded_early: int
+
+
+def _unpad(expected: bytes, received: Sequence[Payload], fmt: AudioFormat, speed: float) -> _Unpadded:
+    """Return what came without the silence that fills frames up.
+
+    Only silence is taken away, and only where *expected* goes on after it, or ends: whatever else differs stays
+    for the comparison to find.
+    """
+    audio = bytearray()
+    n_padded = n_padded_early = 0
+    at = 0  # how much of *expected* has come
+    dry_ns = 0  # when the provider has played all it was given
+    for message, received_ns in received:
+        ahead_ns = dry_ns - received_ns
+        dry_ns = max(dry_ns, received_ns) + round(FRAME_NS / speed)
+        if not expected.startswith(message, at):
+            # Padding may have looked like silence that was to come.
+            n_back = _steps_back(expected, at, message, audio, fmt)
+            if n_back:
+                del audio[len(audio) - n_back :]
+                at -= n_back
+                n_padded += 1
+        n_real = _common(expected, at, message, fmt)
+        if n_real == 0 or _trailing_silence(message[n_real:], fmt) < len(message) - n_real:
+            n_real = len(message)
+        audio += message[:n_real]
+        at += n_real
+        if n_real < len(message):
+            n_padded += 1
+            n_padded_early += at < len(expected) and ahead_ns > PADDING_AHEAD_NS
+    return _Unpadded(bytes(audio), n_padded, n_padded_early)
+
+
+def _steps_back(expected: bytes, at: int, message: bytes, audio: bytearray, fmt: AudioFormat) -> int:
+    """Return by how many silent bytes *at* is too far for *message* to follow, 0 if that is not it."""
+    n_silent = _trailing_silence(bytes(audio[-fmt.frame_bytes() :]), fmt)
+    for n_back in range(fmt.bytes_per_sample, n_silent + 1, fmt.bytes_per_sample):
+        if expected.startswith(message, at - n_back):
+            return n_back
+    return 0
+
+
+def _common(expected: bytes, at: int, message: bytes, fmt: AudioFormat) -> int:
+    """Return how many bytes of *message*, in whole samples, are those of *expected* from *at* on."""
+    if expected.startswith(message, at):
+        return len(message)
+    wanted = expected[at : at + len(message)]
+    n = next((i for i, (a, b) in enumerate(zip(wanted, message, strict=False)) if a != b), len(wanted))
+    return n - n % fmt.bytes_per_sample
+
+
+def _trailing_silence(audio: bytes, fmt: AudioFormat) -> int:
+    """Return how many bytes at the end of *audio* are silent samples."""
+    width, silent = fmt.bytes_per_sample, fmt.silence
+    n = 0
+    while n + width <= len(audio) and audio[len(audio) - n - width : len(audio) - n] == silent:
+        n += width
+    return n
