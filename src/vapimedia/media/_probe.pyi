@@ -1,6 +1,7 @@
 """Private, for tests: no part of the API, and nothing else of vapimedia imports it."""
 
 from vapimedia.media.path import MediaPath
+from vapimedia.media.playout import PlayoutPath
 
 def count_allocations(
     path: MediaPath | None, messages: list[bytes], is_text: bool, now_ns: int, step_ns: int
@@ -10,3 +11,6 @@ def count_allocations(
     Return how often Python's allocators were called meanwhile, how many messages were taken, and how many bytes
     came out. No other thread may run Python code. With no path, one object is made and dropped: the counter works.
     """
+
+def forget_frames(path: PlayoutPath) -> None:
+    """For tests only: let the ledger of *path* allow any size, though its messages must be exact frames."""

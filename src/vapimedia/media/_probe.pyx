@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Private, for tests: whether the frame path asks Python's allocators for anything.
+"""Private, for tests: whether the frame path asks Python's allocators for anything, and a fault to be caught.
 
 While ``count_allocations`` runs, and only then, it stands in for Python's allocators, of the whole process. Nothing
 else of vapimedia imports this module. It ships because the laws are tested on the wheel that users get, not on
@@ -11,6 +11,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
 from vapimedia.media.path cimport NOT_TAKEN, MediaPath
+from vapimedia.media.playout cimport PlayoutPath
 
 cdef extern from "Python.h":
     ctypedef enum PyMemAllocatorDomain:
@@ -26,7 +27,7 @@ cdef extern from "Python.h":
     void PyMem_GetAllocator(PyMemAllocatorDomain domain, PyMemAllocatorEx* allocator) noexcept
     void PyMem_SetAllocator(PyMemAllocatorDomain domain, PyMemAllocatorEx* allocator) noexcept
 
-__all__ = ["count_allocations"]
+__all__ = ["count_allocations", "forget_frames"]
 
 cdef struct Message:
     const char* text
@@ -97,3 +98,8 @@ def count_allocations(MediaPath path, list messages not None, bint is_text, int6
     PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &real[2])
     PyMem_Free(raw)
     return i, n_taken, n_out
+
+
+def forget_frames(PlayoutPath path not None):
+    """For tests only: let the ledger of *path* allow any size, though its messages must be exact frames."""
+    path._playout.frame_ns = 0

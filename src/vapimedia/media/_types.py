@@ -25,7 +25,8 @@ class LivePolicy(msgspec.Struct, frozen=True):
 class PlayoutPolicy(msgspec.Struct, frozen=True):
     """How a playout path (Vapi to caller) behaves.
 
-    ``exact_frames``: one message per frame, never a partial one. ``lead_ms``: how far ahead of playout audio is
+    ``exact_frames``: one message per frame, never a partial one; what is left of a frame is padded with silence
+    when the assistant has finished, or just before the provider runs dry. ``lead_ms``: how far ahead of playout audio is
     sent. ``prebuffer_ms``: the cushion that starts each utterance. ``max_playout_ms``: what may be queued; more is
     dropped, newest first, and counted; ``early_ms`` is the same limit before the provider takes audio.
     ``paced=False`` sends everything at once (benchmarks).
@@ -72,6 +73,8 @@ class PathStats(msgspec.Struct, frozen=True):
     dropped_overflow_ms: float = 0.0
     dropped_closed_ms: float = 0.0
     """Audio left when the path was closed or its far side was gone or stalled."""
+    dropped_wrong_size_ms: float = 0.0
+    """The audio of the messages in ``wrong_size``."""
     cleared_ms: float = 0.0
     """Audio dropped by clears: our queue and what the provider had not played."""
     clears: int = 0
@@ -79,6 +82,9 @@ class PathStats(msgspec.Struct, frozen=True):
     """Messages of another stream or track."""
     invalid: int = 0
     """Media messages that could not be read (base64, empty)."""
+    wrong_size: int = 0
+    """Messages held back because they were not exactly one frame, to a provider whose leg they would have ended
+    (``exact_frames``). Never happens: above 0 is a fault of this library, and worth a report."""
     codec_delay_ms: float = 0.0
     convert: HopStats | None = None
     """Received to converted."""

@@ -84,6 +84,8 @@ cdef struct Counters:
     uint64_t clears
     uint64_t foreign
     uint64_t invalid
+    uint64_t wrong_size    # messages
+    uint64_t misfit    # the audio in them
     uint64_t late_source_bytes    # came in after close
     int64_t cleared_unplayed_ns    # dropped by the far side
 
@@ -126,7 +128,7 @@ cdef class MediaPath:
     cdef size_t _admit(self, size_t n_converted) noexcept
     cdef void _bound(self) noexcept
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept
-    cdef void _flushed(self, size_t n, int64_t now_ns) noexcept
+    cdef bint _leaves(self, size_t n, int64_t now_ns) noexcept
     cpdef set_stalled(self, bint stalled)
 
     cdef void _push(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept

@@ -148,8 +148,9 @@ cdef class MediaPath:
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept:
         """Note a message before its audio is queued."""
 
-    cdef void _flushed(self, size_t n, int64_t now_ns) noexcept:
-        """Note audio that was sent without ``_take``."""
+    cdef bint _leaves(self, size_t n, int64_t now_ns) noexcept:
+        """Note a message with *n* bytes of audio before it leaves. False: it must not, and is accounted for."""
+        return True
 
     # --- audio in --------------------------------------------------------------------------------
 
@@ -344,9 +345,10 @@ cdef class MediaPath:
                 memset(self._audio + n, self._silence_byte, self._frame_bytes - n)
                 self._counters.inserted += self._frame_bytes - n
                 n = self._frame_bytes
+            if not self._leaves(n, now_ns):
+                continue
             self._counters.messages_out += 1
             self._counters.sent += n
-            self._flushed(n, now_ns)
             n = vm_envelope_write(&self._wrap.c, self._message, self._audio, n)
             messages.append(self._message[:n])
         return messages
@@ -376,10 +378,12 @@ cdef class MediaPath:
             dropped_flood_ms=c.flooded * target_ms,
             dropped_overflow_ms=c.overflowed * target_ms,
             dropped_closed_ms=c.unsent * target_ms + c.late_source_bytes * source_ms,
+            dropped_wrong_size_ms=c.misfit * target_ms,
             cleared_ms=c.cleared * target_ms + to_ms(c.cleared_unplayed_ns),
             clears=c.clears,
             foreign=c.foreign,
             invalid=c.invalid,
+            wrong_size=c.wrong_size,
             codec_delay_ms=self.codec_delay_ms,
             convert=_hop_stats(&self._hops[<int>HOP_CONVERT]),
             queue=_hop_stats(&self._hops[<int>HOP_QUEUE]),

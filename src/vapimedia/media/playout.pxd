@@ -5,6 +5,7 @@ from vapimedia.media.path cimport MediaPath, c_bool
 
 cdef extern from "playout.h" nogil:
     ctypedef struct vm_playout:
+        int64_t frame_ns
         int64_t sent_ns
         uint64_t generation
         bint is_open
@@ -28,5 +29,6 @@ cdef class PlayoutPath(MediaPath):
     cdef vm_playout _playout
     cdef size_t _max_queued
     cdef size_t _max_early
+    cdef size_t _exact_bytes    # what the audio of every message must be; 0: any size
 
     cdef size_t _bytes_of(self, int64_t ms) noexcept

@@ -18,6 +18,16 @@ cdef enum:
 cdef double MAX_POSITION_MS = 1e12    # as ns within 64 bits
 
 
+cdef inline bint leaves(PlayoutPath path, size_t n, int64_t now_ns) noexcept:
+    # No message of a wrong size gets here. If one ever did, to lose it would be better than to lose the leg.
+    if n != path._exact_bytes and path._exact_bytes != 0:
+        path._counters.wrong_size += 1
+        path._counters.misfit += n
+        return False
+    vm_playout_sent(&path._playout, path._ns(n), now_ns)
+    return True
+
+
 cdef class PlayoutPath(MediaPath):
     """Vapi to caller: a queue with a ledger of what the caller has heard. Holds audio until ``open``."""
 
@@ -29,7 +39,9 @@ cdef class PlayoutPath(MediaPath):
             &self._playout, policy.lead_ms * <int64_t>NS_PER_MS if policy.paced else INT64_MAX,
             policy.prebuffer_ms * <int64_t>NS_PER_MS if policy.paced else 0,
             self._ns(self._frame_bytes), policy.exact_frames)
-        if not policy.exact_frames:
+        if policy.exact_frames:
+            self._exact_bytes = self._frame_bytes
+        else:
             self._size_messages(ANY_SIZE_FRAMES)
 
     cdef size_t _bytes_of(self, int64_t ms) noexcept:
@@ -74,11 +86,10 @@ cdef class PlayoutPath(MediaPath):
             memset(dst + n, self._silence_byte, self._frame_bytes - n)
             self._counters.inserted += self._frame_bytes - n
             n = self._frame_bytes
-        vm_playout_sent(&self._playout, self._ns(n), now_ns)
-        return n
+        return n if leaves(self, n, now_ns) else 0
 
-    cdef void _flushed(self, size_t n, int64_t now_ns) noexcept:
-        vm_playout_sent(&self._playout, self._ns(n), now_ns)
+    cdef bint _leaves(self, size_t n, int64_t now_ns) noexcept:
+        return leaves(self, n, now_ns)
 
     cdef int64_t next_due(self) noexcept:
         if self._is_stalled or self._is_closed:

@@ -66,9 +66,12 @@ class Line:
 class Speaker:
     """A playout path and its clock, mulaw to mulaw unless told otherwise."""
 
-    def __init__(self, policy: PlayoutPolicy = PLAIN, *, source: AudioFormat = MULAW) -> None:
-        self.path = PlayoutPath(source, MULAW, policy=policy)
+    def __init__(
+        self, policy: PlayoutPolicy = PLAIN, *, source: AudioFormat = MULAW, target: AudioFormat = MULAW
+    ) -> None:
+        self.path = PlayoutPath(source, target, policy=policy)
         self.source = source
+        self.target = target
         self.now_ns = START
         self.sizes: list[int] = []
         self.at_ns: list[int] = []
@@ -115,4 +118,6 @@ class Speaker:
 
     @property
     def stats(self) -> PathStats:
-        return self.path.stats(self.now_ns)
+        stats = self.path.stats(self.now_ns)
+        assert (stats.wrong_size, stats.dropped_wrong_size_ms) == (0, 0)
+        return stats

@@ -125,3 +125,4 @@ def test_nothing_is_due_before_next_due_and_something_is_then(
             assert speaker.path.due(due_ns - 1) == []
             assert speaker.path.next_due_ns == due_ns
         speaker.wait(pause_ms)
+        assert speaker.stats.wrong_size == 0
