@@ -145,14 +145,12 @@ class VonageDialect(BaseDialect):
         return self._tokens.check("upgrade", request.headers, request.received_s)
 
     def read_voice_webhook(self, request: WebhookRequest) -> IncomingCall:
-        """Return the call that a voice webhook announces, and keep its id and our number, if none is known yet.
+        """Return the call that a voice webhook announces; it is this dialect's from here, and ours its number.
 
         Raises ``ProtocolError`` if it names none.
         """
         call = incoming_call(request)
-        self._call_id = self._call_id or call.call_id
-        if self._call_id == call.call_id:
-            self._called = phone_number(call.to)
+        self._call_id, self._called = call.call_id, phone_number(call.to)
         return call
 
     def read_status_webhook(self, request: WebhookRequest) -> StatusReport:

@@ -16,7 +16,7 @@ from vapimedia.errors import ConfigError, ProtocolError, ProviderError
 from vapimedia.protocols._wire import BROKEN, printable
 from vapimedia.protocols.commands import HttpCall
 from vapimedia.protocols.dialect import DialRequest, IncomingCall, StatusReport, WebhookRequest
-from vapimedia.protocols.events import CallProgress, Problem, ProviderEvent, Stopped, UnknownMessage
+from vapimedia.protocols.events import CallProgress, ProviderEvent, Stopped, UnknownMessage
 from vapimedia.protocols.vonage_jwt import signer
 from vapimedia.protocols.vonage_messages import is_id
 from vapimedia.protocols.vonage_ncco import (
@@ -181,8 +181,8 @@ def status_report(request: WebhookRequest) -> StatusReport:
     # Without that name the socket is the only leg of a call that was made to it.
     whose = named if isinstance(named, str) and is_id(named) else call_id
     if status in _MEDIA_LOST:
-        text = f"Vonage could not reach or lost the media socket: {status}"
-        return StatusReport(whose, (Problem("media_lost", text, fatal=True),), media_lost=status)
+        # Not to be hung up by us: Vonage may have something else for the caller.
+        return StatusReport(whose, (Stopped(status, _OUTCOMES.get(status, "")),), media_lost=status)
     if status == "completed":
         return StatusReport(whose, (Stopped(status),))
     return StatusReport(whose, () if status in _NO_PROGRESS else (UnknownMessage(printable(status)),))
