@@ -26,9 +26,9 @@ class PlayoutPolicy(msgspec.Struct, frozen=True):
     """How a playout path (Vapi to caller) behaves.
 
     ``exact_frames``: one message per frame, never a partial one; what is left of a frame is padded with silence
-    when the assistant has finished, or just before the provider runs dry. ``lead_ms``: how far ahead of playout audio is
-    sent. ``prebuffer_ms``: the cushion that starts each utterance. ``max_playout_ms``: what may be queued; more is
-    dropped, newest first, and counted; ``early_ms`` is the same limit before the provider takes audio.
+    when the assistant has finished, or just before the provider runs dry. ``lead_ms``: how far ahead of playout
+    audio is sent. ``prebuffer_ms``: the cushion that starts each utterance. ``max_playout_ms``: what may be queued;
+    more is dropped, newest first, and counted; ``early_ms`` is the same limit before the provider takes audio.
     ``paced=False`` sends everything at once (benchmarks).
     """
 
