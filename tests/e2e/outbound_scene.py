@@ -16,7 +16,7 @@ from scene import ACCOUNT, AUTH_TOKEN, PUBLIC_URL, Scene, Vapi, running
 from twilio.request_validator import RequestValidator
 from wire import Answer, Wire, connected
 
-from vapimedia import Call
+from vapimedia import Bridge, Call
 from vapimedia.session import CallProgress
 from vapimedia.testing import FakeTwilioApi
 from vapimedia.testing.fake_vonage_api import FakeVonageApi
@@ -197,7 +197,11 @@ async def stubbed(
 
 @asynccontextmanager
 async def faked(
-    provider: str, outcome: str = "answered", ring_s: float = 0.05, **changes: Any
+    provider: str,
+    outcome: str = "answered",
+    ring_s: float = 0.05,
+    prepare: Callable[[Bridge], object] | None = None,
+    **changes: Any,
 ) -> AsyncIterator[tuple[Line, FakeTwilioApi | FakeVonageApi]]:
     """A bridge before the fake of *provider*'s API, whose next calls come to *outcome*, in its own words."""
     api: FakeTwilioApi | FakeVonageApi
@@ -222,6 +226,6 @@ async def faked(
             max_s=10,
             public_url=PUBLIC_URL,
         )
-    async with api, running(**account(api.url) | changes) as scene:
+    async with api, running(prepare=prepare, **account(api.url) | changes) as scene:
         api.bridge_url = f"http://127.0.0.1:{scene.bridge.port}"
         yield Line(scene, provider), api
