@@ -11,11 +11,8 @@ from hypothesis import strategies as st
 
 from vapimedia.errors import ConfigError, StateError
 from vapimedia.protocols import (
-    Cleared,
     CloseSocket,
     Dtmf,
-    LegFormat,
-    MarkPlayed,
     Media,
     Problem,
     Started,
