@@ -39,7 +39,7 @@ class Direction(msgspec.Struct):
 
     ``silence_inserted`` and ``silence_left_out`` are whole silent frames, by which it is kept continuous.
     ``padded`` frames end in silence, as a provider of exact frames needs it: the last of each utterance, and
-    those before a gap in what Vapi sent.
+    those before a gap in what Vapi sent (``padded_inside``).
     """
 
     expected: int = 0
@@ -49,6 +49,7 @@ class Direction(msgspec.Struct):
     silence_inserted: int = 0
     silence_left_out: int = 0
     padded: int = 0
+    padded_inside: int = 0
 
     def add(self, report: FrameReport) -> None:
         self.expected += report.frames_expected
@@ -153,8 +154,9 @@ def _judge_framed(
         mine = _between(received, from_ns, until_ns)
         unpadded = _unpad(expected, mine, fmt, speed)
         found.padded += unpadded.n_padded
+        found.padded_inside += unpadded.n_inside
         # Silence that breaks into speech while more than enough is queued changes what the caller hears.
-        found.corrupted += unpadded.n_padded_early
+        found.corrupted += unpadded.n_early
         if one.is_cut:
             expected = expected[: len(unpadded.audio)]
         report = compare_frames(
@@ -173,7 +175,8 @@ def _whole_frames(audio: bytes, fmt: AudioFormat) -> bytes:
 class _Unpadded(NamedTuple):
     audio: bytes
     n_padded: int
-    n_padded_early: int
+    n_inside: int
+    n_early: int
 
 
 def _unpad(expected: bytes, received: Sequence[Payload], fmt: AudioFormat, speed: float) -> _Unpadded:
@@ -183,9 +186,10 @@ def _unpad(expected: bytes, received: Sequence[Payload], fmt: AudioFormat, speed
     for the comparison to find.
     """
     audio = bytearray()
-    n_padded = n_padded_early = 0
+    n_padded = n_inside = n_early = 0
     at = 0  # how much of *expected* has come
     dry_ns = 0  # when the provider has played all it was given
+    was_padded = False
     for message, received_ns in received:
         ahead_ns = dry_ns - received_ns
         dry_ns = max(dry_ns, received_ns) + round(FRAME_NS / speed)
@@ -195,16 +199,20 @@ def _unpad(expected: bytes, received: Sequence[Payload], fmt: AudioFormat, speed
             if n_back:
                 del audio[len(audio) - n_back :]
                 at -= n_back
-                n_padded += 1
+                n_padded += not was_padded
+                n_inside += not was_padded
         n_real = _common(expected, at, message, fmt)
         if n_real == 0 or _trailing_silence(message[n_real:], fmt) < len(message) - n_real:
             n_real = len(message)
         audio += message[:n_real]
         at += n_real
-        if n_real < len(message):
+        was_padded = n_real < len(message)
+        if was_padded:
             n_padded += 1
-            n_padded_early += at < len(expected) and ahead_ns > PADDING_AHEAD_NS
-    return _Unpadded(bytes(audio), n_padded, n_padded_early)
+            if at < len(expected):
+                n_inside += 1
+                n_early += ahead_ns > PADDING_AHEAD_NS
+    return _Unpadded(bytes(audio), n_padded, n_inside, n_early)
 
 
 def _steps_back(expected: bytes, at: int, message: bytes, audio: bytearray, fmt: AudioFormat) -> int:

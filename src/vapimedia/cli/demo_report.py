@@ -52,6 +52,7 @@ def figures_table(figures: Figures) -> Table:
         table.add_row(label, *(_count(leg, field) for leg in (figures.uplink, figures.downlink)))
     if figures.max_messages_ahead is not None:
         table.add_row("filled up with silence", "", str(figures.downlink.padded))
+        table.add_row("the same, inside speech", "", str(figures.downlink.padded_inside))
         table.add_row("messages of a wrong size", "", _bad(figures.wrong_size_messages))
         table.add_row("messages ahead of playout, most", "", str(figures.max_messages_ahead))
     table.add_section()

@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from vapimedia.cli import report
+from vapimedia.cli import fake_call, report
 from vapimedia.errors import ConfigError
-from vapimedia.formats import AudioFormat
 
 if TYPE_CHECKING:
-    from vapimedia.testing import FakeTwilioCall, FakeVapiCall
+    from vapimedia.testing import FakeVapiCall
     from vapimedia.testing.vapi_webhooks import ToolCall
 
-__all__ = ["app", "tool_reply", "trouble"]
+__all__ = ["app", "tool_reply"]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Stand in for Vapi or for Twilio, with no account and no network."
+    no_args_is_help=True, help="Stand in for Vapi, Twilio or Vonage, with no account and no network."
 )
 
 
@@ -46,70 +44,6 @@ def vapi(
     from vapimedia.io.loop import run  # noqa: PLC0415
 
     return run(_serve_vapi(host, port, echo, server_url))
-
-
-@app.command()
-@report.ends_with_exit_code
-def twilio(
-    voice_url: Annotated[
-        str, typer.Argument(help="The bridge's voice webhook, http://127.0.0.1:8080/twilio/voice.")
-    ],
-    *,
-    public_url: Annotated[
-        str | None,
-        typer.Option("--public-url", help="Origin the bridge was told; signatures are made over it."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="WAV file for what the caller hears.")] = None,
-    max_s: Annotated[float, typer.Option("--max-s", min=1, help="Hang up after this long.")] = 60.0,
-) -> int:
-    """Make one scripted call to a bridge, signed with TWILIO_AUTH_TOKEN (unset: twilio-test-token).
-
-    Exit code 1, with the reason, if it went wrong.
-
-    Example: vapimedia fake twilio http://127.0.0.1:8080/twilio/voice --public-url https://bridge.example.com
-    """
-    from vapimedia.io.loop import run  # noqa: PLC0415
-
-    if not voice_url.startswith(("http://", "https://")):
-        raise ConfigError(f"the voice URL must start with http:// or https://, not {voice_url!r}")
-    if out is not None:
-        report.check_writable(out)
-    call = run(_call(voice_url, public_url, max_s))
-    console = report.stdout()
-    if call.voice_status:
-        upgrade = call.upgrade_status or "none"
-        console.print(f"webhook {call.voice_status}, upgrade {upgrade}, ended by {call.ended_by}")
-    console.print(f"sent {len(call.sent) / 8000:.1f} s, received {len(call.received) / 8000:.1f} s of audio")
-    found = [*call.violations, *trouble(call)]
-    for text in found:
-        report.print_error(text)
-    if out is not None:
-        from vapimedia.testing import write_wav  # noqa: PLC0415
-
-        write_wav(out, AudioFormat("mulaw", 8000), call.heard)
-    return report.FAILED_EXIT if found else 0
-
-
-def trouble(call: FakeTwilioCall) -> list[str]:
-    """Return why the call did not go well, in one sentence or none. Violations are not repeated."""
-    log = "the bridge's log says why"
-    if call.voice_status == 403:
-        return [
-            "the bridge refused the signature with 403: TWILIO_AUTH_TOKEN must be the same here and there, "
-            "and --public-url the one that the bridge was given"
-        ]
-    if call.voice_status != 200:
-        answered = f"answered {call.voice_status}; {log}"
-        return [call.voice_error or f"the voice webhook {answered}"]
-    if call.twiml is None or call.twiml.stream_url is None:
-        return ["the bridge answered the call without a media stream: it rejected it"]
-    if call.upgrade_status != 101:
-        return [f"the media stream was refused ({call.upgrade_status or 'no connection'}); {log}"]
-    if call.ended_by == "timeout":
-        return [f"nobody ended the call: it was cut after {call.max_s:g} s (--max-s)"]
-    if call.close_code != 1000:
-        return [f"the bridge ended the call early, with close code {call.close_code}; {log}"]
-    return [] if call.received else [f"the call was answered, but no audio came; {log}"]
 
 
 def tool_reply(tool: ToolCall) -> str:
@@ -169,11 +103,5 @@ async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) 
         await vapi.close()
 
 
-async def _call(voice_url: str, public_url: str | None, max_s: float) -> Any:
-    from vapimedia.testing import FakeTwilioCall, default_caller  # noqa: PLC0415  loads aiohttp
-
-    token = os.environ.get("TWILIO_AUTH_TOKEN") or "twilio-test-token"
-    call = FakeTwilioCall(
-        voice_url, auth_token=token, caller=default_caller(), public_url=public_url, max_s=max_s
-    )
-    return await call.run()
+app.command()(fake_call.twilio)
+app.command()(fake_call.vonage)

@@ -1,0 +1,240 @@
+"""``vapimedia fake twilio`` and ``fake vonage``: one call to any bridge, and why it went wrong if it did."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vapimedia.cli import report
+from vapimedia.errors import ConfigError
+from vapimedia.formats import AudioFormat
+
+if TYPE_CHECKING:
+    from vapimedia.testing import FakeTwilioCall, FakeVonageCall
+
+__all__ = ["trouble", "twilio", "vonage", "wav_for"]
+
+_LOG = "the bridge's log says why"
+
+PublicUrl = Annotated[
+    str | None,
+    typer.Option("--public-url", help="Origin the bridge was told; signatures and URLs are made of it."),
+]
+Wav = Annotated[
+    Path | None,
+    typer.Option(
+        "--wav", help="Mono WAV file that the caller speaks, and then listens; unset: a scripted caller."
+    ),
+]
+Out = Annotated[Path | None, typer.Option("--out", help="WAV file for what the caller hears.")]
+MaxS = Annotated[float, typer.Option("--max-s", min=1, help="Hang up after this long.")]
+
+
+@report.ends_with_exit_code
+def twilio(
+    voice_url: Annotated[
+        str, typer.Argument(help="The bridge's voice webhook, http://127.0.0.1:8080/twilio/voice.")
+    ],
+    *,
+    public_url: PublicUrl = None,
+    wav: Wav = None,
+    out: Out = None,
+    max_s: MaxS = 60.0,
+) -> int:
+    """Make one call to a bridge, signed with TWILIO_AUTH_TOKEN (unset: twilio-test-token).
+
+    Exit code 1, with the reason, if it went wrong.
+
+    Example: vapimedia fake twilio http://127.0.0.1:8080/twilio/voice --public-url https://bridge.example.com
+    """
+    _check("voice", voice_url, wav, out)
+    from vapimedia.io.loop import run  # noqa: PLC0415
+    from vapimedia.testing import FakeTwilioCall, default_caller  # noqa: PLC0415  loads aiohttp
+
+    call = FakeTwilioCall(
+        voice_url,
+        auth_token=os.environ.get("TWILIO_AUTH_TOKEN") or "twilio-test-token",
+        caller=default_caller() if wav is None else (),
+        public_url=public_url,
+        max_s=max_s,
+        on_media_start=lambda call: _speak(call, wav),
+    )
+    return _tell(run(call.run()), out, wav)
+
+
+@report.ends_with_exit_code
+def vonage(
+    answer_url: Annotated[
+        str, typer.Argument(help="The bridge's answer webhook, http://127.0.0.1:8080/vonage/answer.")
+    ],
+    *,
+    method: Annotated[str, typer.Option("--method", help="How the webhook comes: POST or GET.")] = "POST",
+    event_url: Annotated[
+        str | None,
+        typer.Option(
+            "--event-url",
+            help="Where events about the phone's leg go; those of the media socket go where the NCCO says.",
+        ),
+    ] = None,
+    public_url: PublicUrl = None,
+    wav: Wav = None,
+    out: Out = None,
+    max_s: MaxS = 60.0,
+) -> int:
+    """Make one call to a bridge, signed with VONAGE_SIGNATURE_SECRET (unset: vonage-test-secret-for-signatures).
+
+    It comes from VONAGE_API_KEY (unset: vonage-test-key) and VONAGE_APPLICATION_ID (unset:
+    vonage-test-application), at the rate that the bridge's NCCO asks for. A message of a wrong size drops the
+    call, as Vonage does. Exit code 1, with the reason, if it went wrong.
+
+    Example: vapimedia fake vonage http://127.0.0.1:8080/vonage/answer --public-url https://bridge.example.com
+    """
+    verb: Literal["GET", "POST"] = "GET" if method.upper() == "GET" else "POST"
+    if method.upper() != verb:
+        raise ConfigError(f"--method must be POST or GET, not {method!r}")
+    _check("answer", answer_url, wav, out)
+    if event_url is not None:
+        _check("event", event_url, None, None)
+    from vapimedia.io.loop import run  # noqa: PLC0415
+    from vapimedia.testing import FakeVonageCall, default_caller  # noqa: PLC0415  loads aiohttp
+
+    environ = os.environ
+    call = FakeVonageCall(
+        answer_url,
+        signature_secret=environ.get("VONAGE_SIGNATURE_SECRET") or "vonage-test-secret-for-signatures",
+        api_key=environ.get("VONAGE_API_KEY") or "vonage-test-key",
+        application_id=environ.get("VONAGE_APPLICATION_ID") or "vonage-test-application",
+        caller=default_caller() if wav is None else (),
+        public_url=public_url,
+        event_url=event_url,
+        answer_method=verb,
+        max_s=max_s,
+        on_media_start=lambda call: _speak(call, wav),
+    )
+    return _tell(run(call.run()), out, wav)
+
+
+def wav_for(path: Path, fmt: AudioFormat) -> bytes:
+    """Return the audio of a mono WAV file in *fmt*. Raises ``ConfigError`` for a file that holds none."""
+    import numpy as np  # noqa: PLC0415
+
+    from vapimedia.audio import Converter, resample  # noqa: PLC0415  loads the compiled kernels
+    from vapimedia.testing import read_wav  # noqa: PLC0415
+
+    try:
+        stored, data = read_wav(path)
+    except OSError as error:
+        raise ConfigError(f"--wav: cannot read {path}: {error.strerror or error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"--wav: {error}") from None
+    if len(data) < stored.bytes_per_sample:
+        raise ConfigError(f"--wav: {path.name} holds no audio data")
+    if stored == fmt:
+        return data
+    plain, wanted = (AudioFormat("pcm_s16le", one.sample_rate) for one in (stored, fmt))
+    samples = np.frombuffer(Converter(stored, plain).push(data), "<i2")
+    resampled = resample(samples, plain.sample_rate, wanted.sample_rate)
+    return Converter(wanted, fmt).push(resampled.astype("<i2").tobytes())
+
+
+def _check(what: str, url: str, wav: Path | None, out: Path | None) -> None:
+    """Raise ``ConfigError`` for what would keep a call from being made or recorded."""
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(f"the {what} URL must start with http:// or https://, not {url!r}")
+    if out is not None:
+        report.check_writable(out)
+    if wav is not None:
+        wav_for(wav, AudioFormat("pcm_s16le", 16000))
+
+
+def _speak(call: FakeTwilioCall | FakeVonageCall, wav: Path | None) -> None:
+    """Give the caller the words of *wav*, now that the format of the call is known."""
+    from vapimedia.testing import Say  # noqa: PLC0415
+
+    if wav is not None:
+        call.caller = (Say(wav_for(wav, call.ear.fmt)),)
+
+
+def _tell(call: FakeTwilioCall | FakeVonageCall, out: Path | None, wav: Path | None) -> int:
+    """Print what came of the call and return the exit code."""
+    from vapimedia.testing import FakeVonageCall, write_wav  # noqa: PLC0415
+
+    console, fmt = report.stdout(), call.ear.fmt
+    if call.voice_status:
+        upgrade = call.upgrade_status or "none"
+        console.print(f"webhook {call.voice_status}, upgrade {upgrade}, ended by {call.ended_by}")
+    per_s = fmt.sample_rate * fmt.bytes_per_sample
+    console.print(
+        f"sent {len(call.sent) / per_s:.1f} s, received {len(call.received) / per_s:.1f} s of audio ({fmt})"
+    )
+    if isinstance(call, FakeVonageCall):
+        if call.fallback_ncco is not None:
+            console.print(f"took the bridge's fallback NCCO: {_actions(call.fallback_ncco)}", markup=False)
+        if call.ear.max_queued_messages:
+            console.print(f"at most {call.ear.max_queued_messages} messages waited to be played")
+    found = [*call.violations, *trouble(call, listens=wav is not None)]
+    for text in found:
+        report.print_error(text)
+    if out is not None:
+        write_wav(out, fmt, call.heard)
+    return report.FAILED_EXIT if found else 0
+
+
+def _actions(ncco: list[dict[str, object]]) -> str:
+    return ", ".join(str(action.get("action")) for action in ncco) or "no action"
+
+
+def trouble(call: FakeTwilioCall | FakeVonageCall, *, listens: bool = False) -> list[str]:
+    """Return why the call did not go well, in one sentence or none. Violations are not repeated.
+
+    *listens*: the caller stays until the time is over, which is no trouble then.
+    """
+    from vapimedia.testing import FakeTwilioCall  # noqa: PLC0415
+
+    refused = _twilio_refused(call) if isinstance(call, FakeTwilioCall) else _vonage_refused(call)
+    if refused:
+        return [refused]
+    if call.upgrade_status != 101:
+        return [f"the media stream was refused ({call.upgrade_status or 'no connection'}); {_LOG}"]
+    if call.ended_by == "wrong size":
+        n_frame = call.ear.fmt.frame_bytes()
+        return [f"the call was dropped (1006): each message to Vonage must be exactly {n_frame} bytes, 20 ms"]
+    if call.ended_by == "timeout" and not listens:
+        return [f"nobody ended the call: it was cut after {call.max_s:g} s (--max-s)"]
+    if call.close_code != 1000:
+        return [f"the bridge ended the call early, with close code {call.close_code}; {_LOG}"]
+    return [] if call.received else [f"the call was answered, but no audio came; {_LOG}"]
+
+
+def _twilio_refused(call: FakeTwilioCall) -> str:
+    if call.voice_status == 403:
+        return (
+            "the bridge refused the signature with 403: TWILIO_AUTH_TOKEN must be the same here and there, "
+            "and --public-url the one that the bridge was given"
+        )
+    if call.voice_status != 200:
+        return call.voice_error or f"the voice webhook answered {call.voice_status}; {_LOG}"
+    if call.twiml is None or call.twiml.stream_url is None:
+        return "the bridge answered the call without a media stream: it rejected it"
+    return ""
+
+
+def _vonage_refused(call: FakeVonageCall) -> str:
+    if call.voice_status == 401:
+        return (
+            "the bridge refused the token with 401: VONAGE_SIGNATURE_SECRET must be the same here and there, "
+            "and the clocks too"
+        )
+    if call.voice_status == 403:
+        return (
+            "the bridge refused the token with 403: VONAGE_API_KEY and VONAGE_APPLICATION_ID must be the same "
+            "here and there"
+        )
+    if call.voice_status != 200:
+        return call.voice_error or f"the answer webhook answered {call.voice_status}; {_LOG}"
+    if call.ncco is None or call.ncco.uri is None:
+        return "the bridge answered the call without a media socket: it rejected it"
+    return ""
