@@ -15,6 +15,7 @@ from aiohttp import web
 from vapimedia.errors import ConfigError, ProtocolError
 from vapimedia.io.hooks import CallInfo, Reject
 from vapimedia.io.outbound import hang_up_given_up
+from vapimedia.io.phone_page import add_phone_page
 from vapimedia.io.public_port import close_after_answer
 from vapimedia.protocols import get_dialect
 from vapimedia.protocols.dialect import Document, Refusal, WebhookRequest
@@ -50,6 +51,8 @@ def public_app(bridge: Bridge) -> web.Application:
         if at.status:
             app.router.add_post(f"/{provider}/{at.status}", routes.status(provider))
             app.router.add_post(f"/{provider}/{at.status}/{{reference}}", routes.status(provider))
+    if "browser" in bridge.config.providers:
+        add_phone_page(app, wants_key=bool(bridge.config.browser_secret) and bridge.config.auth)
     app.router.add_post("/vapi/webhook", routes.vapi)
     app.router.add_post("/voice/vapi/tool", routes.vapi)
     app.router.add_get("/healthz", routes.healthz)
