@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vapimedia.cli import bench, demo, fake, serve
+from vapimedia.cli import bench, demo, dial, fake, serve
 
 __all__ = ["app"]
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("serve", epilog=serve.EPILOG)(serve.serve)
+app.command("dial", epilog=dial.EPILOG)(dial.dial)
 app.command("bench")(bench.bench)
 app.add_typer(fake.app, name="fake")
 
