@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import pytest
@@ -32,6 +32,11 @@ OWN_VARIABLES = {
     "twilio_account_sid": "TWILIO_ACCOUNT_SID",
     "twilio_auth_token": "TWILIO_AUTH_TOKEN",
     "twilio_api_url": "TWILIO_API_URL",
+    "vonage_api_key": "VONAGE_API_KEY",
+    "vonage_application_id": "VONAGE_APPLICATION_ID",
+    "vonage_private_key": "VONAGE_PRIVATE_KEY",
+    "vonage_signature_secret": "VONAGE_SIGNATURE_SECRET",
+    "vonage_api_url": "VONAGE_API_URL",
     "providers": "VAPIMEDIA_PROVIDER",
     "vapi_hosts": "VAPIMEDIA_VAPI_HOST",
     "auth": "VAPIMEDIA_NO_AUTH",
@@ -42,9 +47,17 @@ MEANINGS = {
     "lead_ms": "How far ahead of playout audio is sent; unset: the provider's limit (Twilio: 60000).",
     "vapi_api_key": "Vapi's private key. Required.",
     "vapi_webhook_secret": "What Vapi's webhooks must carry. Without it they are refused.",
-    "twilio_account_sid": "The Twilio account; needed to hang up by REST.",
+    "twilio_account_sid": "The Twilio account; needed to hang up by REST and to dial.",
     "twilio_auth_token": "Checks Twilio's signatures. Required unless `auth` is off.",
     "twilio_api_url": "Base of Twilio's REST API.",
+    "twilio_from": "The account's number that outbound calls come from, in E.164; `dial --from` replaces it.",
+    "vonage_api_key": "The Vonage account; what another one signed is refused.",
+    "vonage_application_id": "The Vonage application; needed to hang up by REST and to dial.",
+    "vonage_private_key": "The application's private key, the PEM text or the path of its file; needed likewise.",
+    "vonage_signature_secret": "Checks Vonage's signatures. Required unless `auth` is off.",
+    "vonage_api_url": "Base of Vonage's REST API.",
+    "vonage_from": "The account's number that outbound calls, and the bridge's part of calls, come from.",
+    "browser_secret": "What a page must know to call; without it the browser provider serves this machine only.",
 }
 
 
@@ -64,7 +77,7 @@ def shown_default(value: object) -> str:
 
 
 def allowed(type_: Any) -> str:
-    if get_origin(type_) is not None and all(isinstance(value, str) for value in get_args(type_)):
+    if get_origin(type_) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(type_))
     for part in (type_, *get_args(type_)):
         for meta in getattr(part, "__metadata__", ()):
@@ -110,6 +123,8 @@ def test_every_documented_variable_sets_its_setting(name: str) -> None:
     variable = OWN_VARIABLES.get(name, f"VAPIMEDIA_{name.upper()}")
     if isinstance(default, bool):
         text, expected = ("true", True) if not default else ("true", False)  # a --no-... variable negates
+    elif name == "vonage_rate":
+        text, expected = "8000", 8000
     elif isinstance(default, (int, float)) or name == "lead_ms":
         text, expected = "120", 120
     elif isinstance(default, tuple):
