@@ -18,6 +18,8 @@ PADDING_AHEAD_NS = 50_000_000
 """A frame is filled up with silence while this much is queued at most: 10 ms by the bridge's own reckoning, which
 knows what was played from marks, a frame early, and from a clock that a busy machine holds up."""
 
+MAX_SILENT_FRAMES = 50  # as far as padding is looked for
+
 
 class Spoken(NamedTuple):
     """One utterance as Vapi sent it, in Vapi's format. ``is_cut``: the caller interrupted it."""
@@ -217,10 +219,12 @@ def _unpad(expected: bytes, received: Sequence[Payload], fmt: AudioFormat, speed
 
 def _steps_back(expected: bytes, at: int, message: bytes, audio: bytearray, fmt: AudioFormat) -> int:
     """Return by how many silent bytes *at* is too far for *message* to follow, 0 if that is not it."""
-    n_silent = _trailing_silence(bytes(audio[-fmt.frame_bytes() :]), fmt)
-    for n_back in range(fmt.bytes_per_sample, n_silent + 1, fmt.bytes_per_sample):
-        if expected.startswith(message, at - n_back):
-            return n_back
+    n_silent = _trailing_silence(bytes(audio[-MAX_SILENT_FRAMES * fmt.frame_bytes() :]), fmt)
+    sound = message[: len(message) - _trailing_silence(message, fmt)]
+    for wanted in (message, sound) if sound else ():
+        for n_back in range(0, n_silent + 1, fmt.bytes_per_sample):
+            if expected.startswith(wanted, at - n_back):
+                return n_back
     return 0
 
 

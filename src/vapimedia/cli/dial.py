@@ -178,21 +178,24 @@ def _dial(bridge: Bridge | None, settings: BridgeConfig, order: dict[str, Any], 
 
 
 async def _call(bridge: Bridge, order: dict[str, Any], watch: DialWatch, received: list[int]) -> None:
-    """Dial and wait for the call's end; a signal hangs it up, a second one stops the program."""
+    """Dial and wait for the call's end; a signal hangs it up, a second one waits for no answer to that."""
     async with bridge:
         work = asyncio.ensure_future(_dial_and_wait(bridge, order, watch))
         loop = asyncio.get_running_loop()
+        hurrying: list[asyncio.Task[None]] = []
 
         def stop(number: int) -> None:
             received.append(number)
-            for each in _SIGNALS:
-                loop.remove_signal_handler(each)
-            work.cancel()
+            if len(received) == 1:
+                work.cancel()
+            elif not hurrying:  # whatever still waits for an API fails at once
+                hurrying.append(asyncio.ensure_future(bridge.client.close()))
 
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop, number)
         try:
             await asyncio.wait([work])
+            await bridge.close()
         finally:
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)

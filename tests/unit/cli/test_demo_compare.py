@@ -1,0 +1,250 @@
+"""The demo's comparison finds every frame that was lost, repeated or changed, and excuses padding alone."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vapimedia.audio import Converter
+from vapimedia.cli.demo_compare import Direction, Payload, Spoken, judge_downlink, judge_uplink
+from vapimedia.formats import AudioFormat
+
+MULAW = AudioFormat("mulaw", 8000)
+PCM = AudioFormat("pcm_s16le", 16_000)
+PCM8, PCM24, PCM44, PCM48 = (AudioFormat("pcm_s16le", rate) for rate in (8000, 24_000, 44_100, 48_000))
+SILENT = b"\xff" * 160
+MS = 1_000_000
+FRAME = PCM.frame_bytes()
+
+
+def voice(n_frames: float, seed: int = 1, fmt: AudioFormat = MULAW) -> bytes:
+    """Return frames of noise: every one differs from every other."""
+    n_samples = int(n_frames * fmt.frame_bytes()) // fmt.bytes_per_sample
+    return random.Random(seed).randbytes(n_samples * fmt.bytes_per_sample)
+
+
+def up(sent: bytes, received: bytes, leg: AudioFormat, vapi: AudioFormat, excused: int = 0) -> Direction:
+    return judge_uplink(sent, received, leg_format=leg, vapi_format=vapi, n_silence_excused=excused)
+
+
+def down(
+    spoken: list[Spoken], payloads: list[Payload], vapi: AudioFormat = MULAW, leg: AudioFormat = MULAW
+) -> Direction:
+    return judge_downlink(spoken, payloads, vapi_format=vapi, leg_format=leg)
+
+
+def damage(found: Direction) -> tuple[int, int, int]:
+    return found.lost, found.duplicated, found.corrupted
+
+
+# --- caller to Vapi ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "leg,vapi",
+    [(MULAW, MULAW), (MULAW, PCM), (PCM, PCM), (PCM8, PCM), (PCM24, MULAW), (PCM44, PCM), (PCM48, PCM)],
+)
+def test_an_untouched_uplink_loses_nothing(leg: AudioFormat, vapi: AudioFormat) -> None:
+    sent = voice(30, fmt=leg)
+    silence = vapi.silence * (2 * vapi.frame_bytes() // vapi.bytes_per_sample)
+    found = up(sent, silence + Converter(leg, vapi).push(sent), leg, vapi)
+    assert damage(found) == (0, 0, 0) and found.silence_inserted == 2
+
+
+@pytest.mark.parametrize("leg", [MULAW, PCM, PCM44, PCM48])
+def test_a_frame_missing_from_the_uplink_is_lost(leg: AudioFormat) -> None:
+    sent = voice(30, fmt=leg)
+    whole = Converter(leg, PCM).push(sent)
+    assert up(sent, whole[: FRAME * 10] + whole[FRAME * 11 :], leg, PCM).lost == 1
+
+
+def test_silence_may_be_left_out_to_repay_what_was_inserted_and_no_more() -> None:
+    sent = voice(5) + SILENT * 10 + voice(5, seed=2)
+    received = voice(5) + SILENT * 6 + voice(5, seed=2)
+    assert up(sent, received, MULAW, MULAW, 4).lost == 0
+    assert up(sent, received, MULAW, MULAW, 1).lost == 3
+
+
+# --- Vapi to caller, any size --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vapi,leg", [(MULAW, MULAW), (PCM, MULAW), (PCM, PCM48), (PCM, PCM44)])
+def test_a_downlink_in_pieces_of_any_size_loses_nothing(vapi: AudioFormat, leg: AudioFormat) -> None:
+    one, two = (voice(10, seed, vapi) for seed in (1, 2))
+    heard = Converter(vapi, leg).push(one + two)
+    payloads = [Payload(heard[at : at + 372], 100 + at) for at in range(0, len(heard), 372)]
+    found = down([Spoken(one, 50, False), Spoken(two, 1000, False)], payloads, vapi, leg)
+    assert damage(found) == (0, 0, 0)
+
+
+def test_the_unheard_end_of_an_interrupted_utterance_is_not_lost() -> None:
+    one, two = voice(10, 1), voice(10, 2)
+    payloads = [Payload(one[: 160 * 6], 110), Payload(two, 210)]
+    found = down([Spoken(one, 100, True), Spoken(two, 200, False)], payloads)
+    assert (found.expected, found.lost, found.corrupted) == (16, 0, 0)
+
+
+def test_a_hole_in_an_interrupted_utterance_is_lost() -> None:
+    one = voice(20)
+    payloads = [Payload(one[: 160 * 3] + one[160 * 4 : 160 * 12], 110)]
+    assert down([Spoken(one, 100, True)], payloads).lost == 1
+
+
+def test_a_repeated_payload_is_duplicated() -> None:
+    one = voice(10)
+    payloads = [Payload(one[: 160 * 4], 1), Payload(one[160 * 3 :], 2)]
+    assert down([Spoken(one, 0, False)], payloads).duplicated == 1
+
+
+# --- Vapi to caller, exact frames ----------------------------------------------------------------
+
+
+def cut(audio: bytes, fmt: AudioFormat, *, pads: tuple[int, ...] = ()) -> list[bytes]:
+    """Return *audio* as a provider of exact frames gets it: the last frame padded, and those at *pads* bytes."""
+    n_frame = fmt.frame_bytes()
+    frames: list[bytes] = []
+    at = 0
+    for until in [*pads, len(audio)]:
+        while at < until:
+            piece = audio[at : min(at + n_frame, until)]
+            frames.append(piece + fmt.silence * ((n_frame - len(piece)) // fmt.bytes_per_sample))
+            at += len(piece)
+    return frames
+
+
+def arrive(frames: list[bytes], start_ns: int, every_ns: int = 20 * MS) -> list[Payload]:
+    return [Payload(frame, start_ns + (i + 1) * every_ns) for i, frame in enumerate(frames)]
+
+
+def framed(spoken: list[Spoken], payloads: list[Payload], **formats: Any) -> Direction:
+    formats = {"vapi_format": PCM, "leg_format": PCM} | formats
+    return judge_downlink(spoken, payloads, exact_frames=True, **formats)
+
+
+@pytest.mark.parametrize("vapi", [PCM, MULAW, PCM24])
+@pytest.mark.parametrize("leg", [PCM, PCM8, PCM24])
+def test_utterances_that_end_within_a_frame_lose_nothing(vapi: AudioFormat, leg: AudioFormat) -> None:
+    converter = Converter(vapi, leg)
+    spoken, payloads = [], []
+    for index in range(3):
+        said = voice(10.3 + index / 4, index, vapi)
+        start_ns = index * 1000 * MS
+        spoken.append(Spoken(said, start_ns, False))
+        payloads += arrive(cut(converter.push(said), leg), start_ns)
+    found = framed(spoken, payloads, vapi_format=vapi, leg_format=leg)
+    assert damage(found) == (0, 0, 0)
+    assert (found.padded, found.padded_inside) == (3, 0)
+
+
+def test_a_frame_that_is_filled_up_before_a_gap_loses_nothing_and_is_told() -> None:
+    said = voice(10.5, fmt=PCM)
+    frames = cut(said, PCM, pads=(FRAME * 4 + 100,))
+    found = framed([Spoken(said, 0, False)], arrive(frames, 0))
+    assert damage(found) == (0, 0, 0) and (found.padded, found.padded_inside) == (2, 1)
+
+
+def test_silence_that_breaks_into_speech_while_enough_is_queued_is_corruption() -> None:
+    said = voice(10.5, fmt=PCM)
+    frames = cut(said, PCM, pads=(FRAME * 8 + 100,))
+    found = framed([Spoken(said, 0, False)], arrive(frames, 0, every_ns=1 * MS))
+    assert found.corrupted == 1
+
+
+@pytest.mark.parametrize("n_bytes", [2, 100, FRAME - 2])
+def test_the_end_of_an_utterance_that_never_comes_is_lost(n_bytes: int) -> None:
+    said = voice(10, fmt=PCM) + voice(1, 2, PCM)[:n_bytes]
+    spoken = [Spoken(said, 0, False), Spoken(said, 1000 * MS, False)]
+    frames = cut(said, PCM)
+    payloads = arrive(frames[:-1], 0) + arrive(frames, 1000 * MS)
+    assert framed(spoken, payloads).lost == 1
+
+
+def test_a_quiet_end_that_never_comes_is_lost_too() -> None:
+    said = voice(10, fmt=PCM) + b"\x01\x00" * 100
+    found = framed([Spoken(said, 0, False)], arrive(cut(said, PCM)[:-1], 0))
+    assert found.lost == 1
+
+
+@pytest.mark.parametrize("index", [0, 4, 9])
+def test_a_frame_missing_from_exact_ones_is_lost_once(index: int) -> None:
+    said = voice(10.5, fmt=PCM)
+    frames = cut(said, PCM)
+    del frames[index]
+    assert damage(framed([Spoken(said, 0, False)], arrive(frames, 0))) == (1, 0, 0)
+
+
+def test_a_frame_sent_twice_is_duplicated_once() -> None:
+    said = voice(10.5, fmt=PCM)
+    frames = cut(said, PCM)
+    frames.insert(5, frames[4])
+    assert damage(framed([Spoken(said, 0, False)], arrive(frames, 0))) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("at", [0, 4 * FRAME + 50, 10 * FRAME + 20])
+def test_a_changed_sample_is_a_corrupted_frame(at: int) -> None:
+    said = voice(10.5, fmt=PCM)
+    changed = said[:at] + bytes([said[at] ^ 0x55]) + said[at + 1 :]
+    assert damage(framed([Spoken(said, 0, False)], arrive(cut(changed, PCM), 0))) == (0, 0, 1)
+
+
+def test_samples_left_out_within_a_frame_do_not_hide() -> None:
+    said = voice(10.5, fmt=PCM)
+    shorter = said[: 5 * FRAME + 64] + said[5 * FRAME + 128 :]
+    found = framed([Spoken(said, 0, False)], arrive(cut(shorter, PCM), 0))
+    assert found.lost + found.corrupted > 0
+
+
+def test_a_conversion_that_starts_anew_with_each_utterance_is_found() -> None:
+    one, two = voice(10.5, 1, MULAW), voice(10.5, 2, MULAW)
+    payloads = arrive(cut(Converter(MULAW, PCM).push(one), PCM), 0)
+    payloads += arrive(cut(Converter(MULAW, PCM).push(two), PCM), 1000 * MS)
+    found = framed([Spoken(one, 0, False), Spoken(two, 1000 * MS, False)], payloads, vapi_format=MULAW)
+    assert found.corrupted > 0
+
+
+def test_an_interruption_starts_the_conversion_anew_and_drops_the_tail() -> None:
+    one, two = voice(20, 1, MULAW), voice(10.5, 2, MULAW)
+    payloads = arrive(cut(Converter(MULAW, PCM).push(one), PCM)[:12], 0)
+    payloads += arrive(cut(Converter(MULAW, PCM).push(two), PCM), 1000 * MS)
+    found = framed([Spoken(one, 0, True), Spoken(two, 1000 * MS, False)], payloads, vapi_format=MULAW)
+    assert damage(found) == (0, 0, 0) and found.expected == 12 + 11
+
+
+pieces = st.lists(
+    st.one_of(
+        st.integers(1, 900).map(lambda n: b"\0\0" * n),
+        st.tuples(st.integers(1, 900), st.integers(0, 99)).map(
+            lambda made: bytes(random.Random(made[1]).choices(range(1, 256), k=2 * made[0]))
+        ),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+audible = pieces.map(b"".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(audible, st.lists(st.integers(1, 4000), max_size=3))
+def test_padding_anywhere_costs_nothing_even_next_to_silence(audio: bytes, pads: list[int]) -> None:
+    at = tuple(sorted({2 * pad for pad in pads if 2 * pad < len(audio)}))
+    found = framed([Spoken(audio, 0, False)], arrive(cut(audio, PCM, pads=at), 0))
+    assert damage(found) == (0, 0, 0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(audible, st.lists(st.integers(1, 4000), max_size=2), st.data())
+def test_a_lost_frame_with_sound_never_hides_behind_padding(
+    audio: bytes, pads: list[int], data: st.DataObject
+) -> None:
+    at = tuple(sorted({2 * pad for pad in pads if 2 * pad < len(audio)}))
+    frames = cut(audio, PCM, pads=at)
+    loud = [index for index, frame in enumerate(frames) if any(frame)]
+    if loud:
+        del frames[data.draw(st.sampled_from(loud))]
+        assert damage(framed([Spoken(audio, 0, False)], arrive(frames, 0))) != (0, 0, 0)
