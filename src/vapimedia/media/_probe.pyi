@@ -13,4 +13,4 @@ def count_allocations(
     """
 
 def forget_frames(path: PlayoutPath) -> None:
-    """For tests only: let the ledger of *path* allow any size, though its messages must be exact frames."""
+    """For tests only: let *path* send any size, as if its messages need not be exact frames; only its check knows."""

@@ -213,27 +213,47 @@ def test_a_message_of_a_wrong_size_is_held_back_counted_and_survived(target: Aud
     path = PlayoutPath(target, target, policy=EAGER)
     path.open(START)
     forget_frames(path)
-    frame_bytes = target.frame_bytes()
-    whole, part = loud(target, 40), loud(target, 13, seed=1)
-    assert path.feed(whole, START) == [whole[:frame_bytes], whole[frame_bytes:]]
+    frame, part, more = (loud(target, ms) for ms in (20, 13, 20.125))
+    assert path.feed(frame, START) == [frame]
     assert path.feed(part, START) == []
+    assert path.feed(more, START) == []
     stats = path.stats(START)
-    assert (stats.wrong_size, stats.dropped_wrong_size_ms, stats.messages_out) == (1, 13, 2)
-    assert (path.sent_ms, path.unsent_ms, path.next_due_ns) == (40, 0, None)
-    assert missing_from_ledger_ms(stats) == 0
-    assert path.feed(whole, START) == [whole[:frame_bytes], whole[frame_bytes:]]
-    assert path.stats(START).wrong_size == 1
+    assert (stats.wrong_size, stats.dropped_wrong_size_ms, stats.messages_out) == (2, 13 + 20.125, 1)
+    # It was not sent, so the ledger does not take it for heard; and nothing is left that would be due.
+    assert (path.sent_ms, path.unsent_ms, path.next_due_ns) == (20, 0, None)
+    assert missing_from_ledger_ms(stats) == pytest.approx(0, abs=1e-6)
+    assert path.feed(frame, START) == [frame]
+    assert path.stats(START).wrong_size == 2
 
 
 def test_the_pump_s_way_out_holds_a_wrong_size_back_too() -> None:
     path = PlayoutPath(PCM_16K, PCM_16K, policy=EAGER)
     path.open(START)
     forget_frames(path)
-    messages = [loud(PCM_16K, ms, seed=i) for i, ms in enumerate((20, 7, 20, 33, 1, 40))]
+    messages = [loud(PCM_16K, ms, seed=i) for i, ms in enumerate((20, 7, 20, 33, 1, 20, 240))]
     _, n_taken, n_out = count_allocations(path, messages, False, START, 20 * MS)
-    assert (n_taken, n_out) == (6, 5 * 640)
+    assert (n_taken, n_out) == (7, 3 * 640)
+    path.due(START + 1000 * MS)
+    path.due(START + 1000 * MS)
     stats = path.stats()
-    assert (stats.wrong_size, stats.dropped_wrong_size_ms, stats.messages_out) == (3, 7 + 13 + 1, 5)
+    assert (stats.wrong_size, stats.dropped_wrong_size_ms, stats.messages_out) == (6, 7 + 33 + 1 + 240, 3)
+    assert missing_from_ledger_ms(stats) == 0
+
+
+def test_a_flush_holds_a_wrong_size_back_too() -> None:
+    path = PlayoutPath(PCM_16K, PCM_16K, policy=EAGER)
+    forget_frames(path)
+    assert path.feed(loud(PCM_16K, 120), START) == []
+    path.open(START)  # the first 100 ms, in one message
+    assert [len(message) for message in path.flush(START)] == [640]
+    stats = path.stats(START)
+    assert (stats.wrong_size, stats.dropped_wrong_size_ms, path.sent_ms) == (1, 100, 20)
+    path.feed(loud(PCM_16K, 10), START)
+    path.set_stalled(True)
+    path.feed(loud(PCM_16K, 30), START)
+    assert path.flush(START) == []
+    stats = path.stats(START)
+    assert (stats.dropped_wrong_size_ms, path.sent_ms) == (140, 20)
     assert missing_from_ledger_ms(stats) == 0
 
 
