@@ -183,6 +183,26 @@ async def test_a_socket_that_drops_ends_the_vapi_leg_at_once_and_gives_the_fallb
         assert scene.api.requests == []
 
 
+async def test_the_fallback_of_a_call_that_we_made_knows_whom_we_called() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def prepare(bridge: Bridge) -> None:
+        @bridge.on_fallback
+        async def fall_back(info: CallInfo, status: str) -> Any:
+            asked.append((info.to, status))
+            return FALLBACK
+
+    async with running(CHATTY, prepare) as scene:
+        call = await scene.bridge.dial("+15557770456")
+        await until(lambda: any(made.call.received for made in scene.api.calls))
+        phone = scene.api.calls[0].call
+        phone.reset()
+        assert (await call.ended()).reason == "provider_reset"
+        await scene.api.finished()
+        assert phone.fallback_ncco == FALLBACK
+    assert asked == [("+15557770456", "disconnected")]
+
+
 async def test_without_a_handler_a_lost_socket_is_answered_with_nothing() -> None:
     async with running(CHATTY) as scene:
         phone = await scene.phone(WrongRate).run()

@@ -51,7 +51,8 @@ class CallBook:
     def close(self, call: LiveCall, summary: CallSummary) -> None:
         """A call is over on both legs."""
         self.live.discard(call)
-        self._infos[call.info.provider, call.call_id] = call.info
+        # Status webhooks name a call that we made by our reference.
+        self._infos[call.info.provider, call.reference or call.call_id] = call.info
         while len(self._infos) > _REMEMBERED_CALLS:
             del self._infos[next(iter(self._infos))]
         self.summaries.append(summary)
@@ -80,9 +81,10 @@ class CallBook:
         """Return whether the call under *reference* was given up; only once."""
         return self._given_up.pop(reference, "") is None
 
-    def info(self, provider: str, call_id: str) -> CallInfo:
-        """Return what was known of a call when it came in; of one that nobody remembers, its id."""
-        return self._infos.get((provider, call_id)) or CallInfo(provider=provider, call_id=call_id)
+    def info(self, provider: str, call_id: str, reference: str = "") -> CallInfo:
+        """Return what is known of a call that ended; of one that nobody remembers, its id."""
+        found = self._infos.get((provider, reference or call_id))
+        return found or CallInfo(provider=provider, call_id=call_id)
 
     def find_vapi(self, vapi_call_id: str) -> LiveCall | None:
         """Return the live call that Vapi knows as *vapi_call_id*."""

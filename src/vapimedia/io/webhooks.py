@@ -146,7 +146,7 @@ class _Routes:
                 hang_up_given_up(self._bridge, provider, reference, report)
             if not report.media_lost:
                 return web.Response(status=204)
-            info = call.info if call is not None else book.info(provider, report.call_id)
+            info = call.info if call is not None else book.info(provider, report.call_id, reference)
             _log.warning("call %s: the provider reports its media socket %s", info.call_id, report.media_lost)
             document = await self._bridge.reception.fall_back(info, report.media_lost)
             return web.Response(status=204) if document is None else _document(document)
