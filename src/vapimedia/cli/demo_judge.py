@@ -54,7 +54,8 @@ class Figures(msgspec.Struct):
     uplink: Direction
     downlink: Direction
     wrong_size_messages: int
-    """Messages to the provider that were not exactly one frame; 0 where any size goes."""
+    """Messages to the provider that were not exactly one frame, those that the bridge held back included; 0 where
+    any size goes."""
     max_messages_ahead: int | None
     """How many messages waited at the provider at most; ``None`` where it does not count them."""
     barge_ins: int
@@ -116,7 +117,7 @@ def judge(
         frames_corrupted=uplink.corrupted + downlink.corrupted,
         uplink=uplink,
         downlink=downlink,
-        wrong_size_messages=delivery.wrong_sizes,
+        wrong_size_messages=delivery.wrong_sizes + _held_back(paths["downlink"]),
         max_messages_ahead=delivery.messages_ahead,
         barge_ins=summary.barge_ins if summary is not None else 0,
         barge_in_ms=round(max(known), 1) if known else None,
@@ -138,6 +139,10 @@ def judge(
 
 def _frames(path: PathStats | None) -> int:
     return round(path.audio_out_ms / FRAME_MS) if path is not None else 0
+
+
+def _held_back(path: PathStats | None) -> int:
+    return path.wrong_size if path is not None else 0
 
 
 def _hops(path: PathStats | None) -> dict[str, HopStats | None]:

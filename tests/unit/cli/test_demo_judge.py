@@ -107,6 +107,13 @@ def test_one_message_of_a_wrong_size_is_a_reason() -> None:
     assert not figures.ok and "exactly one frame" in figures.reasons[0]
 
 
+def test_a_message_of_a_wrong_size_that_the_bridge_held_back_is_one() -> None:
+    [summary] = result_of().summaries
+    held = msgspec.structs.replace(summary, downlink=msgspec.structs.replace(PATH, wrong_size=1))
+    figures = verdict(result_of(summaries=[held]), provider="vonage", delivery=Delivery(0, 8))
+    assert (figures.ok, figures.wrong_size_messages) == (False, 1)
+
+
 def test_a_window_of_a_thousand_messages_is_kept_to() -> None:
     assert verdict(provider="vonage", delivery=Delivery(0, MAX_MESSAGES_AHEAD)).ok
     figures = verdict(provider="vonage", delivery=Delivery(0, MAX_MESSAGES_AHEAD + 1))
