@@ -108,6 +108,7 @@ const owner = {
     line.final = final;
     line.words.textContent = text;
     line.element.classList.toggle("partial", !final);
+    line.element.setAttribute("aria-busy", String(!final)); // read aloud once it is final
     open[role] = final ? null : line;
     page.transcript.scrollTop = page.transcript.scrollHeight;
   },
@@ -171,7 +172,7 @@ for (const digit of DIGITS) {
   button.textContent = digit;
   button.disabled = true;
   button.dataset.digit = digit;
-  button.setAttribute("aria-label", { "*": "star", "#": "pound" }[digit] ?? digit);
+  button.setAttribute("aria-label", { "*": "star", "#": "hash" }[digit] ?? digit);
   button.addEventListener("click", () => press(digit));
   page.pad.append(button);
 }

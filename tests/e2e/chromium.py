@@ -1,0 +1,184 @@
+"""A headless Chromium that a test drives: one page, over the DevTools protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+_LISTENING = re.compile(rb"DevTools listening on (ws://\S+)")
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-gpu",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--remote-debugging-port=0",
+)
+
+
+def find_chromium() -> str | None:
+    """The path of an installed Chromium, ``None`` without one."""
+    return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+class Page:
+    """One page. ``problems`` holds what it threw, and what its console calls an error."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.problems: list[str] = []
+        self._socket = socket
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._session: str | None = None
+        self._reading = asyncio.create_task(self._read())
+
+    async def open(self, url: str) -> None:
+        """Open *url* in a new tab and wait until it is loaded."""
+        target = await self.call("Target.createTarget", url="about:blank")
+        attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log"):
+            await self.call(f"{domain}.enable")
+        await self.call("Page.navigate", url=url)
+        await self.until(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
+
+    async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send one command and return its result."""
+        number = next(self._numbers)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        message = {"id": number, "method": method, "params": parameters}
+        await self._socket.send_json(message | ({"sessionId": self._session} if self._session else {}))
+        async with asyncio.timeout(15):
+            said = await answer
+        assert "error" not in said, (method, said)
+        return said["result"]  # type: ignore[no-any-return]
+
+    async def run(self, script: str) -> Any:
+        """Return the value of an expression, as if the user had caused it."""
+        said = await self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
+        )
+        assert "exceptionDetails" not in said, said["exceptionDetails"]
+        return said["result"].get("value")
+
+    async def until(self, condition: str, timeout_s: float = 10) -> None:
+        """Wait until an expression is true."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not await self.run(f"Boolean({condition})"):
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"never true: {condition}; problems: {self.problems}") from None
+
+    async def click(self, selector: str) -> None:
+        """Press the mouse on the middle of an element, as a user does."""
+        box = await self.run(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({block: 'nearest'});"
+            " const {x, y, width, height} = e.getBoundingClientRect();"
+            " return {x: x + width / 2, y: y + height / 2}; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            await self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **box)
+
+    async def type(self, text: str) -> None:
+        """Type into what has the focus."""
+        await self.call("Input.insertText", text=text)
+
+    async def screenshot(self, path: Path, width: int, height: int, *, dark: bool = False) -> None:
+        """Save the page as a PNG."""
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        await self.call("Emulation.setEmulatedMedia", features=scheme)
+        await self.call("Emulation.setDeviceMetricsOverride", **size)
+        await asyncio.sleep(0.2)
+        shot = await self.call("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    async def close(self) -> None:
+        """Close the tab, as a user does."""
+        with suppress(TimeoutError, AssertionError):
+            await self.call("Page.close")
+        self._session = None
+
+    async def leave(self) -> None:
+        """Close the browser."""
+        self._session = None
+        with suppress(TimeoutError, AssertionError, ConnectionError):
+            await self.call("Browser.close")
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            said = json.loads(message.data)
+            waiting = self._answers.pop(said.get("id"), None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(said)
+            self._note(said.get("method"), said.get("params", {}))
+
+    def _note(self, method: str | None, told: dict[str, Any]) -> None:
+        if method == "Runtime.exceptionThrown":
+            self.problems.append(str(told["exceptionDetails"]))
+        elif method == "Runtime.consoleAPICalled" and told["type"] in ("error", "assert"):
+            self.problems.append(str(told["args"]))
+        elif method == "Log.entryAdded" and told["entry"]["level"] == "error":
+            self.problems.append(told["entry"]["text"])
+
+
+@asynccontextmanager
+async def browsing(microphone: Path | None = None) -> AsyncIterator[Page]:
+    """A Chromium whose microphone plays the WAV file *microphone* once, from when it is opened."""
+    program = find_chromium()
+    assert program is not None
+    flags = [*_FLAGS]
+    if microphone is not None:
+        flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+        process = await asyncio.create_subprocess_exec(
+            *(program, *flags, f"--user-data-dir={profile}", "about:blank"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stderr is not None
+        try:
+            async with asyncio.timeout(20):
+                url = None
+                while url is None:
+                    line = await process.stderr.readline()
+                    assert line, "Chromium ended at once"
+                    found = _LISTENING.search(line)
+                    url = found and found[1].decode()
+            draining = asyncio.create_task(process.stderr.read())
+            async with aiohttp.ClientSession() as http, http.ws_connect(url, max_msg_size=0) as socket:
+                page = Page(socket)
+                try:
+                    yield page
+                finally:
+                    await page.leave()
+            async with asyncio.timeout(10):
+                await process.wait()
+                await draining
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
