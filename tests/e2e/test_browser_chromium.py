@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from chromium import Page, browsing, find_chromium
 from wire import until
 
@@ -115,9 +118,9 @@ def spoken(names: tuple[str, ...]) -> np.ndarray:
 async def test_ten_seconds_each_way_are_heard_whole(tmp_path: Path) -> None:
     """Both speak at once, through the raw microphone.
 
-    Measured in Chromium 156 over ten calls each: PESQ 4.5 every time with the raw microphone, 3.4 to 4.1 without. The
-    browser's echo canceller changes a voice that is spoken over the assistant's, more or less of it each time: that
-    is for the browser to answer for. So the box is needed here, to judge what page and bridge make of the sound.
+    Measured in Chromium 156 over some ten calls each: PESQ 4.5 every time with the raw microphone, 3.4 to 4.1
+    without. The browser's echo canceller changes a voice that is spoken over the assistant's, more or less of it each
+    time: that is the browser's to answer for. So the box is needed here, to judge what page and bridge do to sound.
     """
     from pesq import pesq  # a compiled module; only this test needs it
 
@@ -205,6 +208,43 @@ async def test_a_break_within_speech_is_counted_and_a_pause_between_utterances_i
         assert stats["playedMs"] == pytest.approx(900, abs=1)
         await scene.page.click("#hang-up")
         await scene.is_over(call)
+
+
+async def test_the_page_in_the_documentation_calls_from_another_origin(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "browser.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^```js\n(.*?)^```", text, re.M | re.S)
+    microphone = tmp_path / "microphone.wav"
+    speech = load_clip("ask_monday", TELEPHONE)
+    write_wav(microphone, TELEPHONE, bytes(2 * HZ) + speech + bytes(2 * HZ))
+    script = AssistantScript((Speak("let_me_check"),))
+    async with phoning(script, microphone, browser_secret="open sesame & more") as scene, elsewhere() as url:
+        await scene.page.open(url)
+        await scene.page.run(f"{example}; window.call = call; 0")
+        bridge = f"ws://127.0.0.1:{scene.bridge.port}"
+        await scene.page.run(
+            f"call('{bridge}', 'open sesame & more').then((end) => {{ window.hangUp = end; }})"
+        )
+        call = await (await scene.vapi.wait_for_call()).connected()
+        await until(lambda: len(call.uplink) > 32000 + len(speech) * 2, timeout_s=10)
+        heard = resample(sound.decode(call.uplink, call.format), 16000, HZ)
+        assert sound.rms(heard) > sound.SPEECH_RMS / 4
+        await scene.page.run("hangUp()")
+        await scene.is_over(call)
+        assert scene.ended[0].reason == "provider_stop"
+        assert [problem for problem in scene.page.problems if "404" not in problem] == []  # of its icon
+
+
+@asynccontextmanager
+async def elsewhere() -> AsyncIterator[str]:
+    """An empty page of another origin than the bridge's."""
+
+    async def empty(_request: web.Request) -> web.Response:
+        return web.Response(text="<!doctype html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", empty)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/"))
 
 
 async def test_closing_the_page_ends_the_call() -> None:
