@@ -7,7 +7,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from vapimedia.cli.demo_compare import Payload, Spoken, judge_downlink, judge_uplink
+from vapimedia.cli.demo_align import Payload
+from vapimedia.cli.demo_compare import Spoken, judge_downlink, judge_uplink
 from vapimedia.cli.demo_judge import Delivery, Figures, judge
 from vapimedia.cli.demo_legs import Leg
 from vapimedia.cli.demo_lines import Moment, Result

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vapimedia.audio import Converter
-from vapimedia.cli.demo_compare import Direction, Payload, Spoken, judge_downlink, judge_uplink
+from vapimedia.cli.demo_align import Payload
+from vapimedia.cli.demo_compare import Direction, Spoken, judge_downlink, judge_uplink
 from vapimedia.formats import AudioFormat
 
 MULAW = AudioFormat("mulaw", 8000)
@@ -67,6 +68,36 @@ def test_silence_may_be_left_out_to_repay_what_was_inserted_and_no_more() -> Non
     received = voice(5) + SILENT * 6 + voice(5, seed=2)
     assert up(sent, received, MULAW, MULAW, 4).lost == 0
     assert up(sent, received, MULAW, MULAW, 1).lost == 3
+
+
+def late(audio: bytes, at: int, n_silent: int) -> bytes:
+    """Return *audio* as a path gives it that fills a frame up at *at*, and sends *n_silent* more, for lack of any."""
+    missing = -at % FRAME
+    return audio[:at] + bytes(missing + n_silent * FRAME) + audio[at:]
+
+
+@pytest.mark.parametrize("at", [10 * FRAME + 20, 25 * FRAME + 20])
+def test_silence_for_a_late_caller_may_break_into_a_frame(at: int) -> None:
+    sent = voice(20, fmt=PCM) + bytes(10 * FRAME) + voice(20.5, 2, PCM)
+    received = late(sent, at, 3)
+    found = up(sent, received[: len(received) // FRAME * FRAME], PCM, PCM)
+    assert damage(found) == (0, 0, 0) and found.silence_inserted == 4
+
+
+def test_what_was_inserted_so_is_repaid_in_whole_frames_of_silence() -> None:
+    before, after = voice(20.5, fmt=PCM) + bytes(9 * FRAME), voice(20.5, 2, PCM) + bytes(FRAME)
+    sent = before + bytes(3 * FRAME) + after
+    received = late(before + after, 10 * FRAME + 20, 2)
+    received = received[: len(received) // FRAME * FRAME]
+    assert up(sent, received, PCM, PCM, 3).lost == 0
+    assert up(sent, received, PCM, PCM, 2).lost == 1
+
+
+def test_a_frame_lost_beside_inserted_silence_does_not_hide() -> None:
+    sent = voice(30, fmt=PCM)
+    received = late(sent[: FRAME * 20] + sent[FRAME * 21 :], 10 * FRAME + 20, 3)
+    found = up(sent, received[: len(received) // FRAME * FRAME], PCM, PCM)
+    assert found.lost + found.corrupted > 0
 
 
 # --- Vapi to caller, any size --------------------------------------------------------------------
