@@ -12,7 +12,8 @@ void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns,
                      bool exact_frames) {
     memset(playout, 0, sizeof *playout);
     playout->lead_ns = lead_ns;
-    playout->prebuffer_ns = prebuffer_ns;
+    /* Of exact frames up to one stays behind as a remainder: what has not left is no cushion. */
+    playout->prebuffer_ns = prebuffer_ns > 0 && exact_frames ? prebuffer_ns + step_ns : prebuffer_ns;
     playout->guard_ns = GUARD_NS;
     playout->step_ns = step_ns;
     playout->frame_ns = exact_frames ? step_ns : 0;

@@ -23,6 +23,7 @@ _LOSSES = (
     "dropped_flood_ms",
     "dropped_overflow_ms",
     "dropped_closed_ms",
+    "dropped_wrong_size_ms",
     "cleared_ms",
     "inserted_silence_ms",
 )

@@ -277,3 +277,12 @@ def test_it_is_the_audio_of_a_message_that_must_be_a_frame() -> None:
     messages = [unwrap(message) for message in path.feed(loud(PCM_16K, 50), START)]
     assert [len(audio) for audio in (*messages, *map(unwrap, path.flush(START)))] == [640, 640, 640]
     assert path.stats().wrong_size == 0
+
+
+def test_the_cushion_is_a_frame_longer_as_a_remainder_is_none() -> None:
+    speaker = Speaker(PlayoutPolicy(exact_frames=True, prebuffer_ms=40)).open()
+    speaker.feed(loud(MULAW, 50))
+    speaker.wait(59)
+    assert not speaker.heard
+    speaker.wait(1)
+    assert speaker.heard

@@ -131,7 +131,7 @@ def test_exact_frames_are_exact_and_hold_the_audio_in_order(
 
 
 def test_a_partial_frame_waits_for_the_next_chunk() -> None:
-    speaker = Speaker(EXACT).open()
+    speaker = Speaker(PlayoutPolicy(exact_frames=True, prebuffer_ms=30)).open()
     audio = speaker.feed(loud(MULAW, 50))
     speaker.wait(29)
     audio += speaker.feed(loud(MULAW, 50, seed=1))
