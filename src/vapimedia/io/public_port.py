@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from aiohttp import web
 
@@ -138,18 +139,25 @@ class PublicPort:
     def _refuse(self, connection: socket.socket, answer: bytes) -> None:
         if connection in self._waiting:
             self._release(connection)
-        task = asyncio.get_running_loop().create_task(_answer_and_close(connection, answer))
-        self._keep(task)
+        self._give_away(connection, _answer_and_close(connection, answer))
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
+    def _give_away(self, connection: socket.socket, work: Coroutine[Any, Any, None]) -> None:
+        """Run what takes *connection* over; if that is cancelled, perhaps before it began, close it."""
+        task = asyncio.get_running_loop().create_task(work)
         self._handovers.add(task)
-        task.add_done_callback(self._handovers.discard)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._handovers.discard(task)
+            if task.cancelled():
+                connection.close()
+
+        task.add_done_callback(done)
 
     # --- handing over ----------------------------------------------------------------------------
 
     def _hand_over(self, connection: socket.socket, head: Head) -> None:
         if not head.is_upgrade:
-            self._keep(asyncio.get_running_loop().create_task(self._to_http(connection)))
+            self._give_away(connection, self._to_http(connection))
             return
         if head.headers.get("sec-websocket-version") != "13":
             answer = refusal(
@@ -168,7 +176,7 @@ class PublicPort:
             self._refuse(connection, refusal(taker.status, taker.reason))
             return
         handover = media_transport.accept(connection, taker, self._ping_interval_s, head)
-        self._keep(asyncio.get_running_loop().create_task(handover))
+        self._give_away(connection, handover)
 
     async def _to_http(self, connection: socket.socket) -> None:
         try:

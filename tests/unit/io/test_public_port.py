@@ -217,3 +217,22 @@ async def test_closing_the_port_lets_go_of_everything() -> None:
         assert await silent.rest() == b""
     await until(lambda: not descriptors() - held)
     assert asyncio.all_tasks() == tasks
+
+
+@on_both_loops
+@pytest.mark.parametrize("kind", ["http", "websocket", "refused"])
+async def test_a_connection_whose_handover_is_cancelled_before_it_began_is_closed(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_over = public_port.PublicPort._hand_over
+
+    def hand_over_and_cancel(self: public_port.PublicPort, connection: object, head: object) -> None:
+        hand_over(self, connection, head)  # type: ignore[arg-type]
+        for task in self._handovers:
+            task.cancel()
+
+    monkeypatch.setattr(public_port.PublicPort, "_hand_over", hand_over_and_cancel)
+    version = {"Sec-WebSocket-Version": "7"} if kind == "refused" else {}
+    async with listening() as recorder, connected(recorder.port) as wire:
+        wire.send(POST if kind == "http" else upgrade_request("/media", version))
+        assert await wire.rest() == b""
