@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -83,6 +85,7 @@ class Backstage:
         async with FakeVapi(assistant=self.assistant) as self.vapi, self._api() as self.api:
             self._ready.set_result(None)
             await self._stop.wait()
+        await asyncio.sleep(0.05)  # closed sockets are let go of a moment later
 
     @contextmanager
     def running(self) -> Iterator[Backstage]:
@@ -340,3 +343,31 @@ def test_a_ring_timeout_is_the_providers_business(
         assert asked == "7"
         assert main(behind.argv(TO, "--ring-timeout-s", "601")) == 2
     assert "ring_timeout_s is 601" in capsys.readouterr().err
+
+
+def test_a_second_ctrl_c_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # an API that never answers
+        environ = {
+            "VAPI_API_KEY": "k",
+            "TWILIO_ACCOUNT_SID": ACCOUNT,
+            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "TWILIO_API_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
+        }
+        argv = [sys.executable, "-m", "vapimedia", "dial", TO, "--from", FROM, "--assistant-id", "asst_1"]
+        dialling = subprocess.Popen(
+            [*argv, "--public-url", PUBLIC_URL, "--port", "0"],
+            env=dict(os.environ) | environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        silent.settimeout(20)
+        with silent.accept()[0]:
+            dialling.send_signal(signal.SIGINT)
+            assert dialling.stdout is not None
+            while "ended" not in dialling.stdout.readline():
+                pass
+            dialling.send_signal(signal.SIGINT)
+            _, errors = dialling.communicate(timeout=8)  # the API would be waited for longer
+    assert dialling.returncode == 130
+    assert "Traceback" not in errors
