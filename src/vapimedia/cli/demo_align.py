@@ -90,11 +90,11 @@ def settle(expected: bytes, received: bytes, fmt: AudioFormat) -> Settled:
     for start in range(0, len(received), n_frame):
         message = received[start : start + n_frame]
         if not expected.startswith(message, at):
+            found = _near(expected, at, message, audio, fmt)
             n_sound = len(message) - _trailing_silence(message, fmt)
-            if not n_sound:
+            if not n_sound and found == at:
                 n_inserted += len(message)
                 continue
-            found = _near(expected, at, message, audio, fmt)
             if found < at:
                 del audio[len(audio) - (at - found) :]
                 n_inserted += at - found
@@ -108,19 +108,18 @@ def settle(expected: bytes, received: bytes, fmt: AudioFormat) -> Settled:
                 message = message[:n_real]
         audio += message
         at += len(message)
-    return Settled(bytes(audio), -(-n_inserted // n_frame), -(-n_left_out // n_frame))
+    return Settled(bytes(audio), round(n_inserted / n_frame), round(n_left_out / n_frame))
 
 
 def _near(expected: bytes, at: int, message: bytes, audio: bytearray, fmt: AudioFormat) -> int:
     """Return where *message*, or at least what it holds before silence, follows but for silence; *at* if nowhere."""
-    heard = message[: len(message) - _trailing_silence(message, fmt)]
-    if not heard:
-        return at
     reach = MAX_SILENT_FRAMES * fmt.frame_bytes()
-    first = at - min(_trailing_silence(bytes(audio[-reach:]), fmt), at)
+    heard = message[: len(message) - _trailing_silence(message, fmt)]
+    # A silent message tells nothing of how far back it belongs.
+    n_back = min(_trailing_silence(bytes(audio[-reach:]), fmt), at) if heard else 0
     last = at + _leading_quiet(expected[at : at + reach], fmt)
-    for wanted in (message, heard):
-        found = expected.find(wanted, first, last + len(wanted))
+    for wanted in (message, heard) if heard else (message,):
+        found = expected.find(wanted, at - n_back, last + len(wanted))
         while found >= 0 and (found - at) % fmt.bytes_per_sample:
             found = expected.find(wanted, found + 1, last + len(wanted))
         if found >= 0:

@@ -93,6 +93,14 @@ def test_what_was_inserted_so_is_repaid_in_whole_frames_of_silence() -> None:
     assert up(sent, received, PCM, PCM, 2).lost == 1
 
 
+def test_a_frame_that_was_nearly_silent_may_be_left_out_to_repay() -> None:
+    hiss = b"\x0e\x00" * (FRAME // 2)
+    before, after = voice(20.5, fmt=PCM), bytes(60 * FRAME) + voice(20.5, 2, PCM) + bytes(FRAME)
+    received = late(before + after, 10 * FRAME + 20, 1)
+    found = up(before + hiss + after, received[: len(received) // FRAME * FRAME], PCM, PCM, 2)
+    assert damage(found) == (0, 0, 0)
+
+
 def test_a_frame_lost_beside_inserted_silence_does_not_hide() -> None:
     sent = voice(30, fmt=PCM)
     received = late(sent[: FRAME * 20] + sent[FRAME * 21 :], 10 * FRAME + 20, 3)
