@@ -15,7 +15,7 @@ __all__ = ["Payload", "Settled", "Unpadded", "settle", "unpad"]
 FRAME_NS = 20_000_000
 PADDING_AHEAD_NS = 50_000_000
 """A frame is filled up with silence while this much is queued at most: 10 ms by the bridge's own reckoning, which
-knows what was played from marks, a frame early, and from a clock that a busy machine holds up."""
+knows what was played from marks, a frame early. What held up the provider's side comes on top."""
 
 MAX_SILENT_FRAMES = 50  # as far as padding is looked for
 QUIET_PEAK = 64  # of 32768: what the comparison calls silence
@@ -29,13 +29,22 @@ class Payload(NamedTuple):
 
 
 class Unpadded(NamedTuple):
+    """Audio without padding, and how many frames had some: within an utterance, and so without need."""
+
     audio: bytes
     n_padded: int
     n_inside: int
     n_early: int
 
 
-def unpad(expected: bytes, received: Sequence[Payload], fmt: AudioFormat, speed: float) -> Unpadded:
+def unpad(
+    expected: bytes,
+    received: Sequence[Payload],
+    fmt: AudioFormat,
+    *,
+    speed: float = 1.0,
+    held_up_ms: float = 0.0,
+) -> Unpadded:
     """Return what came without the silence that fills frames up.
 
     Only silence is taken away, and only where *expected* goes on after it, or ends: whatever else differs stays
@@ -45,6 +54,7 @@ def unpad(expected: bytes, received: Sequence[Payload], fmt: AudioFormat, speed:
     n_padded = n_inside = n_early = 0
     at = 0  # how much of *expected* has come
     dry_ns = 0  # when the provider has played all it was given
+    most_ahead_ns = PADDING_AHEAD_NS + held_up_ms * 1e6
     was_padded = False
     for message, received_ns in received:
         ahead_ns = dry_ns - received_ns
@@ -67,7 +77,7 @@ def unpad(expected: bytes, received: Sequence[Payload], fmt: AudioFormat, speed:
             n_padded += 1
             if at < len(expected):
                 n_inside += 1
-                n_early += ahead_ns > PADDING_AHEAD_NS
+                n_early += ahead_ns > most_ahead_ns
     return Unpadded(bytes(audio), n_padded, n_inside, n_early)
 
 

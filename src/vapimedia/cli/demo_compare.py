@@ -86,12 +86,14 @@ def judge_downlink(
     leg_format: AudioFormat,
     exact_frames: bool = False,
     speed: float = 1.0,
+    held_up_ms: float = 0.0,
 ) -> Direction:
     """Compare what Vapi spoke with what came to the caller: one stream from each interruption to the next.
 
     The tail of an interrupted utterance is dropped on purpose: only what did come of it is compared. With
     *exact_frames* each message is one frame and the last of an utterance is padded: utterances are compared one
-    by one, while the conversion runs on from each to the next.
+    by one, while the conversion runs on from each to the next. *held_up_ms* is how late the caller's side itself
+    was at worst.
     """
     found = Direction()
     streams = _streams(spoken)
@@ -101,7 +103,8 @@ def judge_downlink(
         # A clear starts the conversion anew as well.
         converter = Converter(vapi_format, leg_format)
         if exact_frames:
-            _judge_framed(found, stream, heard, converter, speed)
+            timing = {"speed": speed, "held_up_ms": held_up_ms}
+            _judge_framed(found, stream, heard, converter, timing)
         else:
             _judge_any_size(found, stream, heard, converter)
     return found
@@ -142,7 +145,7 @@ def _judge_framed(
     stream: Sequence[Spoken],
     received: Sequence[Payload],
     converter: Converter,
-    speed: float,
+    timing: dict[str, float],
 ) -> None:
     fmt = converter.target
     for index, one in enumerate(stream):
@@ -150,7 +153,7 @@ def _judge_framed(
         from_ns = one.started_ns if index else None
         until_ns = stream[index + 1].started_ns if index + 1 < len(stream) else None
         mine = _between(received, from_ns, until_ns)
-        unpadded = unpad(expected, mine, fmt, speed)
+        unpadded = unpad(expected, mine, fmt, **timing)
         found.padded += unpadded.n_padded
         found.padded_inside += unpadded.n_inside
         # Silence that breaks into speech while more than enough is queued changes what the caller hears.

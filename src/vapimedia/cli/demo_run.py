@@ -113,6 +113,7 @@ def _figures(
         leg_format=leg.format,
         exact_frames=leg.exact_frames,
         speed=speed,
+        held_up_ms=phone.late_ticks_ms,
     )
     return judge(
         result,
