@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -78,9 +79,13 @@ MakeHook = Callable[[Asked], Awaitable[web.StreamResponse | None]]
 
 @dataclass
 class StubApi:
-    """Both providers' REST API; *make* may hold the answer to a new call up, or replace it."""
+    """Both providers' REST API; *make* may hold the answer to a new call up, or replace it.
+
+    A hang-up takes *hang_up_s*.
+    """
 
     make: MakeHook | None = None
+    hang_up_s: float = 0.0
     asked: list[Asked] = field(default_factory=list)
     hang_ups: list[str] = field(default_factory=list)
     url: str = ""
@@ -116,6 +121,7 @@ class StubApi:
         return answer or web.json_response(made, status=201)
 
     async def _hang_up(self, request: web.Request) -> web.Response:
+        await asyncio.sleep(self.hang_up_s)  # cut off, it did nothing
         self.hang_ups.append(request.match_info["call"])
         return web.json_response({})
 

@@ -15,6 +15,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib import request
+from urllib.error import HTTPError
+from urllib.parse import urlencode
 
 import pytest
 from outbound_scene import (
@@ -28,6 +31,7 @@ from outbound_scene import (
     application_key,
 )
 from scene import ACCOUNT, AUTH_TOKEN, PUBLIC_URL
+from twilio.request_validator import RequestValidator
 
 from vapimedia.cli import main
 from vapimedia.testing import AssistantScript, EndCall, FakeTwilioApi, FakeVapi, Pause, SendText
@@ -343,6 +347,27 @@ def test_a_ring_timeout_is_the_providers_business(
         assert asked == "7"
         assert main(behind.argv(TO, "--ring-timeout-s", "601")) == 2
     assert "ring_timeout_s is 601" in capsys.readouterr().err
+
+
+def test_a_call_that_comes_in_meanwhile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[int] = []
+
+    def call_in() -> None:
+        fields = {"CallSid": "CA" + "9" * 32, "From": "+15557770999", "To": FROM}
+        signature = RequestValidator(AUTH_TOKEN).compute_signature(f"{PUBLIC_URL}/twilio/voice", fields)
+        url = f"http://127.0.0.1:{behind.port}/twilio/voice"
+        headers = {"X-Twilio-Signature": signature}
+        try:
+            request.urlopen(request.Request(url, urlencode(fields).encode(), headers), timeout=5).close()
+        except HTTPError as error:
+            answers.append(error.code)
+            error.close()
+
+    with backstage(monkeypatch, "twilio", outcome="no-answer", ring_s=0.5) as behind:
+        calling = behind.when(lambda: behind.made, call_in)
+        assert main(behind.argv(TO)) == 1
+        calling.join()
+    assert answers == [503]
 
 
 def test_a_second_ctrl_c_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from wire import nothing_left, on_both_loops, until
 
 from vapimedia import Bridge, BridgeConfig, CallInfo, CallOptions, Reject
 from vapimedia.errors import ConfigError, ProviderError, StateError
+from vapimedia.testing import FakeTwilioApi
 
 both = pytest.mark.parametrize("provider", PROVIDERS)
 
@@ -177,6 +178,27 @@ async def test_closing_waits_no_longer_for_the_provider_than_its_client_does(pro
     assert line.reasons == ["drain"]
 
 
+@both
+async def test_a_dial_that_the_bridges_end_cuts_says_so(provider: str) -> None:
+    async with stubbed(provider, never) as (line, api):
+        dialling = asyncio.create_task(line.dial())
+        await until(lambda: api.asked)
+        line.scene.bridge.client._timeout_s = 0.1  # of what is asked from now on
+        await line.scene.bridge.close()
+        with pytest.raises(StateError, match="closed before"):
+            await dialling
+    assert line.reasons == ["drain"]
+
+
+@both
+async def test_closing_waits_for_the_hang_up_of_a_call_that_rings(provider: str) -> None:
+    async with stubbed(provider) as (line, api):
+        api.hang_up_s = 1.3  # longer than what else is waited for
+        await line.dial()
+        await line.scene.bridge.close()
+        assert api.hang_ups == [call_id(provider)]
+
+
 # --- callbacks and sockets that come early -------------------------------------------------------
 
 
@@ -214,6 +236,16 @@ async def test_a_media_socket_that_comes_before_the_apis_answer_is_taken(provide
             call.hang_up("enough")
             await until(lambda: leg.is_over)
     assert line.reasons == ["hang_up"] and len(line.scene.vapi.requests) == 1
+
+
+@both
+async def test_vapi_is_asked_as_soon_as_somebody_answers_and_not_when_it_rings(provider: str) -> None:
+    async with stubbed(provider) as (line, api):
+        await line.dial()
+        await line.status(api.asked[0].status_url, "ringing")
+        assert line.scene.vapi.requests == [] and line.scene.bridge.calls[0].creating is None
+        await line.status(api.asked[0].status_url, "in-progress")
+        await until(lambda: len(line.scene.vapi.requests) == 1)
 
 
 @both
@@ -322,6 +354,34 @@ async def test_without_an_assistant_on_call_chooses_who_talks(chosen: CallOption
         assert (asked[0].direction, asked[0].to) == ("outbound", TO)
         await line.dial(options=CallOptions(assistant_id="asst_of_dial"))
     assert len(asked) == 1  # who says it when dialling is not asked
+
+
+async def test_with_an_assistant_on_call_is_not_asked() -> None:
+    asked: list[CallInfo] = []
+
+    def prepare(bridge: Bridge) -> None:
+        @bridge.on_call
+        async def choose(info: CallInfo) -> Reject:
+            asked.append(info)
+            return Reject("not today")
+
+    async with faked("twilio", "busy", prepare=prepare) as (line, _api):
+        await (await line.dial()).ended()
+    assert asked == [] and line.reasons == ["busy"]
+
+
+async def test_a_bridge_that_begins_to_drain_while_on_call_chooses_calls_nobody() -> None:
+    def prepare(bridge: Bridge) -> None:
+        @bridge.on_call
+        async def choose(info: CallInfo) -> CallOptions:
+            bridge.reception.drain()
+            return CallOptions(assistant_id="asst_1")
+
+    async with faked("twilio", prepare=prepare, assistant_id="") as (line, api):
+        with pytest.raises(StateError, match="draining"):
+            await line.dial()
+        line.expect_nothing_left()
+    assert isinstance(api, FakeTwilioApi) and api.dialled == []
 
 
 async def test_a_bridge_dials_between_its_start_and_its_end_only() -> None:
