@@ -101,6 +101,7 @@ class Ear:
         self._queue: deque[bytes] = deque()
         self._head = 0  # bytes of the first queued payload that have been played
         self._queued = 0
+        self._playing = 0  # bytes of the frame in the ear, which is heard to its end when the next tick comes
         self._taken = 0  # bytes received, dropped ones left out: marks refer to it
         self._pending: deque[tuple[int, Mark]] = deque()
         self._dry_bytes = self._lasting_bytes
@@ -143,7 +144,7 @@ class Ear:
         """Drop the queue; returns every outstanding mark, or none where the provider drops them too."""
         self.clears.append(Clear(now_ns, self.queued_ms))
         self._queue.clear()
-        self._head = self._queued = 0
+        self._head = self._queued = self._playing = 0
         self._dry_bytes = self._lasting_bytes
         for _, mark in self._pending:
             mark.by_clear = True
@@ -152,7 +153,9 @@ class Ear:
         return self._due(now_ns)
 
     def tick(self, now_ns: int) -> list[str]:
-        """Play 20 ms; returns the names of the marks that are reached."""
+        """Start the next 20 ms; returns the names of the marks that the last ones have reached."""
+        self._playing = 0
+        names = self._due(now_ns)
         frame = self._take()
         voiced = frame is not self._silent and self._is_voiced(frame)
         self.heard += frame
@@ -163,7 +166,7 @@ class Ear:
             self.quiet_ms = 0.0
         else:
             self.quiet_ms += _TICK_MS
-        return self._due(now_ns)
+        return names
 
     def silent_since_ns(self, from_ns: int) -> int | None:
         """Return when a lasting silence began at or after *from_ns*; ``None`` when speech never stopped."""
@@ -200,12 +203,13 @@ class Ear:
             if self._head == len(payload):
                 self._queue.popleft()
                 self._head = 0
-        self._queued -= self._frame_bytes - missing
+        self._playing = self._frame_bytes - missing
+        self._queued -= self._playing
         self._dry_bytes = missing
         return b"".join(parts) + self._silent[:missing]
 
     def _due(self, now_ns: int) -> list[str]:
-        played = self._taken - self._queued
+        played = self._taken - self._queued - self._playing
         names = []
         while self._pending and self._pending[0][0] <= played:
             mark = self._pending.popleft()[1]
