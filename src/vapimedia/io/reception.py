@@ -91,8 +91,8 @@ class Reception:
     async def answer(self, info: CallInfo, dialect: Dialect, origin: str) -> Document | Reject | Refusal:
         """Start the Vapi call for *info* and return the document that makes the provider open its socket.
 
-        *dialect* has read the webhook and becomes the call's. A webhook that is sent again gets the same answer, even when no other call is taken any more. Raises
-        ``ConfigError`` if there is none to give.
+        *dialect* has read the webhook and becomes the call's. A webhook that is sent again gets the same answer,
+        even when no other call is taken any more. Raises ``ConfigError`` if there is none to give.
         """
         call = self._bridge.book.find(info.provider, info.call_id)
         if call is not None:
