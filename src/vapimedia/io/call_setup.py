@@ -87,10 +87,8 @@ def vapi_format(config: BridgeConfig, dialect: Dialect) -> AudioFormat:
     return leg if leg.encoding in ("mulaw", "pcm_s16le") else AudioFormat("pcm_s16le", leg.sample_rate)
 
 
-def session_config(
-    config: BridgeConfig, vapi_format: AudioFormat, *, media_timeout_ms: int = 15_000
-) -> SessionConfig:
-    """Return the settings of one call's session. A call that rings first may wait longer for its media."""
+def session_config(config: BridgeConfig, vapi_format: AudioFormat, *, ring_ms: int = 0) -> SessionConfig:
+    """Return the settings of one call's session, which may ring for *ring_ms* before it is answered."""
     return SessionConfig(
         vapi_format=vapi_format,
         quality=config.quality,
@@ -101,7 +99,7 @@ def session_config(
         barge_in=config.barge_in,
         interrupt_guard_ms=config.interrupt_guard_ms,
         on_vapi_lost=config.on_vapi_lost,
-        media_timeout_ms=media_timeout_ms,
+        ring_ms=ring_ms,
     )
 
 

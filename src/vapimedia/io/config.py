@@ -32,6 +32,7 @@ SECRETS = frozenset(
 )
 """Settings that come by environment or file only and never appear in a ``repr``."""
 
+_NUMBERS = frozenset({"twilio_from", "vonage_from"})
 PROVIDERS = ("twilio", "vonage", "browser")
 _BOOL_WORDS = {"yes": True, "on": True, "no": False, "off": False}
 _VAPI_ENCODINGS = ("mulaw", "pcm_s16le")
@@ -113,7 +114,8 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         values = {name: getattr(self, name) for name in self.__struct_fields__}
-        return [(name, "***" if name in SECRETS and value else value) for name, value in values.items()]
+        hidden = SECRETS | _NUMBERS
+        return [(name, "***" if name in hidden and value else value) for name, value in values.items()]
 
     def admin_address(self) -> tuple[str, int]:
         """Return host and port of ``admin``. Raises ``ConfigError``."""

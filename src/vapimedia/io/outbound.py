@@ -145,7 +145,9 @@ def _prepare(
             document=order.document,
         )
     )
-    call = LiveCall(bridge, dialect, session_config(config, wanted, media_timeout_ms=wait_s * 1000), info)
+    call = LiveCall(
+        bridge, dialect, session_config(config, wanted, ring_ms=order.ring_timeout_s * 1000), info
+    )
     call.reference = reference
     desk.bind(call, token, claims)
     bridge.book.add(call)

@@ -43,7 +43,8 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     End: ``goodbye_ms`` bounds how long audio still owed to the caller is played after Vapi has ended the call
     (0: cut at once). ``on_vapi_lost="continue"`` releases the media socket when Vapi is gone, so that the
     provider goes on with the rest of its document. ``media_timeout_ms`` runs from creation to the provider's
-    socket, ``start_timeout_ms`` from there to its start message, ``idle_timeout_ms`` since its last message.
+    socket (``ring_ms`` longer for a call that has to be answered first, and anew from its answer),
+    ``start_timeout_ms`` from there to its start message, ``idle_timeout_ms`` since its last message.
     ``max_bad_in_a_row`` unreadable messages of one leg end the call.
     """
 
@@ -62,6 +63,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     on_vapi_lost: Literal["hang_up", "continue"] = "hang_up"
     goodbye_ms: int = 10_000
     media_timeout_ms: int = 15_000
+    ring_ms: int = 0
     start_timeout_ms: int = 10_000
     idle_timeout_ms: int = 30_000
     max_bad_in_a_row: int = 16
@@ -74,6 +76,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
             "interrupt_guard_ms",
             "goodbye_ms",
             "media_timeout_ms",
+            "ring_ms",
             "start_timeout_ms",
             "idle_timeout_ms",
         ):

@@ -57,7 +57,7 @@ class CallCore:
         self.marks = Marks(config.mark_interval_ms)
         self.goodbye: Goodbye | None = None
         self.deadlines = Deadlines()
-        self.deadlines.arm("media_timeout", now_ns, config.media_timeout_ms)
+        self.expect_media(now_ns, config.ring_ms)
         self.health = Health(config.idle_timeout_ms, config.max_bad_in_a_row)
         self._created_ns = now_ns
         self._started_ns: int | None = None
@@ -66,6 +66,11 @@ class CallCore:
     def step(self, step: Step) -> None:
         """Go where the table of states leads; stay where it does not."""
         self.state = STATES[self.state].get(step, self.state)
+
+    def expect_media(self, now_ns: int, ring_ms: int = 0) -> None:
+        """The provider's socket must come in time, counted from when the call has rung for *ring_ms*."""
+        if self.config.media_timeout_ms:
+            self.deadlines.arm("media_timeout", now_ns, self.config.media_timeout_ms + ring_ms)
 
     def start(self, event: Started, now_ns: int) -> None:
         """The provider's stream runs."""

@@ -150,6 +150,8 @@ class ProviderLeg:
 
     def _on_progress(self, event: CallProgress, now_ns: int, actions: Actions) -> None:
         actions.events.append(event)
+        if event.status == "answered" and self._core.provider is Leg.UNOPENED:
+            self._core.expect_media(now_ns)  # it rings no more
 
     def _on_problem(self, event: Problem, now_ns: int, actions: Actions) -> None:
         self._core.counters[event.reason] += 1

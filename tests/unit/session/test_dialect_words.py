@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from session_fakes import ENDED, HANGUP, MS, Driver, FakeDialect, speech
+from session_fakes import ENDED, HANGUP, Driver, FakeDialect, speech
 
 from vapimedia.protocols.commands import CloseSocket, HttpCall, SendText
 from vapimedia.protocols.events import CallProgress, LegFormat, ProviderEvent, Started, Stopped
@@ -107,10 +107,29 @@ def test_a_close_code_keeps_the_grace_of_the_plan() -> None:
 
 
 def test_a_call_that_rings_longer_waits_longer_for_its_media() -> None:
-    call = Driver(media_timeout_ms=75_000)
+    call = Driver(ring_ms=60_000)
     call.advance(74_000)
     assert call.ended is None
     call.advance(1_100)
     assert call.ended is not None
     assert call.ended.reason == "media_timeout"
-    assert call.now_ns > 75_000 * MS
+
+
+def test_a_call_that_was_answered_waits_for_its_media_no_longer_than_others() -> None:
+    call = Driver(ring_ms=60_000)
+    call.advance(5_000)
+    call.provider_events([CallProgress("ringing"), CallProgress("answered")])
+    call.advance(14_000)
+    assert call.ended is None
+    call.advance(1_100)
+    assert call.ended is not None
+    assert call.ended.reason == "media_timeout"
+
+
+def test_an_answer_that_is_told_after_the_media_came_expects_no_other() -> None:
+    call = Driver(ring_ms=60_000).go_live()
+    call.provider_events([CallProgress("answered")])
+    for _ in range(20):
+        call.provider_message(b"\xff" * 160, False)
+        call.advance(1_000)
+    assert call.ended is None

@@ -25,7 +25,7 @@ def test_a_mark_returns_when_everything_before_it_has_been_played() -> None:
     assert ear.tick(2) == []
     assert ear.tick(3) == []
     assert ear.tick(4) == ["a"]
-    assert (ear.marks[0].returned_ns, ear.marks[0].by_clear) == (3, False)
+    assert (ear.marks[0].returned_ns, ear.marks[0].by_clear) == (4, False)
 
 
 def test_a_clear_silences_and_returns_every_mark_in_order() -> None:
