@@ -51,6 +51,11 @@ def test_types_and_clips_ship_and_nothing_of_the_tests_does(installed: set[PureP
     assert not [path for path in installed if path.parts[1] in ("tests", "benchmarks")]
 
 
+def test_the_whole_phone_page_ships(installed: set[PurePosixPath]) -> None:
+    page = {path.name for path in installed if path.parts[:3] == ("vapimedia", "io", "phone")}
+    assert page == {"index.html", "phone.js", "call.js", "capture.js", "playback.js", "style.css", "icon.svg"}
+
+
 def test_windows_judges_only_the_layers_below_the_pump() -> None:
     settings = tomllib.loads((SOURCES.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     judged = settings["tool"]["cibuildwheel"]["windows"]["test-command"]

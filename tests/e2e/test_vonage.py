@@ -89,13 +89,16 @@ async def test_both_sides_hear_each_other_bit_by_bit_in_whole_frames(rate: int) 
         assert phone.wrong_size_messages == 0
         assert set(phone.payload_sizes) == {fmt.frame_bytes()}
         uplink = compare_frames(bytes(phone.sent), bytes(call.uplink), fmt.frame_bytes(), fmt.silence)
-        assert (uplink.duplicated, uplink.corrupted) == (0, 0)
-        # What the caller said after Vapi's end went nowhere; it was silence.
-        assert uplink.lost == 0
-        spoken = b"".join(bytes(one.sent) for one in call.downlink)
-        assert load_clip("greeting", fmt)[: fmt.frame_bytes() * 20] in bytes(phone.received)
-        down = compare_frames(spoken, bytes(phone.received), fmt.frame_bytes(), fmt.silence)
-        assert down.frames_expected > 100
+        assert uplink.intact and uplink.matched > 100
+        # Each utterance starts a frame of its own; a last one may be padded.
+        heard = bytes(phone.received)
+        for one in call.downlink:
+            said = bytes(one.sent)[: len(one.sent) // 2 * 2]
+            assert one.sent == one.planned and len(said) > 20 * fmt.frame_bytes()
+            at = heard.find(said[: fmt.frame_bytes()])
+            found = compare_frames(said, heard[at : at + len(said)], fmt.frame_bytes(), fmt.silence)
+            assert at % fmt.frame_bytes() == 0 and found.intact, found
+            heard = heard[at + len(said) // fmt.frame_bytes() * fmt.frame_bytes() :]
         [end] = scene.ended
         assert end.reason == "vapi_ended"
         assert end.summary.downlink is not None
