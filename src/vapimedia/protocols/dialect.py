@@ -42,6 +42,7 @@ class Caps(msgspec.Struct, frozen=True):
     ``marks``: whether the provider reports playout; ``clear``: whether it can drop what it has queued.
     ``reorder``: media may arrive out of order and must be put right by its number.
     ``unannounced``: a media socket may come without a webhook before it; its upgrade proves who it is.
+    ``dials``: the provider makes calls when its API is asked to.
     """
 
     exact_frames: bool
@@ -50,6 +51,7 @@ class Caps(msgspec.Struct, frozen=True):
     clear: bool
     reorder: bool = False
     unannounced: bool = False
+    dials: bool = False
 
 
 class Routes(msgspec.Struct, frozen=True):
@@ -61,6 +63,7 @@ class Routes(msgspec.Struct, frozen=True):
     answer: str
     answer_methods: tuple[str, ...]
     status: str = ""
+    status_methods: tuple[str, ...] = ("POST",)
 
 
 class UpgradeRequest(msgspec.Struct, frozen=True):

@@ -102,11 +102,12 @@ class Cleared(msgspec.Struct, frozen=True):
 class Stopped(msgspec.Struct, frozen=True):
     """The provider ends the stream or the call. ``reason`` is its own word for it.
 
-    ``outcome`` says why a call never came about; empty for one that did.
+    ``outcome`` says why a call never came about (``media_lost``: our socket could not be reached); empty for one
+    that did.
     """
 
     reason: str
-    outcome: Literal["", "busy", "unanswered", "rejected", "cancelled", "failed"] = ""
+    outcome: Literal["", "busy", "unanswered", "rejected", "cancelled", "failed", "media_lost"] = ""
 
 
 class CallProgress(msgspec.Struct, frozen=True):

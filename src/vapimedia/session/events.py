@@ -45,6 +45,7 @@ EndReason = Literal[
     "rejected",
     "cancelled",
     "failed",
+    "media_lost",
 ]
 
 

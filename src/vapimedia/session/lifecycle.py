@@ -102,12 +102,13 @@ END_RULES: Mapping[EndReason, EndRule] = {
     "unsupported_format": EndRule(releases=True, provider_code=1003),
     # Whoever finds the fault names the code for the leg that made it.
     "protocol_error": EndRule(),
-    # A call that we wanted to make, and that never came about.
+    # A call that never came about: one that we made, or whose media socket the provider could not reach.
     "busy": EndRule(),
     "unanswered": EndRule(),
     "rejected": EndRule(),
     "cancelled": EndRule(),
     "failed": EndRule(),
+    "media_lost": EndRule(),
 }
 
 
