@@ -20,7 +20,7 @@ from vapimedia.testing.caller import CallerStep
 from vapimedia.testing.fake_twilio import FakeTwilioCall
 from vapimedia.testing.twilio_http import CallbackPost, TwilioHttp
 
-__all__ = ["OUTCOMES", "DialledCall", "Outcome", "Phone", "judge_dial"]
+__all__ = ["MAX_TWIML", "OUTCOMES", "DialledCall", "Outcome", "Phone", "judge_dial"]
 
 Outcome = Literal["answered", "machine", "busy", "no-answer", "failed", "canceled"]
 """What becomes of a call: a human or a machine answers it, or it ends with that status."""
@@ -28,7 +28,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 _USER_AGENT = "TwilioProxy/1.1"
 _EVENTS = ("initiated", "ringing", "answered", "completed")
-_MAX_TWIML = 4000
+MAX_TWIML = 4000
 _RING_TIMEOUT_S = range(5, 601)
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
 _ADDRESS = re.compile(r"(sips?|client):\S+")
@@ -85,8 +85,8 @@ def _judge_how(form: Mapping[str, str]) -> tuple[int, str] | None:
         return 21205, "Exactly one of Url and Twiml is required"
     if "Url" in form and not _is_url(form["Url"]):
         return 21205, f"Url is not a valid URL: {form['Url']}"
-    if len(form.get("Twiml", "")) > _MAX_TWIML:
-        return 20001, f"Twiml has more than {_MAX_TWIML} characters"
+    if len(form.get("Twiml", "")) > MAX_TWIML:
+        return 20001, f"Twiml has more than {MAX_TWIML} characters"
     timeout = form.get("Timeout", "60")
     if not (timeout.isascii() and timeout.isdigit() and int(timeout) in _RING_TIMEOUT_S):
         return 20001, f"Timeout is not within {_RING_TIMEOUT_S[0]} to {_RING_TIMEOUT_S[-1]}"
@@ -203,6 +203,10 @@ class DialledCall:
         if self.call is not None:
             self.call.hang_up("api")
         return "completed"
+
+    def redirect(self, document: str) -> bool:
+        """Have an answered call go on with other TwiML, as the REST API may; false for any other call."""
+        return self.status == "in-progress" and self.call is not None and self.call.redirect(document)
 
     async def run(self) -> None:
         """Ring, be answered or not, and report it."""

@@ -35,8 +35,9 @@ class FakeTwilioCall(FakePhone):
     *status_url* receives the final ``CallStatus``. *speed* divides every interval (2.0: twice real time);
     other than 1, the bridge must be ``unpaced`` (``BridgeConfig(unpaced=True)``), or it drops what is too fast.
     *max_s* ends a call that nobody ends. With *twiml* it is a call that the REST API made: no voice webhook is
-    posted, *voice_url* only tells where the bridge is. Nothing is raised for what the
-    bridge does wrong: it is recorded.
+    posted, *voice_url* only tells where the bridge is. ``redirected`` is the TwiML that the REST API let the call
+    go on with: it is judged and kept, not performed. Nothing is raised for what the bridge does wrong: it is
+    recorded.
     """
 
     def __init__(
@@ -74,12 +75,22 @@ class FakeTwilioCall(FakePhone):
         self._inline = twiml
 
         self.twiml: Twiml | None = None
+        self.redirected: Twiml | None = None
         self.stop_sent = False
         self._web = TwilioHttp(voice_url, public_url, auth_token)
         self.callbacks = self._web.posts
         self.violations = self._web.violations
         self._sequence = 0
         self._chunk = 0
+
+    def redirect(self, document: str) -> bool:
+        """Have the call go on with other TwiML, as the REST API may: its stream ends. False once it is over."""
+        if self.ended_by is not None:
+            return False
+        self.redirected = parse_twiml(document)
+        self.violations.extend(f"redirect: {text}" for text in self.redirected.violations)
+        self.hang_up("redirect")
+        return True
 
     async def run(self) -> FakeTwilioCall:
         """Make the call and return it once it is over. A call object runs once."""
@@ -153,9 +164,8 @@ class FakeTwilioCall(FakePhone):
             "StreamEvent": event,
             "Timestamp": datetime.now(UTC).isoformat(),
         }
-        await self._web.post(
-            http, self._web.dialled(urljoin(self.voice_url, self.twiml.status_callback)), form
-        )
+        url = urljoin(self._web.public(self.voice_url), self.twiml.status_callback)
+        await self._web.post(http, self._web.dialled(url), form)
 
     async def _send(self, ws: aiohttp.ClientWebSocketResponse, event: str, body: dict[str, Any]) -> None:
         self._sequence += 1

@@ -12,12 +12,13 @@ from types import TracebackType
 from aiohttp import web
 
 from vapimedia.testing.caller import CallerStep
-from vapimedia.testing.dialled_call import OUTCOMES, DialledCall, Outcome, Phone, judge_dial
+from vapimedia.testing.dialled_call import MAX_TWIML, OUTCOMES, DialledCall, Outcome, Phone, judge_dial
 from vapimedia.testing.fake_twilio import FakeTwilioCall
 
 __all__ = ["ApiPost", "FakeTwilioApi"]
 
 _ACCOUNT = "/2010-04-01/Accounts/{account}"
+_NOT_FOUND = (404, 20404, "The requested resource was not found")
 
 
 @dataclass
@@ -32,8 +33,8 @@ class ApiPost:
 class FakeTwilioApi:
     """Serve ``/2010-04-01/Accounts/{sid}/Calls.json`` and ``.../Calls/{CallSid}.json`` on loopback.
 
-    ``register`` the calls it may end; those that it makes it knows. Use as an async context manager; ``url`` is
-    the base to give to the bridge. *status* makes every request fail with that HTTP status.
+    ``register`` the calls it may end or redirect; those that it makes it knows. Use as an async context manager;
+    ``url`` is the base to give to the bridge. *status* makes every request fail with that HTTP status.
 
     What becomes of a call that is made is *outcomes*, one after the other, then *outcome*, after *ring_s*; with
     ``answered`` and ``machine`` the *caller*'s steps are played, at *speed*, for at most *max_s*. Machine
@@ -164,26 +165,55 @@ class FakeTwilioApi:
         self.posts.append(post)
         refusal = self._refused(request)
         if refusal is None:
-            if form.get("Status") not in {"completed", "canceled"} and "Twiml" not in form:
-                refusal = 400, 20001, "Status must be completed or canceled"
-            else:
-                ended = self._end(post.call_sid, form.get("Status", "completed"))
-                if ended:
-                    return web.json_response({"sid": post.call_sid, "status": ended})
-                refusal = 404, 20404, "The requested resource was not found"
+            refusal = self._judge_update(form)
+        if refusal is None:
+            found = (
+                self._redirect(post.call_sid, form["Twiml"])
+                if "Twiml" in form
+                else self._end(post.call_sid, form["Status"])
+            )
+            if isinstance(found, str):
+                return web.json_response({"sid": post.call_sid, "status": found})
+            refusal = found
         post.status = refusal[0]
         return _error(*refusal)
 
-    def _end(self, sid: str, status: str) -> str:
-        """End a call and return its status; empty if there is nothing to end."""
-        dialled = next((one for one in self.dialled if one.sid == sid), None)
-        if dialled is not None:
-            return "" if dialled.is_over else dialled.end(status)
-        call = self._calls.get(sid)
-        if call is None or call.ended_by is not None:
-            return ""
+    def _judge_update(self, form: dict[str, str]) -> tuple[int, int, str] | None:
+        if "Url" in form:
+            self._violations.append("call update: the fake does not play a redirect to a Url")
+            return 501, 20501, "The fake does not play a redirect to a Url"
+        if "Twiml" in form and "Status" in form:
+            return 400, 20001, "Twiml and Status exclude each other"
+        if len(form.get("Twiml", "")) > MAX_TWIML:
+            return 400, 20001, f"Twiml has more than {MAX_TWIML} characters"
+        if "Twiml" not in form and form.get("Status") not in {"completed", "canceled"}:
+            return 400, 20001, "Status must be completed or canceled"
+        return None
+
+    def _end(self, sid: str, status: str) -> str | tuple[int, int, str]:
+        """End a call; returns its status then, or why there is nothing to end."""
+        call = self._live(sid)
+        if isinstance(call, DialledCall):
+            return call.end(status)
+        if call is None:
+            return _NOT_FOUND
         call.hang_up("api")
         return "completed"
+
+    def _redirect(self, sid: str, document: str) -> str | tuple[int, int, str]:
+        call = self._live(sid)
+        if call is None:
+            return _NOT_FOUND
+        if not call.redirect(document):
+            return 400, 21220, "Call is not in-progress. Cannot redirect."
+        return "in-progress"
+
+    def _live(self, sid: str) -> DialledCall | FakeTwilioCall | None:
+        dialled = next((one for one in self.dialled if one.sid == sid), None)
+        if dialled is not None:
+            return None if dialled.is_over else dialled
+        call = self._calls.get(sid)
+        return None if call is None or call.ended_by is not None else call
 
     def _refused(self, request: web.Request) -> tuple[int, int, str] | None:
         """Return HTTP status, code and message for a request that no call is even looked up for."""

@@ -8,7 +8,6 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -20,36 +19,18 @@ from vapimedia.testing.ear import Ear
 from vapimedia.testing.fake_phone import FakePhone
 from vapimedia.testing.vonage_http import VonageHttp
 from vapimedia.testing.vonage_ncco import Ncco, parse_ncco, read_actions, read_endpoint
-from vapimedia.testing.vonage_wire import compact, judge_message, timestamp
+from vapimedia.testing.vonage_outbound import CallOutcome, Outbound
+from vapimedia.testing.vonage_wire import bill, compact, judge_message, timestamp
 from vapimedia.testing.webhook_http import Answer
 
 __all__ = ["CallOutcome", "FakeVonageCall", "Outbound"]
-
-CallOutcome = Literal["answered", "busy", "unanswered", "failed", "rejected", "timeout", "machine"]
 
 _PCM16 = AudioFormat("pcm_s16le", 16000)
 _DTMF_MS = 260
 # Ends of the media socket that were not Vonage's doing: they raise "disconnected".
 _LOST = {"bridge", "reset", "wrong size"}
+_LEG_HUNG_UP = "api leg"
 _DETAILS = {"failed": "cannot_route", "unanswered": "timeout"}
-
-
-@dataclass(frozen=True)
-class Outbound:
-    """A call that the REST API made: what runs once it is answered, and how far it gets.
-
-    *ncco* runs inline; without it the answer URL is asked. *endpoint* is a websocket that is called itself: no
-    phone rings, and its leg is the call. With the outcome ``machine`` it is *machine_detection* that decides
-    whether the call goes on: not with ``hangup``. *ring_s* is the time between ``ringing`` and the outcome,
-    which is ``timeout`` when *ringing_timer_s* is shorter.
-    """
-
-    ncco: list[dict[str, Any]] | None = None
-    endpoint: dict[str, Any] | None = None
-    outcome: CallOutcome = "answered"
-    machine_detection: str = ""
-    ring_s: float = 0.1
-    ringing_timer_s: float = 60.0
 
 
 class FakeVonageCall(FakePhone):
@@ -62,9 +43,11 @@ class FakeVonageCall(FakePhone):
     decides the format (``ear.fmt``). A message that is not exactly one frame drops the leg without a close
     frame; messages beyond *buffer_messages* unplayed ones are dropped and counted. Notifies that a ``clear``
     overtakes stay without an answer, unless *clear_returns_notifies*. ``fallback_ncco`` is what the bridge
-    answered when its socket was lost: it is judged and kept, not performed. *speed* divides every interval
-    (2.0: twice real time); other than 1, the bridge must be ``unpaced``. *max_s* ends a call that nobody ends.
-    Nothing is raised for what the bridge does wrong: it is recorded.
+    answered when its socket was lost: it is judged and kept, not performed, and over at once. ``went_on`` is what
+    else the caller went on to, the rest of the NCCO, and then the phone's leg is not completed. Where an NCCO is
+    wanted, a webhook that fails is sent twice, then twice to *fallback_answer_url*. *speed* divides every
+    interval (2.0: twice real time); other than 1, the bridge must be ``unpaced``. *max_s* ends a call that
+    nobody ends. Nothing is raised for what the bridge does wrong: it is recorded.
     """
 
     def __init__(
@@ -80,6 +63,7 @@ class FakeVonageCall(FakePhone):
         to: str = "15005550001",
         public_url: str | None = None,
         event_url: str | None = None,
+        fallback_answer_url: str | None = None,
         answer_method: Literal["POST", "GET"] = "POST",
         event_method: Literal["POST", "GET"] = "POST",
         buffer_messages: int = 1024,
@@ -111,12 +95,16 @@ class FakeVonageCall(FakePhone):
 
         self.ncco: Ncco | None = None
         self.fallback_ncco: list[dict[str, Any]] | None = None
+        self.went_on: list[dict[str, Any]] = []
         self.wrong_size_messages = 0
-        self._web = VonageHttp(answer_url, public_url, signature_secret, api_key, application_id, signed)
+        self._web = VonageHttp(
+            answer_url, public_url, signature_secret, api_key, application_id, signed, fallback_answer_url
+        )
         self.callbacks = self._web.posts
         self.violations = self._web.violations
         self._http: aiohttp.ClientSession | None = None
         self._telling: asyncio.Task[Answer] | None = None
+        self._has_socket_leg = False
         self._notifies: deque[dict[str, Any]] = deque()  # payloads of marks that wait
         self._begun = datetime.now(UTC)
 
@@ -134,12 +122,22 @@ class FakeVonageCall(FakePhone):
         return [
             post.form["status"]
             for post in self.callbacks
-            if post.form.get("uuid") == leg and "status" in post.form
+            if post.form.get("uuid") == leg and "status" in post.form and post.attempt == 1
         ]
+
+    def hang_up_socket(self) -> bool:
+        """Hang up the media socket's leg alone, as the REST API may; false where there is none.
+
+        The caller goes on to what follows in the NCCO.
+        """
+        if self._has_socket_leg:
+            self.hang_up(_LEG_HUNG_UP)
+        return self._has_socket_leg
 
     async def run(self) -> FakeVonageCall:
         """Make the call and return it once it is over. A call object runs once."""
         async with aiohttp.ClientSession() as http:
+            http._retry_connection = False  # a GET would go out again with the token of the first
             self._http, self._begun = http, datetime.now(UTC)
             try:
                 if await self._picked_up():
@@ -182,7 +180,7 @@ class FakeVonageCall(FakePhone):
         detail = _DETAILS.get(outcome)
         await self._tell_phone(outcome, **({"detail": detail} if detail else {}))
         if is_machine:
-            await self._tell_phone("completed", **self._bill())
+            await self._tell_phone("completed", **bill(self._begun, datetime.now(UTC)))
         return False
 
     async def _live(self, http: aiohttp.ClientSession) -> None:
@@ -201,12 +199,14 @@ class FakeVonageCall(FakePhone):
                     clear_returns_marks=self.clear_returns_notifies,
                 )
                 await self._connect(http, ncco, ncco.uri)
-        if not self._is_socket_alone:
-            await self._tell_phone("completed", **self._bill())
+            if self.fallback_ncco is None and self.ended_by in {*_LOST, "upgrade", _LEG_HUNG_UP}:
+                self.went_on = ncco.after
+        if not self._is_socket_alone and not self.went_on:
+            await self._tell_phone("completed", **bill(self._begun, datetime.now(UTC)))
 
     async def _instructions(self, http: aiohttp.ClientSession) -> Ncco | None:
         if self.outbound is not None and self.outbound.endpoint is not None:
-            ncco = Ncco(event_url=self.event_url, event_method=self.event_method)
+            ncco = Ncco()
             read_endpoint(self.outbound.endpoint, ncco)
             return ncco
         if self.outbound is not None and self.outbound.ncco is not None:
@@ -217,7 +217,8 @@ class FakeVonageCall(FakePhone):
             "uuid": self.call_uuid,
             "conversation_uuid": self.conversation_uuid,
         }
-        answer = await self._web.tell(http, self.answer_url, form, self.answer_method)
+        url = self._web.reached(self.answer_url)
+        answer = await self._web.ask(http, url, form, self.answer_method, kind="answer")
         self.voice_status, self.voice_error = answer.status, answer.error
         if answer.status != 200:
             self._end("voice webhook")
@@ -229,6 +230,7 @@ class FakeVonageCall(FakePhone):
     # --- the socket's leg ---------------------------------------------------------------------------
 
     async def _connect(self, http: aiohttp.ClientSession, ncco: Ncco, uri: str) -> None:
+        self._has_socket_leg = True
         await self._tell_socket(ncco, "started")
         if self._over.is_set():
             await self._tell_socket(ncco, "cancelled")
@@ -251,11 +253,11 @@ class FakeVonageCall(FakePhone):
         if self.ended_by in _LOST:
             await self._lose(ncco, "disconnected")
         else:
-            await self._tell_socket(ncco, "completed", **self._bill())
+            await self._tell_socket(ncco, "completed", **bill(self._begun, datetime.now(UTC)))
 
     async def _lose(self, ncco: Ncco, status: str, **more: Any) -> None:
         """Report a socket that is not there, and take the NCCO that may be the answer."""
-        answer = await self._tell_socket(ncco, status, **more)
+        answer = await self._tell_socket(ncco, status, wants_ncco=ncco.synchronous, **more)
         try:
             actions = json.loads(answer.body)
         except ValueError:
@@ -340,14 +342,19 @@ class FakeVonageCall(FakePhone):
     def _tell_phone(self, status: str, **more: Any) -> asyncio.Task[Answer]:
         form = {"from": self.from_, "to": self.to, "uuid": self.call_uuid}
         form |= self._said(status, self.direction, {}, more)
-        return self._tell(self.event_url, form, self.event_method)
+        return self._tell(self._event_url(), form, self.event_method)
 
-    def _tell_socket(self, ncco: Ncco, status: str, **more: Any) -> asyncio.Task[Answer]:
+    def _tell_socket(
+        self, ncco: Ncco, status: str, *, wants_ncco: bool = False, **more: Any
+    ) -> asyncio.Task[Answer]:
         form = {"from": ncco.from_ or self.to, "to": ncco.uri, "uuid": self.websocket_uuid}
         form |= self._said(status, "outbound", ncco.headers, more)
         if ncco.event_url is not None:
-            return self._tell(ncco.event_url, form, ncco.event_method)
-        return self._tell(self.event_url, form, self.event_method)
+            return self._tell(self._web.dialled(ncco.event_url), form, ncco.event_method, wants_ncco)
+        return self._tell(self._event_url(), form, self.event_method, wants_ncco)
+
+    def _event_url(self) -> str | None:
+        return self._web.reached(self.event_url) if self.event_url is not None else None
 
     def _said(
         self, status: str, direction: str, headers: dict[str, Any], more: dict[str, Any]
@@ -361,7 +368,9 @@ class FakeVonageCall(FakePhone):
             "headers": headers,
         }
 
-    def _tell(self, url: str | None, form: dict[str, Any], method: str) -> asyncio.Task[Answer]:
+    def _tell(
+        self, url: str | None, form: dict[str, Any], method: str, wants_ncco: bool = False
+    ) -> asyncio.Task[Answer]:
         """Send an event once those before it are answered. Awaiting it is up to the caller."""
         before, http = self._telling, self._http
 
@@ -370,18 +379,9 @@ class FakeVonageCall(FakePhone):
                 await before
             if url is None or http is None:
                 return Answer()
+            if wants_ncco:
+                return await self._web.ask(http, url, form, method, kind="event")
             return await self._web.tell(http, url, form, method)
 
         self._telling = asyncio.create_task(tell())
         return self._telling
-
-    def _bill(self) -> dict[str, Any]:
-        ended = datetime.now(UTC)
-        return {
-            "duration": str(round((ended - self._begun).total_seconds())),
-            "network": None,
-            "rate": "0.00450000",
-            "price": "0.00015000",
-            "start_time": timestamp(self._begun),
-            "end_time": timestamp(ended),
-        }

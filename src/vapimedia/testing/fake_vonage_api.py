@@ -16,8 +16,9 @@ from aiohttp import web
 
 from vapimedia.errors import ConfigError
 from vapimedia.testing.caller import CallerStep
-from vapimedia.testing.fake_vonage import CallOutcome, FakeVonageCall, Outbound
+from vapimedia.testing.fake_vonage import FakeVonageCall
 from vapimedia.testing.vonage_ncco import judge_call_body
+from vapimedia.testing.vonage_outbound import CallOutcome, Outbound
 from vapimedia.testing.vonage_wire import public_key_of
 from vapimedia.testing.webhook_http import WebhookHttp
 
@@ -50,9 +51,10 @@ class FakeVonageApi:
     """Serve ``POST /v1/calls`` and ``PUT /v1/calls/{uuid}`` on loopback, for one application.
 
     Requests must carry the application's RS256 token, each its own. ``register`` inbound calls so that they can
-    be hung up by either leg's uuid; calls that are made here are known. Each takes the next of *outcomes* (the
-    last one stays) after *ring_s* and, once answered, plays *caller*. Their events and sockets go to
-    *bridge_url*'s host when the bridge was told that its origin is *public_url*. *status* makes every request
+    be hung up by their uuid, or the media socket alone by its own; calls that are made here are known. Other
+    updates are not played: they are a violation, answered with 501. Each call that is made takes the next of
+    *outcomes* (the last one stays) after *ring_s* and, once answered, plays *caller*. Their events and sockets go
+    to *bridge_url*'s host when the bridge was told that its origin is *public_url*. *status* makes every request
     fail with that HTTP status. Use as an async context manager; ``url`` is the base to give to the bridge.
     """
 
@@ -166,8 +168,13 @@ class FakeVonageApi:
         call = self._known.get(asked.call_uuid)
         if call is None or call.ended_by is not None:
             return _problem(asked, 404, "Not Found", "no such call, or it has ended")
-        if action == "hangup":
+        if action != "hangup":
+            self.violations.append(f"call update {action}: the fake does not play it")
+            return _problem(asked, 501, "Not Implemented", "the fake does not play it")
+        if asked.call_uuid == call.call_uuid:
             call.hang_up("api")
+        elif not call.hang_up_socket():
+            return _problem(asked, 404, "Not Found", "no such call yet")
         asked.status = 204
         return web.Response(status=204)
 
@@ -236,7 +243,7 @@ class FakeVonageApi:
             from_=(body.get("from") or {}).get("number", "15005550009"),
             to=to.get("uri" if is_socket else "number", ""),
             public_url=self.public_url,
-            event_url=event_url,
+            event_url=where.dialled(event_url) if event_url is not None else None,
             event_method=body.get("event_method", "POST"),
             answer_method=body.get("answer_method", "GET"),
             buffer_messages=self.buffer_messages,

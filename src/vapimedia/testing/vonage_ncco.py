@@ -15,6 +15,8 @@ __all__ = ["Ncco", "judge_call_body", "parse_ncco", "read_actions", "read_endpoi
 
 CONTENT_TYPES = tuple(f"audio/l16;rate={rate}" for rate in (8000, 16000, 24000))
 _ACTIONS = {"record", "conversation", "connect", "talk", "stream", "input", "notify", "wait", "transfer"}
+_WANTED = {"talk": "text", "stream": "streamUrl", "conversation": "name", "notify": "payload"}
+# "from" may be left out, by the NCCO reference; only the models of Vonage's SDK want it, or randomFromNumber.
 _CONNECT_KEYS = {
     *("action", "endpoint", "from", "randomFromNumber", "eventType", "eventUrl", "eventMethod"),
     *("timeout", "limit", "machineDetection", "advancedMachineDetection", "ringbackTone"),
@@ -60,8 +62,8 @@ class Ncco:
     @property
     def after(self) -> list[dict[str, Any]]:
         """The actions that run once the socket has ended."""
-        names = [action.get("action") for action in self.actions]
-        return self.actions[names.index("connect") + 1 :] if "connect" in names else []
+        sockets = [index for index, action in enumerate(self.actions) if _is_socket(action)]
+        return self.actions[sockets[0] + 1 :] if sockets else []
 
 
 def parse_ncco(document: str) -> Ncco:
@@ -83,9 +85,15 @@ def read_actions(actions: Any) -> Ncco:
         return ncco
     ncco.actions = actions
     for action in actions:
-        if str(action.get("action")) not in _ACTIONS:
+        name = str(action.get("action"))
+        if name not in _ACTIONS:
             ncco.violations.append(f"NCCO: unknown action {action.get('action')!r}")
-    sockets = [action for action in actions if action.get("action") == "connect" and _is_socket(action)]
+        wanted = _WANTED.get(name)
+        if wanted is not None and not action.get(wanted):
+            ncco.violations.append(f"NCCO {name}: needs {wanted}")
+        if name == "talk" and not isinstance(action.get("text", ""), str):
+            ncco.violations.append("NCCO talk: text must be a text")
+    sockets = [action for action in actions if _is_socket(action)]
     if len(sockets) > 1:
         ncco.violations.append(f"NCCO: {len(sockets)} actions connect to a websocket, not one")
     for action in actions:
@@ -95,7 +103,7 @@ def read_actions(actions: Any) -> Ncco:
 
 
 def _is_socket(action: dict[str, Any]) -> bool:
-    endpoints = action.get("endpoint")
+    endpoints = action.get("endpoint") if action.get("action") == "connect" else None
     return isinstance(endpoints, list) and any(
         isinstance(one, dict) and one.get("type") == "websocket" for one in endpoints
     )

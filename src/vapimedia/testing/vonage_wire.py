@@ -13,7 +13,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-__all__ = ["compact", "judge_message", "make_application_key", "public_key_of", "sign", "timestamp"]
+__all__ = ["bill", "compact", "judge_message", "make_application_key", "public_key_of", "sign", "timestamp"]
 
 
 def sign(signature_secret: str, *, api_key: str, application_id: str, body: bytes = b"") -> str:
@@ -68,6 +68,18 @@ def judge_message(text: str) -> tuple[dict[str, Any] | None, str | None]:
     if action == "notify" and not isinstance(message["payload"], dict):
         return None, "message notify: the payload is not an object"
     return message, None
+
+
+def bill(begun: datetime, ended: datetime) -> dict[str, Any]:
+    """Return what an event says of a leg that is over."""
+    return {
+        "duration": str(round((ended - begun).total_seconds())),
+        "network": None,
+        "rate": "0.00450000",
+        "price": "0.00015000",
+        "start_time": timestamp(begun),
+        "end_time": timestamp(ended),
+    }
 
 
 def timestamp(when: datetime) -> str:

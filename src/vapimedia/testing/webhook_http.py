@@ -10,17 +10,21 @@ import aiohttp
 
 __all__ = ["Answer", "CallbackPost", "WebhookHttp"]
 
+_AS_SOCKET = {"http": "ws", "https": "wss"}
+
 
 @dataclass
 class CallbackPost:
     """A webhook that was sent to the bridge, and the answer's HTTP status; 0 when there was none.
 
-    ``form`` holds the fields, whether they went as a form, as JSON or in the query.
+    ``form`` holds the fields, whether they went as a form, as JSON or in the query. ``attempt`` counts from 1:
+    what failed is sent again.
     """
 
     url: str
     form: dict[str, Any]
     status: int
+    attempt: int = 1
 
 
 @dataclass
@@ -53,17 +57,39 @@ class WebhookHttp:
         return urlunsplit((origin.scheme, origin.netloc, parts.path, parts.query, ""))
 
     def dialled(self, url: str) -> str:
-        """Return where a public URL is reached from here."""
+        """Return where a URL that the bridge gave is reached from here.
+
+        With a public URL its host and port are the only right ones, and its scheme, or the socket's that goes
+        with it: nobody but this machine reaches any other.
+        """
         if self.public_url is None:
             return url
-        parts, base = urlsplit(url), urlsplit(self.base_url)
-        if parts.netloc not in {urlsplit(self.public_url).netloc, base.netloc}:
-            self.violations.append(f"{self.document}: a URL's host is not that of the public URL")
-        as_socket = {"http": "ws", "https": "wss"} if parts.scheme in {"ws", "wss"} else {}
-        return urlunsplit((as_socket.get(base.scheme, base.scheme), base.netloc, parts.path, parts.query, ""))
+        parts, base, public = urlsplit(url), urlsplit(self.base_url), urlsplit(self.public_url)
+        if parts.netloc.lower() != public.netloc.lower():
+            self._note(f"{self.document}: a URL's host is not that of the public URL")
+        elif parts.scheme not in {public.scheme, _AS_SOCKET.get(public.scheme)}:
+            self._note(f"{self.document}: a URL's scheme does not go with that of the public URL")
+        is_socket = parts.scheme in _AS_SOCKET.values()
+        scheme = _AS_SOCKET.get(base.scheme, base.scheme) if is_socket else base.scheme
+        return urlunsplit((scheme, base.netloc, parts.path, parts.query, ""))
+
+    def reached(self, url: str) -> str:
+        """Return where a URL that the user of the fake gave is reached from here: it may be any."""
+        is_public = self.public_url is not None and urlsplit(url).netloc == urlsplit(self.public_url).netloc
+        return self.dialled(url) if is_public else url
+
+    def _note(self, violation: str) -> None:
+        if violation not in self.violations:  # a URL is dialled for every event
+            self.violations.append(violation)
 
     async def send(
-        self, http: aiohttp.ClientSession, method: str, url: str, form: dict[str, Any], **request: Any
+        self,
+        http: aiohttp.ClientSession,
+        method: str,
+        url: str,
+        form: dict[str, Any],
+        attempt: int = 1,
+        **request: Any,
     ) -> Answer:
         """Send *request* (aiohttp's words) to the dialled *url* and note *form* as what it said."""
         answer = Answer()
@@ -77,5 +103,5 @@ class WebhookHttp:
             answer.error = f"no answer within {self.answer_timeout_s:g} s"
         except aiohttp.ClientError as error:
             answer.error = f"the connection broke ({type(error).__name__})"
-        self.posts.append(CallbackPost(url, form, answer.status))
+        self.posts.append(CallbackPost(url, form, answer.status, attempt))
         return answer

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+from loopback import on_loopback
 from twilio.request_validator import RequestValidator
 
 from vapimedia.protocols import WebhookRequest
@@ -55,18 +56,12 @@ class DialledBridge:
 async def dialled_bridge(**settings: Any) -> AsyncIterator[tuple[DialledBridge, FakeTwilioApi]]:
     """Serve a bridge and the API that calls it; *settings* are the API's."""
     bridge = DialledBridge()
-    app = web.Application()
-    app.router.add_post("/{path:.*}", bridge.post)
-    app.router.add_get("/media/t0", bridge.media)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    bridge.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    defaults = {"ring_s": 0.05, "amd_s": 0.05, "speed": 4.0, "max_s": 10.0, "caller": [HangUp()]}
-    try:
+    async with on_loopback(
+        web.post("/{path:.*}", bridge.post),
+        web.get("/media/t0", bridge.media),
+    ) as bridge.base:
+        defaults = {"ring_s": 0.05, "amd_s": 0.05, "speed": 4.0, "max_s": 10.0, "caller": [HangUp()]}
         async with FakeTwilioApi(
             auth_token=TOKEN, bridge_url=bridge.base, public_url=PUBLIC, **(defaults | settings)
         ) as api:
             yield bridge, api
-    finally:
-        await runner.cleanup()

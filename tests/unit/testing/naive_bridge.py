@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 from aiohttp import web
+from loopback import on_loopback
 
 
 class NaiveBridge:
@@ -90,15 +91,9 @@ class NaiveBridge:
 async def naive_bridge(vapi_url: str, api_key: str) -> AsyncIterator[NaiveBridge]:
     """Serve one on loopback."""
     bridge = NaiveBridge(vapi_url, api_key)
-    app = web.Application()
-    app.router.add_post("/voice", bridge.voice)
-    app.router.add_post("/webhook", bridge.webhook)
-    app.router.add_get("/media", bridge.media)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    bridge.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with on_loopback(
+        web.post("/voice", bridge.voice),
+        web.post("/webhook", bridge.webhook),
+        web.get("/media", bridge.media),
+    ) as bridge.base:
         yield bridge
-    finally:
-        await runner.cleanup()

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import WSCloseCode, web
+from loopback import on_loopback
 
 from vapimedia.testing import FakeVonageCall
 
@@ -42,16 +43,23 @@ def ncco(rate: int = 16000, **changes: Any) -> list[dict[str, Any]]:
 
 
 class VonageBridge:
-    """*on_message* returns what to send: bytes, JSON objects, or ``"close"``."""
+    """*on_message* returns what to send: bytes, JSON objects, or ``"close"``.
+
+    ``..._statuses`` are those of the first answers, 0 for a connection that closes without one.
+    """
 
     def __init__(self, on_message: Callable[[Message], list[object]] = lambda _: []) -> None:
         self.on_message = on_message
         self.ncco: Any = ncco()
         self.fallback: object = None
         self.event_status = 200
+        self.answer_statuses: list[int] = []
+        self.report_statuses: list[int] = []
         self.refuse = False
         self.requests: list[tuple[web.Request, bytes]] = []
         self.events: list[dict[str, Any]] = []
+        self.fallbacks: list[dict[str, Any]] = []
+        self.fallback_statuses: list[int] = []
         self.upgrade: web.Request | None = None
         self.messages: list[Message] = []
         self.close_code: int | None = None
@@ -60,15 +68,28 @@ class VonageBridge:
 
     async def answer(self, request: web.Request) -> web.Response:
         self.requests.append((request, await request.read()))
-        return web.json_response(self.ncco)
+        status = self.answer_statuses.pop(0) if self.answer_statuses else 200
+        if not status and request.transport is not None:
+            request.transport.close()
+        return web.json_response(self.ncco, status=status or 200)
+
+    async def fall_back(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        self.requests.append((request, body))
+        self.fallbacks.append(json.loads(body))
+        status = self.fallback_statuses.pop(0) if self.fallback_statuses else 200
+        return web.json_response(self.fallback, status=status)
 
     async def event(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.requests.append((request, body))
         event = json.loads(body)
         self.events.append(event)
-        if self.fallback is not None and event["status"] in {"disconnected", "failed", "unanswered"}:
-            return web.json_response(self.fallback)
+        if event["status"] in {"disconnected", "failed", "unanswered"}:
+            if self.report_statuses:
+                return web.Response(status=self.report_statuses.pop(0))
+            if self.fallback is not None:
+                return web.json_response(self.fallback)
         return web.Response(status=self.event_status)
 
     async def media(self, request: web.Request) -> web.StreamResponse:
@@ -120,18 +141,13 @@ class VonageBridge:
 @asynccontextmanager
 async def serving(bridge: VonageBridge) -> AsyncIterator[VonageBridge]:
     """Serve it on loopback."""
-    app = web.Application()
-    app.router.add_route("*", "/vonage/answer", bridge.answer)
-    app.router.add_post("/vonage/event", bridge.event)
-    app.router.add_get("/vonage/media/t0", bridge.media)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    bridge.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with on_loopback(
+        web.route("*", "/vonage/answer", bridge.answer),
+        web.post("/vonage/event", bridge.event),
+        web.post("/vonage/fallback", bridge.fall_back),
+        web.get("/vonage/media/t0", bridge.media),
+    ) as bridge.base:
         yield bridge
-    finally:
-        await runner.cleanup()
 
 
 def on_connected(*answers: object) -> Callable[[Message], list[object]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import WSMsgType, web
+from loopback import on_loopback
 
 from vapimedia import Bridge, BridgeConfig
 from vapimedia.formats import AudioFormat
@@ -67,17 +68,11 @@ class PageBridge:
 
 @asynccontextmanager
 async def serving(bridge: PageBridge) -> AsyncIterator[PageBridge]:
-    app = web.Application()
-    app.router.add_post("/browser/call", bridge.call)
-    app.router.add_get("/browser/media/t0", bridge.media)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    bridge.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with on_loopback(
+        web.post("/browser/call", bridge.call),
+        web.get("/browser/media/t0", bridge.media),
+    ) as bridge.base:
         yield bridge
-    finally:
-        await runner.cleanup()
 
 
 def page(bridge: PageBridge, *caller: CallerStep, **settings: Any) -> FakeBrowserCall:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from aiohttp import web
+from loopback import on_loopback
 from twilio.request_validator import RequestValidator
 
 from vapimedia.formats import AudioFormat
@@ -75,19 +76,13 @@ class Bridge:
 
 @asynccontextmanager
 async def serving(bridge: Bridge) -> AsyncIterator[Bridge]:
-    app = web.Application()
-    app.router.add_post("/voice", bridge.voice)
-    app.router.add_post("/stream", bridge.voice)
-    app.router.add_post("/status", bridge.voice)
-    app.router.add_get("/media/t0", bridge.media)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    bridge.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with on_loopback(
+        web.post("/voice", bridge.voice),
+        web.post("/stream", bridge.voice),
+        web.post("/status", bridge.voice),
+        web.get("/media/t0", bridge.media),
+    ) as bridge.base:
         yield bridge
-    finally:
-        await runner.cleanup()
 
 
 def phone(bridge: Bridge, *caller: object, **settings: object) -> FakeTwilioCall:

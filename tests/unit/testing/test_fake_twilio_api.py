@@ -177,6 +177,57 @@ async def test_a_call_in_progress_is_ended_by_completed_and_not_by_canceled() ->
         assert call.statuses == ["initiated", "ringing", "in-progress", "completed"]
 
 
+async def test_a_redirect_ends_the_stream_and_its_twiml_is_kept() -> None:
+    async with dialled_bridge(caller=[Silence(1e6)]) as (bridge, api):
+        call = await dial(api)
+        while call.call is None:
+            await asyncio.sleep(0.01)
+        await call.call.streaming()
+        path = f"Calls/{call.sid}.json"
+        status, answer = await post(api, path, [("Twiml", "<Response><Dial>+14155550101</Dial></Response>")])
+        assert (status, answer["status"]) == (200, "in-progress")
+        await call.over()
+        assert (call.call.ended_by, call.call.stop_sent) == ("redirect", True)
+        assert call.call.redirected is not None
+        assert (call.call.redirected.verbs, api.violations) == (["Dial"], [])
+        streamed = [form["StreamEvent"] for form in bridge.posted("/stream")]
+        assert streamed == ["stream-started", "stream-stopped"]
+
+
+async def test_twiml_of_a_redirect_is_judged() -> None:
+    async with dialled_bridge(caller=[Silence(1e6)]) as (_, api):
+        call = await dial(api)
+        while call.call is None:
+            await asyncio.sleep(0.01)
+        await call.call.streaming()
+        await post(api, f"Calls/{call.sid}.json", [("Twiml", "<Response>")])
+        await call.over()
+        assert [text[:15] for text in api.violations] == ["redirect: 12100"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [
+        ([("Twiml", TWIML)], 400, 21220),
+        ([("Twiml", TWIML), ("Status", "completed")], 400, 20001),
+        ([("Twiml", "x" * 4001)], 400, 20001),
+        ([("Url", f"{PUBLIC}/voice")], 501, 20501),
+        ([("Status", "busy")], 400, 20001),
+    ],
+)
+async def test_an_update_that_is_refused_leaves_the_call_as_it_is(
+    fields: list[tuple[str, str]], status: int, code: int
+) -> None:
+    async with dialled_bridge(ring_s=100.0) as (_, api):
+        call = await dial(api)
+        answer = await post(api, f"Calls/{call.sid}.json", fields)
+        assert (answer[0], answer[1]["code"], call.is_over) == (status, code, False)
+        assert len(api.violations) == (status == 501)
+        await end(api, call)
+        await call.over()
+        assert (await post(api, f"Calls/{call.sid}.json", [("Twiml", TWIML)]))[0] == 404
+
+
 async def test_a_phone_rings_no_longer_than_the_call_allows() -> None:
     async with dialled_bridge(ring_s=1000.0, speed=100.0) as (_, api):
         call = await dial(api, ("Timeout", "5"))

@@ -66,8 +66,8 @@ async def ask(
         return answer.status, await answer.json() if answer.status != 204 else None
 
 
-@pytest.mark.parametrize("leg", ["call_uuid", "websocket_uuid"])
-async def test_either_leg_hangs_up_the_call_once(leg: str) -> None:
+@pytest.mark.parametrize(("leg", "by"), [("call_uuid", "api"), ("websocket_uuid", "api leg")])
+async def test_either_leg_is_hung_up_once_and_none_is_disconnected(leg: str, by: str) -> None:
     async with serving(VonageBridge()) as bridge, api_for() as api:
         call = api.register(bridge.phone())
         running = asyncio.create_task(call.run())
@@ -76,13 +76,42 @@ async def test_either_leg_hangs_up_the_call_once(leg: str) -> None:
         second, _ = await ask(api, "PUT", f"/{getattr(call, leg)}", HANG_UP)
         await running
     assert (first, second) == (204, 404)
-    assert (call.ended_by, bridge.close_code) == ("api", 1000)
-    assert call.websocket_statuses[-1] == call.phone_statuses[-1] == "completed"
-    assert "disconnected" not in call.websocket_statuses
+    assert (call.ended_by, bridge.close_code) == (by, 1000)
+    assert call.websocket_statuses == ["started", "answered", "completed"]
+    assert (call.phone_statuses[-1], call.went_on, call.violations) == ("completed", [], [])
     assert [(one.method, one.body, one.status) for one in api.requests] == [
         ("PUT", HANG_UP, 204),
         ("PUT", HANG_UP, 404),
     ]
+
+
+@pytest.mark.parametrize("leg", ["call_uuid", "websocket_uuid"])
+async def test_only_the_phones_uuid_ends_a_call_that_has_more_to_do(leg: str) -> None:
+    talk = {"action": "talk", "text": "Goodbye."}
+    bridge = VonageBridge()
+    bridge.ncco = [*ncco(), talk]
+    async with serving(bridge), api_for() as api:
+        call = api.register(bridge.phone())
+        running = asyncio.create_task(call.run())
+        await call.streaming()
+        assert (await ask(api, "PUT", f"/{getattr(call, leg)}", HANG_UP))[0] == 204
+        await running
+    assert call.websocket_statuses[-1] == "completed"
+    if leg == "call_uuid":
+        assert (call.went_on, call.phone_statuses[-1]) == ([], "completed")
+    else:
+        assert (call.went_on, call.phone_statuses[-1]) == ([talk], "answered")
+
+
+async def test_a_socket_that_is_not_called_yet_cannot_be_hung_up() -> None:
+    async with serving(VonageBridge()) as bridge, api_for(bridge, ring_s=60.0) as api:
+        await ask(api, "POST", "", body())
+        call = api.calls[0].call
+        assert (await ask(api, "PUT", f"/{call.websocket_uuid}", HANG_UP))[0] == 404
+        assert call.ended_by is None
+        await ask(api, "PUT", f"/{call.call_uuid}", HANG_UP)
+        await api.finished()
+    assert call.ended_by == "api"
 
 
 async def test_a_token_of_the_official_sdk_is_taken() -> None:
@@ -121,19 +150,21 @@ async def test_a_token_is_good_for_one_request() -> None:
 @pytest.mark.parametrize(
     ("update", "status"),
     [
-        ({"action": "transfer", "destination": {"type": "ncco", "ncco": []}}, 204),
-        ({"action": "mute"}, 204),
+        ({"action": "transfer", "destination": {"type": "ncco", "ncco": []}}, 501),
+        ({"action": "mute"}, 501),
         ({"action": "fly"}, 400),
         ({"action": "hangup", "why": "done"}, 400),
         (["hangup"], 400),
     ],
 )
-async def test_updates_are_noted_and_unknown_ones_refused(update: object, status: int) -> None:
+async def test_updates_that_are_not_played_or_unknown_are_refused_and_noted(
+    update: object, status: int
+) -> None:
     async with api_for() as api, serving(VonageBridge()) as bridge:
         call = api.register(bridge.phone())
         assert (await ask(api, "PUT", f"/{call.call_uuid}", update))[0] == status
     assert (call.ended_by, api.requests[0].status) == (None, status)
-    assert bool(api.violations) == (status == 400)
+    assert len(api.violations) == 1
 
 
 async def test_a_status_makes_every_request_fail() -> None:
@@ -230,6 +261,22 @@ async def test_an_answer_url_is_asked_once_the_call_is_answered() -> None:
         await api.finished()
     call = api.calls[0].call
     assert (call.voice_status, call.ended_by, call.violations) == (200, "caller", [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"event_url": ["http://127.0.0.1:8080/vonage/event"]},
+        {"event_url": ["http://voice.example.com/vonage/event"]},
+        {"ncco": None, "answer_url": ["https://127.0.0.1:8080/vonage/answer"]},
+    ],
+)
+async def test_a_body_with_a_url_that_is_not_public_is_a_violation(changes: dict[str, Any]) -> None:
+    async with serving(VonageBridge()) as bridge, api_for(bridge, outcomes="busy") as api:
+        assert (await ask(api, "POST", "", body(**changes)))[0] == 201
+        await api.finished()
+    assert len(api.violations) == 1
+    assert api.calls[0].call.phone_statuses[-1] == "busy"
 
 
 async def test_a_body_of_the_official_models_has_no_violations() -> None:

@@ -111,6 +111,37 @@ def test_an_ncco_connects_to_one_socket() -> None:
     assert read_actions([]).violations == []
 
 
+def test_a_connect_action_may_leave_out_its_caller() -> None:
+    # By the NCCO reference; the models of Vonage's SDK want from or randomFromNumber.
+    (connect,) = ncco()
+    del connect["from"]
+    found = read_actions([connect])
+    assert (found.violations, found.from_) == ([], None)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"action": "talk"},
+        {"action": "talk", "text": ""},
+        {"action": "talk", "text": 5},
+        {"action": "stream"},
+        {"action": "conversation"},
+        {"action": "notify"},
+    ],
+)
+def test_an_action_has_what_it_cannot_do_without(action: dict[str, Any]) -> None:
+    assert len(read_actions([action]).violations) == 1
+
+
+def test_what_comes_after_is_what_follows_the_socket() -> None:
+    phone = {"action": "connect", "endpoint": [{"type": "phone", "number": "15005550002"}]}
+    talk = {"action": "talk", "text": "Goodbye."}
+    found = read_actions([phone, *ncco(), talk])
+    assert (found.violations, found.after) == ([], [talk])
+    assert read_actions([phone, talk]).after == []
+
+
 @pytest.mark.parametrize("document", ["", "{}", "[1]", '[{"action":"fly"}]', '[{"action":["connect"]}]'])
 def test_what_is_no_ncco_is_a_violation(document: str) -> None:
     assert parse_ncco(document).violations != []
