@@ -33,6 +33,36 @@ _FLAGS = (
     "--remote-debugging-port=0",
 )
 
+# Whatever plays to the loudspeaker is heard by one more of the page's own capture nodes as well. It starts no sound
+# and loads nothing: the page's policy stands. Its chunks are Int16Array or Float32Array.
+_LISTEN = """
+window.heard = [];
+const connect = AudioNode.prototype.connect;
+const ears = new Map(); // by loudspeaker
+AudioNode.prototype.connect = function (to, ...rest) {
+  if (to === this.context.destination) {
+    if (!ears.has(to)) { // with the first node of all: an ear opens some 100 ms late
+      const ear = new AudioWorkletNode(this.context, "capture", { channelCount: 1, channelCountMode: "explicit" });
+      ear.port.onmessage = ({ data }) =>
+        heard.push(data instanceof Int16Array ? data : Int16Array.from(data, (sample) => sample * 32768));
+      connect.call(ear, to);
+      ears.set(to, ear);
+      window.heardRate = this.context.sampleRate;
+    }
+    if (this.numberOfInputs === 0) {
+      connect.call(this, ears.get(to));
+    }
+  }
+  return connect.call(this, to, ...rest);
+};
+0"""
+_HEARD = """
+new Promise((resolve) => {
+  const reader = new FileReader();
+  reader.onload = () => resolve(reader.result.split(",")[1]);
+  reader.readAsDataURL(new Blob(heard));
+})"""
+
 
 def find_chromium() -> str | None:
     """The path of an installed Chromium, ``None`` without one."""
@@ -51,12 +81,14 @@ class Page:
         self._reading = asyncio.create_task(self._read())
 
     async def open(self, url: str) -> None:
-        """Open *url* in a new tab and wait until it is loaded."""
-        target = await self.call("Target.createTarget", url="about:blank")
-        attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        self._session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
-            await self.call(f"{domain}.enable")
+        """Open *url* in the browser's only tab and wait until it is loaded."""
+        if self._session is None:
+            tabs = (await self.call("Target.getTargets"))["targetInfos"]
+            [tab] = [info["targetId"] for info in tabs if info["type"] == "page"]
+            attached = await self.call("Target.attachToTarget", targetId=tab, flatten=True)
+            self._session = attached["sessionId"]
+            for domain in ("Page", "Runtime", "Log"):
+                await self.call(f"{domain}.enable")
         await self.call("Page.navigate", url=url)
         await self.until(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
 
@@ -102,6 +134,14 @@ class Page:
     async def type(self, text: str) -> None:
         """Type into what has the focus."""
         await self.call("Input.insertText", text=text)
+
+    async def listen(self) -> None:
+        """Record what the page plays. To be asked for before it has a loudspeaker."""
+        await self.run(_LISTEN)
+
+    async def heard(self) -> tuple[bytes, int]:
+        """Return what has come out of the page since it plays, pcm_s16le, and its rate."""
+        return base64.b64decode(await self.run(_HEARD)), await self.run("heardRate")
 
     async def screenshot(self, path: Path, width: int, height: int, *, dark: bool = False) -> None:
         """Save the page as a PNG."""

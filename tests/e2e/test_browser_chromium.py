@@ -1,4 +1,4 @@
-"""The phone page in a real browser, headless: what it hears and says, and what its buttons do.
+"""The sound of the phone page in a real browser, headless: what it hears, and what comes out of it.
 
 ``VAPIMEDIA_SCREENSHOTS`` names a folder for pictures of the page.
 """
@@ -6,113 +6,61 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import json
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
-from chromium import Page, browsing, find_chromium
+from chromium import browsing
+from phone_scene import IN_CHROMIUM, phoning, picture, served
 from wire import until
 
-from vapimedia import AudioFormat, Bridge, BridgeConfig
+from vapimedia import AudioFormat
 from vapimedia.audio import resample
-from vapimedia.session import CallEnded
+from vapimedia.io.phone_page import add_phone_page
 from vapimedia.testing import (
     AssistantScript,
-    FakeVapi,
-    FakeVapiCall,
     Pacing,
     Pause,
     Speak,
     clip_ms,
     correlate,
+    heard_share,
     load_clip,
     sound,
     write_wav,
 )
 
-pytestmark = [
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
-    pytest.mark.timeout(60),
-]
+pytestmark = IN_CHROMIUM
 
 HZ = 8000
 TELEPHONE = AudioFormat("pcm_s16le", HZ)
 UP = ("monday_hours", "ask_monday")
-DOWN = ("monday_hours", "greeting")
+DOWN = ("monday_hours", "let_me_check", "ask_sunday")
+LEAD_MS = 1000  # the microphone's file runs from when it opens, a little before the call is live
 MIN_PESQ = 3.5
 MAX_GAP_MS = 60.0
-
-
-@dataclass
-class Scene:
-    bridge: Bridge
-    vapi: FakeVapi
-    page: Page
-    events: list[Any] = field(default_factory=list)
-
-    @property
-    def ended(self) -> list[CallEnded]:
-        return [event for event in self.events if isinstance(event, CallEnded)]
-
-    async def call(self) -> FakeVapiCall:
-        """Press the button; return the call at Vapi's end."""
-        await self.page.click("#call")
-        await self.page.until("vapimedia.state === 'live'")
-        return await (await self.vapi.wait_for_call()).connected()
-
-    async def is_over(self, call: FakeVapiCall) -> None:
-        """Wait for the end, and judge that both legs ended once."""
-        await until(lambda: self.ended)
-        await call.ended(5)
-        assert len(self.ended) == 1
-        assert [message["type"] for message in call.controls].count("end-call") <= 1
-        assert call.violations == []
-
-
-@asynccontextmanager
-async def phoning(
-    script: AssistantScript | None = None,
-    microphone: Path | None = None,
-    pacing: Pacing | None = None,
-    **changes: Any,
-) -> AsyncIterator[Scene]:
-    """The page, open in a browser, in front of a bridge and a Vapi that speaks pcm_s16le/16000."""
-    async with FakeVapi(assistant=script, pacing=pacing) as vapi:
-        values = {
-            "port": 0,
-            "admin": "127.0.0.1:0",
-            "providers": ("browser",),
-            "vapi_url": vapi.url,
-            "vapi_api_key": vapi.api_key,
-            "assistant_id": "asst_1",
-        }
-        bridge = Bridge(BridgeConfig(**values | changes))
-        events: list[Any] = []
-        bridge.on_event(lambda _call, event: events.append(event))
-        async with bridge, browsing(microphone) as page:
-            await page.open(f"http://127.0.0.1:{bridge.port}/phone")
-            yield Scene(bridge, vapi, page, events)
-
-
-async def picture(page: Page, name: str, width: int = 1100, height: int = 700, *, dark: bool = False) -> None:
-    folder = os.environ.get("VAPIMEDIA_SCREENSHOTS")
-    if folder:
-        await page.screenshot(Path(folder) / f"{name}.png", width, height, dark=dark)
 
 
 def spoken(names: tuple[str, ...]) -> np.ndarray:
     pause = np.zeros(HZ * 3 // 10, np.int16)
     clips = (sound.decode(load_clip(name, TELEPHONE), TELEPHONE) for name in names)
     return np.concatenate([part for clip in clips for part in (clip, pause)])
+
+
+def at_8khz(recording: bytes, rate: int) -> np.ndarray:
+    return resample(np.frombuffer(recording[: len(recording) // 2 * 2], np.int16), rate, HZ)
+
+
+def lasts_longer_ms(clip: np.ndarray, heard: np.ndarray) -> float:
+    """How much later than it should the end of a clip is heard, counted from its beginning."""
+    n = HZ // 2
+    first, last = (correlate(part, heard).lag_samples for part in (clip[:n], clip[-n:]))
+    return (last - first - (len(clip) - n)) * 1000 / HZ
 
 
 async def test_ten_seconds_each_way_are_heard_whole(tmp_path: Path) -> None:
@@ -125,13 +73,14 @@ async def test_ten_seconds_each_way_are_heard_whole(tmp_path: Path) -> None:
     from pesq import pesq  # a compiled module; only this test needs it
 
     speech = spoken(UP)
-    # The file runs from when the microphone opens, a little before the call is live.
-    recording = np.concatenate([np.zeros(HZ * 3 // 2, np.int16), speech, np.zeros(HZ, np.int16)])
+    lead, tail = np.zeros(HZ * LEAD_MS // 1000, np.int16), np.zeros(HZ, np.int16)
+    recording = np.concatenate([lead, speech, tail])
     microphone = tmp_path / "microphone.wav"
     write_wav(microphone, AudioFormat("pcm_s16le", 48000), sound.resample(recording, HZ, 48000).tobytes())
-    said = [step for name in DOWN for step in (Pause(300), Speak(name, interruptible=False))]
+    said = [step for name in DOWN for step in (Pause(200), Speak(name, interruptible=False))]
 
     async with phoning(AssistantScript((*said,)), microphone) as scene:
+        await scene.page.listen()
         await scene.page.click("#raw")
         call = await scene.call()
         assert len(speech) / HZ > 10
@@ -141,19 +90,25 @@ async def test_ten_seconds_each_way_are_heard_whole(tmp_path: Path) -> None:
         await picture(scene.page, "live")
         await picture(scene.page, "live-phone-dark", 390, 1000, dark=True)
         await scene.page.until(f"vapimedia.stats.playedMs > {down_ms - 50}", timeout_s=15)
-        await until(lambda: len(call.uplink) / 32 > len(recording) / HZ * 1000 - 500, timeout_s=15)
+        await until(lambda: len(call.uplink) / 32 > LEAD_MS + len(speech) / HZ * 1000, timeout_s=15)
 
         stats = await scene.page.run("vapimedia.stats")
         assert stats["rate"] in (44100, 48000)
         assert max(stats["gapsMs"], default=0) <= MAX_GAP_MS, stats["gapsMs"]
         assert sum(stats["gapsMs"]) <= 2 * MAX_GAP_MS, stats["gapsMs"]
-        assert stats["droppedMs"] == 0
+        assert (stats["droppedMs"], stats["unsentMs"]) == (0, 0)
         lines = await scene.page.run("vapimedia.transcript")
         assert [line["role"] for line in lines if line["final"]].count("assistant") == len(DOWN)
 
+        played = at_8khz(*await scene.page.heard())
         await scene.page.click("#hang-up")
         await scene.is_over(call)
         assert scene.page.problems == []
+        for name in DOWN:
+            clip = sound.decode(load_clip(name, TELEPHONE), TELEPHONE)
+            assert heard_share(clip, played, HZ) == 1.0, name
+            assert abs(lasts_longer_ms(clip, played)) <= 2 * MAX_GAP_MS, name
+
         assert call.format == AudioFormat("pcm_s16le", 16000)
         assert call.largest_uplink_gap_ms < 200
 
@@ -192,109 +147,114 @@ async def test_an_interruption_empties_the_queue_and_the_keypad_reaches_vapi() -
 
 async def test_a_break_within_speech_is_counted_and_a_pause_between_utterances_is_not() -> None:
     """The judge of the ten seconds above is judged."""
-    speech = load_clip("monday_hours", AudioFormat("pcm_s16le", 16000))
+    piece = load_clip("monday_hours", AudioFormat("pcm_s16le", 16000))[:6400]  # 200 ms
     started = {"type": "speech-update", "role": "assistant", "status": "started"}
     async with phoning() as scene:
         call = await scene.call()
-        for piece, pause_s in ((speech[:9600], 0.6), (speech[9600:19200], 0.6), (speech[:9600], 0.5)):
-            if piece == speech[:9600]:
+        for is_first in (True, False, True):
+            if is_first:
                 await call.send_event(started)
-            await call.send_audio(piece)  # 300 ms
-            await asyncio.sleep(pause_s)
+            await call.send_audio(piece)
+            await asyncio.sleep(0.4)
         stats = await scene.page.run("vapimedia.stats")
         assert stats["underruns"] == 1
         [gap_ms] = stats["gapsMs"]
-        assert 200 < gap_ms < 500
-        assert stats["playedMs"] == pytest.approx(900, abs=1)
+        assert 100 < gap_ms < 400
+        assert stats["playedMs"] == pytest.approx(600, abs=1)
         await scene.page.click("#hang-up")
         await scene.is_over(call)
+
+
+RENDER = """
+(async (steps, lasts_ms) => {
+  const context = new OfflineAudioContext(1, 48 * lasts_ms, 48000);
+  await context.audioWorklet.addModule("/phone/playback.js");
+  const node = new AudioWorkletNode(context, "playback", { numberOfInputs: 0, outputChannelCount: [1] });
+  const reports = [];
+  node.port.onmessage = ({ data }) => reports.push(data);
+  node.connect(context.destination);
+  const wait = () => new Promise((resolve) => setTimeout(resolve, 30)); // for messages between the threads
+  for (const [at_ms, ...messages] of steps) {
+    context.suspend(at_ms / 1000).then(async () => {
+      for (const { lasts_ms, ...message } of messages) {
+        node.port.postMessage(lasts_ms ? { audio: new Int16Array(48 * lasts_ms).fill(8192), ...message } : message);
+      }
+      await wait();
+      context.resume();
+    });
+  }
+  const out = (await context.startRendering()).getChannelData(0);
+  await wait();
+  const edges_ms = [];
+  out.forEach((sample, i) => { if ((sample !== 0) !== (i > 0 && out[i - 1] !== 0)) edges_ms.push(i / 48); });
+  return { edges_ms, gaps_ms: reports.flatMap((report) => report.gapsMs), ...reports.at(-1) };
+})"""
+
+
+async def test_the_queue_counts_the_longest_break_and_gives_every_utterance_its_cushion() -> None:
+    """Without real time: the page's audio thread renders into memory."""
+    app = web.Application()
+    add_phone_page(app)
+    async with browsing() as page, served(app) as url:
+        await page.open(f"{url}phone")
+
+        async def render(*steps: tuple[Any, ...], lasts_ms: int) -> dict[str, Any]:
+            return await page.run(f"{RENDER}({json.dumps(steps)}, {lasts_ms})")  # type: ignore[no-any-return]
+
+        first, more = {"lasts_ms": 300, "first": True}, {"lasts_ms": 300, "first": False}
+        told = await render((0, first), (5000, more), (8000, first), lasts_ms=8500)
+        assert told["gaps_ms"] == [pytest.approx(4700, abs=10)]
+        assert told["underruns"] == 1
+        assert told["edges_ms"] == pytest.approx([0, 300, 5000, 5300, 8000, 8300], abs=10)
+
+        reply = {"lasts_ms": 60, "first": True}
+        told = await render((0, first), (100, {"clear": True}, reply), lasts_ms=500)
+        assert told["edges_ms"] == pytest.approx([0, 104, 204, 264], abs=10)
+        assert (told["underruns"], told["gaps_ms"]) == (0, [])
+        assert told["droppedMs"] == pytest.approx(196, abs=5)
+
+
+def empty_page() -> web.Application:
+    async def empty(_request: web.Request) -> web.Response:
+        return web.Response(text="<!doctype html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", empty)
+    return app
 
 
 async def test_the_page_in_the_documentation_calls_from_another_origin(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "browser.md").read_text(encoding="utf-8")
     [example] = re.findall(r"^```js\n(.*?)^```", text, re.M | re.S)
     microphone = tmp_path / "microphone.wav"
-    speech = load_clip("ask_monday", TELEPHONE)
-    write_wav(microphone, TELEPHONE, bytes(2 * HZ) + speech + bytes(2 * HZ))
-    script = AssistantScript((Speak("let_me_check"),))
-    async with phoning(script, microphone, browser_secret="open sesame & more") as scene, elsewhere() as url:
+    speech = load_clip("ask_monday", TELEPHONE)[: 2 * HZ]
+    write_wav(microphone, TELEPHONE, bytes(HZ) + speech + bytes(2 * HZ))
+    script = AssistantScript((Speak("let_me_check", interruptible=False),))
+    async with (
+        phoning(script, microphone, browser_secret="open sesame & much more") as scene,
+        served(empty_page()) as url,
+    ):
         await scene.page.open(url)
+        await scene.page.listen()
         await scene.page.run(f"{example}; window.call = call; 0")
         bridge = f"ws://127.0.0.1:{scene.bridge.port}"
         await scene.page.run(
-            f"call('{bridge}', 'open sesame & more').then((end) => {{ window.hangUp = end; }})"
+            f"call('{bridge}', 'open sesame & much more').then((end) => {{ window.hangUp = end; }})"
         )
         call = await (await scene.vapi.wait_for_call()).connected()
-        await until(lambda: len(call.uplink) > 32000 + len(speech) * 2, timeout_s=10)
+        await until(lambda: len(call.uplink) > 16000 + len(speech) * 2, timeout_s=10)
         heard = resample(sound.decode(call.uplink, call.format), 16000, HZ)
         assert sound.rms(heard) > sound.SPEECH_RMS / 4
+        said_ms = clip_ms("let_me_check") + 50  # its cushion, and what the recorder has not passed on
+        await scene.page.until(
+            f"heard.reduce((n, chunk) => n + chunk.length, 0) * 1000 > {said_ms} * heardRate"
+        )
+        played = at_8khz(*await scene.page.heard())
+        assert heard_share(load_clip("let_me_check", TELEPHONE), played, HZ, fmt=TELEPHONE) == 1.0
         await scene.page.run("hangUp()")
         await scene.is_over(call)
         assert scene.ended[0].reason == "provider_stop"
         assert [problem for problem in scene.page.problems if "404" not in problem] == []  # of its icon
-
-
-@asynccontextmanager
-async def elsewhere() -> AsyncIterator[str]:
-    """An empty page of another origin than the bridge's."""
-
-    async def empty(_request: web.Request) -> web.Response:
-        return web.Response(text="<!doctype html>", content_type="text/html")
-
-    app = web.Application()
-    app.router.add_get("/", empty)
-    async with TestServer(app) as server:
-        yield str(server.make_url("/"))
-
-
-async def test_closing_the_page_ends_the_call() -> None:
-    async with phoning() as scene:
-        call = await scene.call()
-        await scene.page.close()
-        await scene.is_over(call)
-        assert scene.ended[0].reason in ("provider_stop", "provider_closed", "provider_reset")
-
-
-async def test_the_page_says_what_went_wrong_and_can_call_again() -> None:
-    async with phoning(browser_secret="open sesame") as scene:
-        page = scene.page
-        await picture(page, "idle")
-        await picture(page, "idle-phone", 390, 844)
-        await page.click("#key")
-        await page.type("wrong")
-        await page.click("#call")
-        await page.until("vapimedia.state === 'ended'")
-        assert await page.run("vapimedia.notice") == "The key was refused."
-        await picture(page, "refused", dark=True)
-        assert scene.vapi.calls == {}
-        # The field has the focus, and what is in it is marked.
-        await page.type("open sesame")
-        await page.run(
-            "window.askForMicrophone = navigator.mediaDevices.getUserMedia;"
-            "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError'));"
-        )
-        await page.click("#call")
-        await page.until("vapimedia.notice.startsWith('No microphone was found')")
-        await page.run(
-            "navigator.mediaDevices.getUserMedia = async (wanted) => {"
-            " await new Promise((resolve) => setTimeout(resolve, 300));"
-            " return (window.lent = await askForMicrophone.call(navigator.mediaDevices, wanted)); };"
-        )
-        await page.click("#call")
-        await page.until("vapimedia.state === 'asking'")
-        await page.click("#hang-up")
-        await page.until("vapimedia.state === 'ended' && window.lent")
-        await page.until("lent.getTracks().every((track) => track.readyState === 'ended')")
-        assert scene.vapi.calls == {}
-        await page.run("navigator.mediaDevices.getUserMedia = window.askForMicrophone;")
-        call = await scene.call()
-        assert await page.run("vapimedia.notice") == ""
-        next(iter(scene.bridge.book.live)).provider.abort()
-        await page.until("vapimedia.state === 'ended'")
-        assert await page.run("vapimedia.notice") == "The connection was lost."
-        await scene.is_over(call)
-        # What the browser itself says of the refused request is no fault of the page.
-        assert [problem for problem in page.problems if "401" not in problem] == []
 
 
 async def test_what_the_assistant_says_last_is_heard_before_the_page_hangs_up() -> None:

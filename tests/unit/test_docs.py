@@ -17,7 +17,7 @@ import typer.main
 from vapimedia.cli.app import app
 from vapimedia.io.config import SECRETS, BridgeConfig
 from vapimedia.io.config_sources import load_config
-from vapimedia.protocols import DIALECTS
+from vapimedia.protocols import DIALECTS, get_dialect
 from vapimedia.session.events import EndReason
 from vapimedia.session.lifecycle import State
 
@@ -156,6 +156,20 @@ def test_every_way_to_end_is_in_the_architecture_page() -> None:
 
 def test_every_dialect_has_a_page() -> None:
     assert [name for name in DIALECTS if not (ROOT / "docs" / f"{name}.md").exists()] == []
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_every_route_of_a_dialect_is_in_the_cli_page(name: str) -> None:
+    routes = get_dialect(name).routes
+    wanted = [f"{method} /{name}/{routes.answer}" for method in routes.answer_methods]
+    wanted += (
+        [f"POST /{name}/{routes.status}", f"POST /{name}/{routes.status}/<reference>"]
+        if routes.status
+        else []
+    )
+    wanted += [f"WS /{name}/media", f"WS /{name}/media/<token>"]
+    text = CLI.read_text(encoding="utf-8")
+    assert [route for route in wanted if f"`{route}`" not in text] == []
 
 
 @pytest.mark.parametrize("page", [*DOCS, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)

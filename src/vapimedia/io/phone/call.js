@@ -5,24 +5,23 @@
 //   transcript(role, text, final)
 //   speech(role, speaking)
 //   interrupted()
+//   paused(isPaused)       the system took the sound away, or gave it back
+
+import { CallError, ask, leave, openSocket } from "./bridge.js";
 
 const DEFAULT_RATE = 48000;
 const CONNECT_TIMEOUT_MS = 10000;
+const ANSWER_TIMEOUT_MS = 20000;
+const RESUME_TIMEOUT_MS = 500;
 const LAST_WORDS_MS = 1000;
+const MAX_WAITING_MS = 200; // of the microphone's audio that the network has not taken yet
 
-export class CallError extends Error {
-  constructor(message, { isKey = false } = {}) {
-    super(message);
-    this.isKey = isKey;
-  }
-}
-
-const MICROPHONE_ERRORS = {
-  NotAllowedError: "The microphone was refused. Allow it for this page, then call again.",
-  NotFoundError: "No microphone was found. Plug one in, then call again.",
-  NotReadableError: "The microphone cannot be opened. Another program may be using it.",
-  OverconstrainedError: "The microphone cannot do what was asked. Try without the headset option.",
-};
+const MICROPHONE_ERRORS = new Map([
+  ["NotAllowedError", "The microphone was refused. Allow it for this page, then call again."],
+  ["NotFoundError", "No microphone was found. Plug one in, then call again."],
+  ["NotReadableError", "The microphone cannot be opened. Another program may be using it."],
+  ["OverconstrainedError", "The microphone cannot do what was asked. Try without the headset option."],
+]);
 
 const CLOSE_TEXTS = {
   1000: "The call has ended.",
@@ -33,6 +32,9 @@ const CLOSE_TEXTS = {
 
 // The bridge takes whole 20 ms frames at 8 to 96 kHz.
 const isPossible = (rate) => rate >= 8000 && rate <= 96000 && (rate * 20) % 1000 === 0;
+
+// A promise that never settles must not hold up a call: resume() of a sound that the system keeps is one.
+const within = (promise, ms) => Promise.race([promise, new Promise((resolve) => setTimeout(resolve, ms))]);
 
 const loudness = (samples) => {
   let energy = 0;
@@ -52,6 +54,7 @@ export class Call {
     this.stats = {
       rate: 0,
       sentMs: 0,
+      unsentMs: 0,
       playedMs: 0,
       queuedMs: 0,
       droppedMs: 0,
@@ -62,11 +65,13 @@ export class Call {
     };
     this.context = null;
     this.stream = null;
+    this.source = null;
     this.socket = null;
     this.playback = null;
     this.muted = false;
     this.first = true; // the next audio begins an utterance
     this.odd = null; // half a sample
+    this.isReleased = false; // nothing of it moves any more
   }
 
   // Start the call. Must be called from a click: browsers start no sound otherwise.
@@ -76,25 +81,26 @@ export class Call {
       await this.openAudio();
       this.check();
       this.change("connecting", "Connecting …");
-      const { url } = await this.ask();
-      this.check();
-      await this.connect(url);
+      await this.connect(await this.place());
       this.check();
       this.join();
       this.change("live", "In a call");
+      await this.keepSounding();
     } catch (error) {
       if (this.state !== "ended") {
+        if (!(error instanceof CallError)) {
+          console.error(error);
+          error = new CallError(`This browser cannot call (${error.name}). Try another one, or a newer version of it.`);
+        }
         this.finish(error.message, error);
       }
     }
   }
 
   hangUp() {
-    if (this.state === "ended") {
-      return;
+    if (this.state !== "ended") {
+      this.finish("You hung up.");
     }
-    this.say({ type: "hangup" });
-    this.finish("You hung up.");
   }
 
   press(digit) {
@@ -130,6 +136,7 @@ export class Call {
       this.context = new AudioContext({ latencyHint: "interactive", sampleRate: DEFAULT_RATE });
     }
     this.stats.rate = this.context.sampleRate;
+    const sounding = this.resume(); // now, as long as the click counts
     const processed = !this.raw;
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({
@@ -141,14 +148,21 @@ export class Call {
         },
       });
     } catch (error) {
-      throw new CallError(MICROPHONE_ERRORS[error.name] ?? `The microphone failed: ${error.name}.`);
+      throw new CallError(MICROPHONE_ERRORS.get(error.name) ?? `The microphone failed: ${error.name}.`);
     }
     if (this.state === "ended") {
       this.release(); // given up while the browser was asking
     }
     this.check();
     this.mute(this.muted);
-    await this.context.resume();
+    try {
+      this.source = this.context.createMediaStreamSource(this.stream);
+    } catch {
+      throw new CallError(
+        "This browser cannot join a microphone and a loudspeaker of different sample rates. Set both to 48000 Hz.",
+      );
+    }
+    await sounding;
     try {
       await Promise.all(["capture", "playback"].map((name) => this.context.audioWorklet.addModule(`/phone/${name}.js`)));
     } catch {
@@ -156,40 +170,29 @@ export class Call {
     }
   }
 
-  async ask() {
-    let answer;
-    try {
-      answer = await fetch("/browser/call", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ rate: this.stats.rate, key: this.key }),
-        signal: AbortSignal.timeout(CONNECT_TIMEOUT_MS * 2),
-      });
-    } catch {
+  // Return where the socket goes. The call runs at Vapi by then: an answer that comes when the caller has hung up or
+  // waited too long is used to end it.
+  async place() {
+    const asked = ask(this.stats.rate, this.key);
+    asked.then(
+      (url) => {
+        if (this.state === "ended") {
+          leave(openSocket(url));
+        }
+      },
+      () => {}, // told below
+    );
+    const url = await within(asked, ANSWER_TIMEOUT_MS);
+    this.check();
+    if (!url) {
       throw new CallError("The bridge does not answer.");
     }
-    if (answer.status === 401) {
-      throw new CallError(this.key ? "The key was refused." : "This bridge wants a key.", { isKey: true });
-    }
-    if (!answer.ok) {
-      const reason = (await answer.text()).trim().slice(0, 200);
-      throw new CallError(`The bridge refused the call: ${reason || answer.status}.`);
-    }
-    const told = await answer.json();
-    if (!told.url) {
-      throw new CallError("The call was not taken.");
-    }
-    return told;
+    return url;
   }
 
   connect(url) {
-    // The path is what counts: this page came from where the socket is.
-    const told = new URL(url);
-    const here = new URL(told.pathname + told.search, window.location.href);
-    here.protocol = window.location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(here);
+    const socket = openSocket(url);
     this.socket = socket;
-    socket.binaryType = "arraybuffer";
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         reject(new CallError("The bridge does not answer."));
@@ -211,7 +214,7 @@ export class Call {
     const options = { numberOfInputs: 1, numberOfOutputs: 1, channelCount: 1, channelCountMode: "explicit" };
     const capture = new AudioWorkletNode(this.context, "capture", options);
     capture.port.onmessage = (event) => this.send(event.data);
-    this.context.createMediaStreamSource(this.stream).connect(capture);
+    this.source.connect(capture);
     capture.connect(this.context.destination); // silent; without it some browsers let the node sleep
     this.playback = new AudioWorkletNode(this.context, "playback", {
       numberOfInputs: 0,
@@ -222,6 +225,27 @@ export class Call {
     this.playback.connect(this.context.destination);
     const [track] = this.stream.getAudioTracks();
     track.onended = () => this.owner.state(this.state, "The microphone is gone. You can still listen.");
+    this.context.onstatechange = () => this.keepSounding();
+  }
+
+  // --- the sound
+
+  // Have the context run: after a click, or when the system allows it.
+  resume() {
+    return within(
+      this.context?.resume().catch(() => {}), // the system keeps the sound, or the call is over
+      RESUME_TIMEOUT_MS,
+    );
+  }
+
+  // A phone call, a voice assistant or a locked screen takes the sound away, and does not always give it back.
+  async keepSounding() {
+    if (this.state === "live" && this.context.state !== "running") {
+      await this.resume();
+    }
+    if (this.state === "live") {
+      this.owner.paused(this.context.state !== "running");
+    }
   }
 
   // --- the call
@@ -236,9 +260,15 @@ export class Call {
     if (this.socket?.readyState !== WebSocket.OPEN) {
       return;
     }
-    this.socket.send(samples.buffer);
-    this.stats.sentMs += (samples.length * 1000) / this.stats.rate;
     this.stats.levels.you = this.muted ? 0 : loudness(samples);
+    const lastsMs = (samples.length * 1000) / this.stats.rate;
+    const waitingMs = (this.socket.bufferedAmount / samples.BYTES_PER_ELEMENT) * (1000 / this.stats.rate);
+    if (waitingMs + lastsMs > MAX_WAITING_MS) {
+      this.stats.unsentMs += lastsMs; // heard late it would be worth nothing
+      return;
+    }
+    this.socket.send(samples.buffer);
+    this.stats.sentMs += lastsMs;
   }
 
   take(data) {
@@ -256,6 +286,7 @@ export class Call {
       case "user-interrupted":
         this.stats.interruptions += 1;
         this.odd = null;
+        this.first = true;
         this.playback?.port.postMessage({ clear: true });
         this.owner.interrupted();
         break;
@@ -263,7 +294,8 @@ export class Call {
         this.owner.transcript(message.role, String(message.transcript ?? ""), message.transcriptType === "final");
         break;
       case "speech-update":
-        this.first = this.first || (message.role === "assistant" && message.status === "started");
+        // Either may come late: what follows a "stopped" is another utterance even before its "started".
+        this.first = this.first || message.role === "assistant";
         this.owner.speech(message.role, message.status === "started");
         break;
       case "status-update":
@@ -314,8 +346,8 @@ export class Call {
   finish(text, error = null, lastMs = 0) {
     this.state = "ended";
     this.owner.state("ended", text, error);
-    if (this.socket && this.socket.readyState < WebSocket.CLOSING) {
-      this.socket.close(1000);
+    if (this.socket) {
+      leave(this.socket);
     }
     this.stream?.getTracks().forEach((track) => track.stop());
     setTimeout(() => this.release(), lastMs); // the assistant's last words
@@ -328,6 +360,7 @@ export class Call {
     }
     this.stats.levels = { you: 0, assistant: 0 };
     this.stats.queuedMs = 0;
+    this.isReleased = true;
   }
 
   change(state, text) {

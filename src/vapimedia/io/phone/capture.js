@@ -1,11 +1,11 @@
 // The microphone's side: 1024 samples a message, 16 bits, in the context's own rate. Runs on the audio thread.
 
-const CHUNK = 1024;
+const CHUNK_SAMPLES = 1024;
 
 class Capture extends AudioWorkletProcessor {
   constructor() {
     super();
-    this.chunk = new Int16Array(CHUNK);
+    this.chunk = new Int16Array(CHUNK_SAMPLES);
     this.filled = 0;
   }
 
@@ -17,9 +17,9 @@ class Capture extends AudioWorkletProcessor {
       const sample = input ? Math.round(input[i] * 32768) : 0;
       this.chunk[this.filled] = Math.max(-32768, Math.min(32767, sample));
       this.filled += 1;
-      if (this.filled === CHUNK) {
+      if (this.filled === CHUNK_SAMPLES) {
         this.port.postMessage(this.chunk, [this.chunk.buffer]);
-        this.chunk = new Int16Array(CHUNK);
+        this.chunk = new Int16Array(CHUNK_SAMPLES);
         this.filled = 0;
       }
     }

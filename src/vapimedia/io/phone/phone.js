@@ -4,7 +4,12 @@ import { Call } from "./call.js";
 
 const KEY_NAME = "vapimedia.key";
 const MAX_LINES = 400;
-const NAMES = { user: "You", assistant: "Assistant" };
+const NAMES = new Map([
+  ["user", "You"],
+  ["assistant", "Assistant"],
+]);
+const PAUSED = "Sound is paused. Tap to go on.";
+const DRAW_MS = 60;
 const DIGITS = "123456789*0#";
 
 const at = (id) => document.getElementById(id);
@@ -26,6 +31,7 @@ const page = {
 
 let call = null;
 let liveSince = 0;
+let moving = 0; // the timer that draws, while there is a call
 let lines = []; // {role, text, final}
 let open = {}; // by role: the line that partial transcripts still change
 
@@ -70,12 +76,11 @@ const owner = {
     if (isOver) {
       liveSince = 0;
       open = {};
-      for (const role of Object.keys(NAMES)) {
+      for (const role of NAMES.keys()) {
         owner.speech(role, false);
       }
     }
-    page.notice.hidden = !error;
-    page.notice.textContent = error ? error.message : "";
+    note(error ? error.message : "");
     if (error) {
       page.state.textContent = "Not in a call";
     }
@@ -88,8 +93,9 @@ const owner = {
   },
 
   speech(role, speaking) {
-    const meter = page.meters[role === "user" ? "you" : role];
-    meter?.parentElement.classList.toggle("speaking", speaking);
+    if (NAMES.has(role)) {
+      page.meters[role === "user" ? "you" : role].parentElement.classList.toggle("speaking", speaking);
+    }
   },
 
   interrupted() {
@@ -99,8 +105,12 @@ const owner = {
     }
   },
 
+  paused(isPaused) {
+    note(isPaused ? PAUSED : "");
+  },
+
   transcript(role, text, final) {
-    if (!(role in NAMES) || !text) {
+    if (!NAMES.has(role) || !text) {
       return;
     }
     const line = open[role] ?? addLine(role);
@@ -114,12 +124,17 @@ const owner = {
   },
 };
 
+function note(text) {
+  page.notice.hidden = !text;
+  page.notice.textContent = text;
+}
+
 function addLine(role) {
   const element = document.createElement("li");
   element.className = role;
   const who = document.createElement("span");
   who.className = "who";
-  who.textContent = NAMES[role];
+  who.textContent = NAMES.get(role);
   const words = document.createElement("span");
   words.className = "words";
   element.append(who, words);
@@ -149,6 +164,7 @@ function startCall() {
   call = new Call(owner, { key, raw: page.raw.checked });
   call.mute(isMuted());
   call.start();
+  moving ||= setInterval(draw, DRAW_MS);
 }
 
 const isMuted = () => page.mute.getAttribute("aria-pressed") === "true";
@@ -190,6 +206,7 @@ at("phone").addEventListener("submit", (event) => {
 });
 page.hangUp.addEventListener("click", () => call?.hangUp());
 page.mute.addEventListener("click", toggleMute);
+document.addEventListener("click", () => call?.resume()); // browsers start a sound again for a click only
 window.addEventListener("pagehide", () => call?.hangUp());
 
 // --- what moves
@@ -206,9 +223,11 @@ function draw() {
   const seconds = liveSince ? Math.floor((Date.now() - liveSince) / 1000) : 0;
   page.timer.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
   page.timer.hidden = !liveSince;
+  if (call?.isReleased) {
+    clearInterval(moving);
+    moving = 0;
+  }
 }
-
-setInterval(draw, 60);
 
 page.key.value = remembered.read();
 page.keyRow.hidden = document.body.dataset.key !== "wanted";

@@ -8,26 +8,27 @@ const CUSHION_MS = 100; // queued before an utterance begins
 const RESUME_MS = 20; // and before it goes on after a break
 const MAX_CUSHION_MS = 200;
 const GROWTH_MS = 40; // more cushion for the next utterance, after a break in this one
-const MAX_GAP_MS = 2000; // a longer break belongs to no utterance
 const MAX_QUEUED_MS = 90000; // the bridge sends 60 s ahead at most
-const FADE = 192; // samples; cutting a wave off clicks
+const FADE_SAMPLES = 192; // cutting a wave off clicks
 const REPORT_QUANTA = 8;
+const NOTHING = new Int16Array(0);
 
 class Playback extends AudioWorkletProcessor {
   constructor() {
     super();
     this.queue = [];
     this.position = 0; // samples of the first queued piece that were played
-    this.queued = 0;
-    this.played = 0;
-    this.dropped = 0;
+    this.queuedSamples = 0;
+    this.playedSamples = 0;
+    this.droppedSamples = 0;
+    this.fading = NOTHING; // what still sounds after a clear; the queue waits for it
     this.playing = false;
-    this.waited = 0; // samples of silence since the first piece came
+    this.waitedSamples = 0; // of silence since the first piece came
     this.expecting = false; // whether more of what was added last may come
-    this.dry = null; // samples of silence since it failed to come; null: it did not
+    this.drySamples = null; // of silence since it failed to come; null: it did not
     this.cushionMs = CUSHION_MS;
     this.underruns = 0;
-    this.gaps = [];
+    this.gapsMs = [];
     this.energy = 0;
     this.quanta = 0;
     this.port.onmessage = (event) => {
@@ -44,32 +45,33 @@ class Playback extends AudioWorkletProcessor {
   }
 
   add(audio, first) {
-    if (this.ms(this.queued + audio.length) > MAX_QUEUED_MS) {
-      this.dropped += audio.length;
+    if (this.ms(this.queuedSamples + audio.length) > MAX_QUEUED_MS) {
+      this.droppedSamples += audio.length;
       return;
     }
     this.expecting = true;
-    if (first && this.queued === 0) {
-      this.dry = null;
+    if (first && this.queuedSamples === 0) {
+      this.drySamples = null;
     }
     if (audio.length > 0) {
       this.queue.push({ audio, first });
-      this.queued += audio.length;
+      this.queuedSamples += audio.length;
     }
   }
 
   clear() {
-    const tail = this.take(Math.min(FADE, this.playing ? this.queued : 0));
-    this.dropped += this.queued;
+    if (this.playing) {
+      const tail = this.take(Math.min(FADE_SAMPLES, this.queuedSamples));
+      this.fading = tail.map((sample, i) => sample * (1 - i / tail.length));
+    }
+    this.droppedSamples += this.queuedSamples;
     this.queue = [];
     this.position = 0;
-    this.queued = tail.length;
-    if (tail.length > 0) {
-      this.queue.push({ audio: tail.map((sample, i) => sample * (1 - i / tail.length)), first: false });
-    }
+    this.queuedSamples = 0;
+    this.playing = false;
     this.expecting = false;
-    this.dry = null;
-    this.waited = 0;
+    this.drySamples = null;
+    this.waitedSamples = 0;
     this.report();
   }
 
@@ -88,52 +90,40 @@ class Playback extends AudioWorkletProcessor {
         this.position = 0;
       }
     }
-    this.queued -= n;
+    this.queuedSamples -= n;
     return samples;
   }
 
   begins(n) {
-    if (this.queued === 0) {
+    if (this.queuedSamples === 0) {
       return false;
     }
-    this.waited += n;
-    const enough = this.dry === null ? this.cushionMs : RESUME_MS;
+    this.waitedSamples += n;
+    const enoughMs = this.drySamples === null ? this.cushionMs : RESUME_MS;
     // What is shorter than the cushion plays as well, once more would have come.
-    return this.ms(this.queued) >= enough || this.ms(this.waited) >= enough;
+    return this.ms(this.queuedSamples) >= enoughMs || this.ms(this.waitedSamples) >= enoughMs;
   }
 
   resume() {
     this.playing = true;
-    this.waited = 0;
-    if (this.dry !== null && !this.queue[0].first) {
+    this.waitedSamples = 0;
+    // However long it was: within an utterance nothing else tells of it.
+    if (this.drySamples !== null && !this.queue[0].first) {
       this.underruns += 1;
-      this.gaps.push(this.ms(this.dry));
+      this.gapsMs.push(this.ms(this.drySamples));
       this.cushionMs = Math.min(MAX_CUSHION_MS, this.cushionMs + GROWTH_MS);
     }
-    this.dry = null;
+    this.drySamples = null;
   }
 
   process(inputs, outputs) {
     const out = outputs[0][0];
-    if (!this.playing && this.begins(out.length)) {
-      this.resume();
-    }
-    const n = this.playing ? Math.min(out.length, this.queued) : 0;
-    const samples = this.take(n);
-    for (let i = 0; i < n; i += 1) {
-      out[i] = samples[i] / 32768;
-      this.energy += out[i] * out[i];
-    }
-    this.played += n;
-    if (this.playing && n < out.length) {
-      this.playing = false;
-      this.dry = this.expecting ? 0 : null;
-    }
-    if (!this.playing && this.dry !== null) {
-      this.dry += out.length - n;
-      if (this.ms(this.dry) > MAX_GAP_MS) {
-        this.dry = null;
-      }
+    if (this.fading.length > 0) {
+      const n = Math.min(out.length, this.fading.length);
+      this.put(out, this.fading.subarray(0, n));
+      this.fading = this.fading.subarray(n);
+    } else {
+      this.play(out);
     }
     this.quanta += 1;
     if (this.quanta >= REPORT_QUANTA) {
@@ -142,16 +132,39 @@ class Playback extends AudioWorkletProcessor {
     return true;
   }
 
+  play(out) {
+    if (!this.playing && this.begins(out.length)) {
+      this.resume();
+    }
+    const n = this.playing ? Math.min(out.length, this.queuedSamples) : 0;
+    this.put(out, this.take(n));
+    if (this.playing && n < out.length) {
+      this.playing = false;
+      this.drySamples = this.expecting ? 0 : null;
+    }
+    if (!this.playing && this.drySamples !== null) {
+      this.drySamples += out.length - n;
+    }
+  }
+
+  put(out, samples) {
+    samples.forEach((sample, i) => {
+      out[i] = sample / 32768;
+      this.energy += out[i] * out[i];
+    });
+    this.playedSamples += samples.length;
+  }
+
   report(quantum = 128) {
     this.port.postMessage({
-      playedMs: this.ms(this.played),
-      queuedMs: this.ms(this.queued),
-      droppedMs: this.ms(this.dropped),
+      playedMs: this.ms(this.playedSamples),
+      queuedMs: this.ms(this.queuedSamples),
+      droppedMs: this.ms(this.droppedSamples),
       underruns: this.underruns,
-      gapsMs: this.gaps,
+      gapsMs: this.gapsMs,
       level: Math.sqrt(this.energy / Math.max(1, this.quanta * quantum)),
     });
-    this.gaps = [];
+    this.gapsMs = [];
     this.energy = 0;
     this.quanta = 0;
   }
