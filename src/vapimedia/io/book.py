@@ -7,15 +7,16 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from vapimedia.errors import StateError
 from vapimedia.io.hooks import CallInfo
 from vapimedia.io.live_call import LiveCall
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.token import TokenClaims, TokenLedger, TokenSigner
-from vapimedia.session import CallSummary
+from vapimedia.session import CallSummary, EndReason
 
-__all__ = ["CallBook", "TokenDesk"]
+__all__ = ["CallBook", "EndedCall", "TokenDesk"]
 
 _REMEMBERED_CALLS = 1000
 _TOTALS = (
@@ -30,6 +31,13 @@ _TOTALS = (
 )
 
 
+class EndedCall(NamedTuple):
+    """What is left of a call: who it was with, and how it ended (``None``: nobody remembers)."""
+
+    info: CallInfo
+    end_reason: EndReason | None
+
+
 class CallBook:
     """Live calls, and the figures of all that were."""
 
@@ -40,7 +48,7 @@ class CallBook:
         self.counters: Counter[str] = Counter()
         self.is_empty = asyncio.Event()
         self.is_empty.set()
-        self._infos: dict[tuple[str, str], CallInfo] = {}
+        self._ended: dict[tuple[str, str], EndedCall] = {}
         self._given_up: dict[str, None] = {}
         self._totals: dict[str, Counter[str]] = {"uplink": Counter(), "downlink": Counter()}
 
@@ -53,9 +61,11 @@ class CallBook:
         """A call is over on both legs."""
         self.live.discard(call)
         # Status webhooks name a call that we made by our reference.
-        self._infos[call.info.provider, call.reference or call.call_id] = call.info
-        while len(self._infos) > _REMEMBERED_CALLS:
-            del self._infos[next(iter(self._infos))]
+        self._ended[call.info.provider, call.reference or call.call_id] = EndedCall(
+            call.info, summary.end_reason
+        )
+        while len(self._ended) > _REMEMBERED_CALLS:
+            del self._ended[next(iter(self._ended))]
         self.summaries.append(summary)
         self.ended_by_reason[str(summary.end_reason)] += 1
         self.counters.update(summary.counters)
@@ -68,24 +78,29 @@ class CallBook:
         found = (c for c in self.live if call_id and c.call_id == call_id and c.info.provider == provider)
         return next(found, None)
 
-    def find_reference(self, reference: str) -> LiveCall | None:
-        """Return the live call that we made under *reference*."""
-        return next((c for c in self.live if reference and c.reference == reference), None)
+    def find_reference(self, provider: str, reference: str) -> LiveCall | None:
+        """Return the live call that we made through *provider* under *reference*."""
+        found = (c for c in self.live if c.reference == reference and c.info.provider == provider)
+        return next(found, None) if reference else None
 
     def give_up(self, reference: str) -> None:
-        """Remember a call that the provider's API did not say it had made."""
+        """Remember a call that we do not want any more, and that the provider may have made or let ring on."""
         self._given_up[reference] = None
         if len(self._given_up) > _REMEMBERED_CALLS:
             del self._given_up[next(iter(self._given_up))]
 
-    def take_given_up(self, reference: str) -> bool:
-        """Return whether the call under *reference* was given up; only once."""
-        return self._given_up.pop(reference, "") is None
+    def is_given_up(self, reference: str) -> bool:
+        """Whether the call under *reference* is to be hung up when the provider tells of it."""
+        return reference in self._given_up
 
-    def info(self, provider: str, call_id: str, reference: str = "") -> CallInfo:
-        """Return what is known of a call that ended; of one that nobody remembers, its id."""
-        found = self._infos.get((provider, reference or call_id))
-        return found or CallInfo(provider=provider, call_id=call_id)
+    def forget_given_up(self, reference: str) -> None:
+        """The call under *reference* is over, or is being hung up."""
+        self._given_up.pop(reference, None)
+
+    def ended(self, provider: str, call_id: str, reference: str = "") -> EndedCall:
+        """Return what is remembered of a call that ended; of one that nobody knows, its id."""
+        unknown = EndedCall(CallInfo(provider=provider, call_id=call_id), None)
+        return self._ended.get((provider, reference or call_id), unknown)
 
     def find_vapi(self, vapi_call_id: str) -> LiveCall | None:
         """Return the live call that Vapi knows as *vapi_call_id*."""
@@ -127,12 +142,16 @@ class TokenDesk:
         self._waiting[claims.jti] = call
         self._claims[call] = claims
 
-    def redeem(self, token: str) -> LiveCall | Refusal:
-        """Return the call whose socket comes with *token*, once, or why it is refused."""
+    def redeem(self, token: str, provider: str) -> LiveCall | Refusal:
+        """Return the call whose socket comes with *token*, once, at *provider*'s path; or why it is refused."""
         now_s = time.time()
         claims = self._signer.open(token, now_s)
         if isinstance(claims, Refusal):
             return claims
+        waiting = self._waiting.get(claims.jti)
+        if waiting is not None and waiting.info.provider != provider:
+            # Each provider proves in its own way who it is; and the token is not spent on this.
+            return Refusal(403, "the media token is for another provider's path")
         refusal = self._ledger.spend(claims, now_s)
         if refusal is not None:
             return refusal

@@ -39,6 +39,7 @@ OnEvent = Callable[[Call | None, Any], object]
 _T = TypeVar("_T")
 
 _CLOSE_GRACE_S = 1.0
+_GOING_AWAY = 1001  # RFC 6455 s. 7.4.1
 
 
 class Bridge:
@@ -77,6 +78,7 @@ class Bridge:
 
         The caller waits for it, 10 s at most; after that, or if it raises, the call is hung up.
         """
+        self._check_not_started("on_call")
         if not is_async(inspect.unwrap(function)):
             raise ConfigError("on_call takes an async function: write async def")
         self._on_call = function
@@ -99,6 +101,7 @@ class Bridge:
         It returns a document in the provider's words (Vonage: a list of NCCO actions), or ``None`` to let the
         provider go on. ``status`` is the provider's word: ``unanswered``, ``failed``, ``disconnected``.
         """
+        self._check_not_started("on_fallback")
         if not is_async(inspect.unwrap(function)):
             raise ConfigError("on_fallback takes an async function: write async def")
         self._on_fallback = function
@@ -125,6 +128,10 @@ class Bridge:
             return function
 
         return register
+
+    def _check_not_started(self, what: str) -> None:
+        if self._is_started:
+            raise StateError(f"the bridge has started; register {what} before")
 
     def configure(self, config: BridgeConfig) -> None:
         """Replace the settings. Raises ``StateError`` once the bridge has started."""
@@ -233,11 +240,11 @@ class Bridge:
             await asyncio.wait(unfinished, timeout=max(0.0, until - time.monotonic()))
             if time.monotonic() >= until:
                 break
-        until = time.monotonic() + _CLOSE_GRACE_S
-        while self._others() or not all(call.is_gone for call in self._leaving):
-            if time.monotonic() >= until:
-                break
-            await asyncio.sleep(0.01)
+        if not await self._everything_is_gone(_CLOSE_GRACE_S):
+            for call in self._leaving:  # a provider that was to close first has not
+                call.provider.close(_GOING_AWAY)
+                call.vapi.close(_GOING_AWAY)
+            await self._everything_is_gone(_CLOSE_GRACE_S)
         for call in self._leaving:
             call.provider.abort()
             call.vapi.abort()
@@ -245,6 +252,14 @@ class Bridge:
             task.cancel()
         await asyncio.gather(*self._others(), return_exceptions=True)
         self._leaving.clear()
+
+    async def _everything_is_gone(self, within_s: float) -> bool:
+        until = time.monotonic() + within_s
+        while self._others() or not all(call.is_gone for call in self._leaving):
+            if time.monotonic() >= until:
+                return False
+            await asyncio.sleep(0.01)
+        return True
 
     def _others(self) -> set[asyncio.Task[Any]]:
         return self._tasks - {asyncio.current_task()}
@@ -324,13 +339,15 @@ class Bridge:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def carry_out(self, request: HttpCall) -> asyncio.Task[bool]:
-        """Make a request that nobody waits for; a failure is counted."""
+    def carry_out(self, request: HttpCall, *, ends: str = "") -> asyncio.Task[bool]:
+        """Make a request that nobody waits for; a failure is counted, and the call that it *ends* remembered."""
 
         async def work() -> bool:
             is_done = await self.client.carry_out(request)
             if not is_done:
                 self.count(f"{request.purpose}_failed")
+                if ends:
+                    self.book.give_up(ends)
             return is_done
 
         return self.run(work())

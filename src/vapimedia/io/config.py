@@ -35,6 +35,7 @@ SECRETS = frozenset(
 _NUMBERS = frozenset({"twilio_from", "vonage_from"})
 PROVIDERS = ("twilio", "vonage", "browser")
 _BOOL_WORDS = {"yes": True, "on": True, "no": False, "off": False}
+_MIN_SECRET = 16
 _VAPI_ENCODINGS = ("mulaw", "pcm_s16le")
 
 
@@ -121,6 +122,10 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """Return host and port of ``admin``. Raises ``ConfigError``."""
         return _split_address("admin", self.admin)
 
+    def number_of(self, provider: str) -> str:
+        """Return the number that calls through *provider* come from; empty if none is set."""
+        return {"twilio": self.twilio_from, "vonage": self.vonage_from}.get(provider, "")
+
     def vapi_audio_format(self) -> AudioFormat | None:
         """Return the format that ``vapi_format`` names, ``None`` for ``auto``. Raises ``ConfigError``."""
         if self.vapi_format.strip().lower() == "auto":
@@ -206,6 +211,11 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         for name in self.providers:
             if name not in PROVIDERS:
                 raise ConfigError(f"unknown provider {name!r}; choose from {', '.join(PROVIDERS)}")
+        if self.browser_secret and len(self.browser_secret) < _MIN_SECRET:
+            raise ConfigError(
+                f"VAPIMEDIA_BROWSER_SECRET has {len(self.browser_secret)} characters; it needs {_MIN_SECRET}, as "
+                "whoever guesses it can call"
+            )
         if "browser" in self.providers and self.auth and not self.browser_secret and not self._is_local():
             raise ConfigError(
                 "the browser provider needs VAPIMEDIA_BROWSER_SECRET, or a bridge that only this machine reaches "
@@ -243,7 +253,7 @@ def convert(info: msgspec.structs.FieldInfo, value: object, *, source: str, stri
     try:
         return msgspec.convert(value, info.type, strict=strict)
     except msgspec.ValidationError:
-        given = "" if info.name in SECRETS else f", not {value!r}"
+        given = "" if info.name in SECRETS | _NUMBERS else f", not {value!r}"
         where = f" (from {source})" if source else ""
         raise ConfigError(f"{info.name} must be {_describe(info.type)}{given}{where}") from None
 

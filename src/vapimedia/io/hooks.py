@@ -17,17 +17,26 @@ from vapimedia.session import CallEnded, CallSummary
 if TYPE_CHECKING:
     from vapimedia.io.live_call import LiveCall
 
-__all__ = ["Call", "CallInfo", "CallOptions", "Reject"]
+__all__ = ["Call", "CallInfo", "CallOptions", "Reject", "check_types"]
 
 _T = TypeVar("_T")
 _fields = functools.cache(msgspec.structs.fields)
+
+
+def check_types(given: msgspec.Struct, prefix: str) -> None:
+    """Raise ``ConfigError`` for the first field of a struct of a user's whose value is not what its type says."""
+    for field in _fields(type(given)):
+        try:
+            msgspec.convert(getattr(given, field.name), field.type)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{prefix}{field.name} has a value of the wrong type: {error}") from None
 
 
 class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A call that comes in, before it is answered, or one that we make. Its ``repr`` shows no phone number.
 
     ``fields`` are the provider's own webhook fields; all but ``provider`` are empty when the media socket was
-    opened without a webhook (``--no-auth``).
+    opened without a webhook (a page of one's own; others with ``--no-auth``).
     """
 
     provider: str
@@ -42,7 +51,7 @@ class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to answer one call. What is not given comes from the bridge's settings.
+    """How to answer one call, or whom to have talk in one that we make. What is not given comes from the bridge's settings.
 
     One of ``assistant_id``, ``assistant``, ``squad_id``, ``squad``, ``workflow_id``, ``workflow`` at most.
     ``overrides`` go to whichever answers, ``metadata`` into them; ``CallStarted`` returns ``parameters``.
@@ -61,13 +70,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
-        for field in _fields(CallOptions):
-            try:
-                msgspec.convert(getattr(self, field.name), field.type)
-            except msgspec.ValidationError as error:
-                raise ConfigError(
-                    f"CallOptions.{field.name} has a value of the wrong type: {error}"
-                ) from None
+        check_types(self, "CallOptions.")
 
     def __repr__(self) -> str:
         ids = (
@@ -113,7 +116,7 @@ class Call:
 
     @property
     def info(self) -> CallInfo:
-        """What the provider said when the call came in."""
+        """What the provider said when the call came in, or what we dialled."""
         return self._live.info
 
     @property

@@ -51,8 +51,13 @@ class CallHost(Protocol):
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run *work* beside everything else."""
 
-    def carry_out(self, request: HttpCall) -> asyncio.Task[bool]:
-        """Make a request that nobody waits for; the task says whether it did its work."""
+    def count(self, what: str, n: int = 1) -> None: ...
+    def carry_out(self, request: HttpCall, *, ends: str = "") -> asyncio.Task[bool]:
+        """Make a request that nobody waits for; the task says whether it did its work.
+
+        *ends* is our reference of the call that it is to end: if it does not, it is tried again when the provider
+        tells of that call.
+        """
 
     def tell(self, call: LiveCall, event: CallEvent) -> None:
         """Pass an event to the user."""
@@ -228,12 +233,16 @@ class LiveCall:
 
     def dialled(self, call_id: str) -> None:
         """The provider has made the call, and names it so."""
+        is_foreign = self.call_id not in ("", call_id)  # the media that came meanwhile is of another call
         self.call_id = call_id
         self.info = msgspec.structs.replace(self.info, call_id=call_id)
+        if is_foreign:
+            self.host.count("foreign_start")
+            self.hang_up("the media is of another call than the one that was made")
 
     def ask_provider(self, command: HttpCall) -> asyncio.Task[bool]:
         """Make a request of the provider's API. Where no closing socket ends the call too, close waits for it."""
-        request = self.host.carry_out(command)
+        request = self.host.carry_out(command, ends=self.reference)
         if not self.provider.is_connected:
             self._requests.add(request)
             request.add_done_callback(self._requests.discard)

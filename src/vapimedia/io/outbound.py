@@ -11,11 +11,11 @@ import msgspec
 
 from vapimedia.errors import ConfigError, ProviderError, StateError
 from vapimedia.io.call_setup import session_config, vapi_format
-from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
+from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject, check_types
 from vapimedia.io.live_call import LiveCall
 from vapimedia.io.reception import media_url_of
 from vapimedia.protocols.commands import HttpCall
-from vapimedia.protocols.dialect import BaseDialect, Dialect, DialRequest, StatusReport
+from vapimedia.protocols.dialect import Dialect, DialRequest, StatusReport
 from vapimedia.protocols.events import Stopped
 from vapimedia.session import EndReason
 
@@ -45,6 +45,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     machine_detection: str
     document: Any
 
+    def __post_init__(self) -> None:
+        check_types(self, "dial: ")
+        if self.options is not None and not isinstance(self.options, CallOptions):
+            raise ConfigError("dial: options must be CallOptions(...)")
+
     def __repr__(self) -> str:
         return f"Order(provider={self.provider!r})"
 
@@ -55,7 +60,7 @@ async def dial(bridge: Bridge, order: Order) -> Call:
     if not 1 <= order.ring_timeout_s <= 600:
         raise ConfigError(f"ring_timeout_s is {order.ring_timeout_s}; it must be within 1..600 seconds")
     _check_admission(bridge)
-    from_ = order.from_ or getattr(bridge.config, f"{provider}_from", "")
+    from_ = order.from_ or bridge.config.number_of(provider)
     info = CallInfo(provider=provider, from_=from_, to=order.to or "", direction="outbound")
     options = order.options
     if options is None:
@@ -77,18 +82,23 @@ async def dial(bridge: Bridge, order: Order) -> Call:
 
 
 def hang_up_given_up(bridge: Bridge, provider: str, reference: str, report: StatusReport) -> None:
-    """End the call that *report* is about if the provider made it after we had given it up."""
-    if not bridge.book.take_given_up(reference) or any(isinstance(one, Stopped) for one in report.events):
+    """End the call that *report* is about if it lives on at the provider after we had given it up."""
+    book = bridge.book
+    if not book.is_given_up(reference) or not report.call_id:
+        return  # what is about its media leg alone does not tell which call that is
+    if any(isinstance(event, Stopped) for event in report.events):
+        book.forget_given_up(reference)
         return
-    _log.warning("call %s was given up and is hung up: %s has made it after all", report.call_id, provider)
-    bridge.count("given_up_call")
-    for step in bridge.dialects.new(provider, report.call_id).hangup():
-        if isinstance(step, HttpCall):
-            bridge.carry_out(step)
+    plan = bridge.dialects.new(provider, report.call_id).hangup()
+    for request in (step for step in plan if isinstance(step, HttpCall)):
+        _log.warning("call %s was given up and lives on: %s is asked to end it", report.call_id, provider)
+        bridge.count("given_up_call")
+        book.forget_given_up(reference)
+        bridge.carry_out(request, ends=reference)
 
 
 def _provider(bridge: Bridge, wanted: str | None) -> str:
-    able = [name for name in bridge.config.providers if _can_dial(bridge.dialects.new(name))]
+    able = [name for name in bridge.config.providers if bridge.dialects.new(name).caps.dials]
     if wanted is None and len(able) == 1:
         return able[0]
     if wanted in able:
@@ -98,10 +108,6 @@ def _provider(bridge: Bridge, wanted: str | None) -> str:
     if wanted is None:
         raise ConfigError(f"choose the provider to dial with: {', '.join(able)}")
     raise ConfigError(f"cannot dial with provider {wanted[:40]!r}; this bridge can with {', '.join(able)}")
-
-
-def _can_dial(dialect: Dialect) -> bool:
-    return getattr(type(dialect), "dial", None) is not BaseDialect.dial
 
 
 def _check_admission(bridge: Bridge) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
-from vapimedia.io.book import TokenDesk
+from vapimedia.io.book import EndedCall, TokenDesk
 from vapimedia.io.call_setup import session_config, vapi_format
 from vapimedia.io.hooks import CallInfo, CallOptions, Reject
 from vapimedia.io.http_head import Head
@@ -19,6 +19,7 @@ from vapimedia.io.pump import MediaSocket
 from vapimedia.io.user_code import FAILED, ask_user
 from vapimedia.protocols.dialect import Dialect, Document, Refusal, UpgradeRequest
 from vapimedia.protocols.vapi import CreateCall
+from vapimedia.session import EndReason
 
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
@@ -32,6 +33,8 @@ OnFallback = Callable[[CallInfo, str], Awaitable[Any]]
 
 ON_CALL_TIMEOUT_S = 10.0
 """Providers wait about 15 s for the answer to a voice webhook."""
+_MEANT: frozenset[EndReason] = frozenset({"vapi_ended", "hang_up", "drain", "callback_error"})
+_WITHOUT_VAPI: frozenset[EndReason] = frozenset({"vapi_closed", "vapi_lost", "vapi_failed"})
 _DRAIN_ACCEPT_S = 20.0
 """How long sockets with a live token are still taken while draining."""
 
@@ -72,6 +75,11 @@ class Reception:
         """Wait until every webhook that came has its answer."""
         while self._opening:
             await asyncio.wait(self._opening.values())
+
+    def admission_of(self, provider: str, call_id: str) -> Refusal | None:
+        """Return why the call *call_id* cannot be taken now; ``None`` if it can, or has been."""
+        is_known = self._bridge.book.find(provider, call_id) or (provider, call_id) in self._opening
+        return None if is_known else self.admission()
 
     def admission(self) -> Refusal | None:
         """Return why no call can be taken now, or ``None``."""
@@ -138,6 +146,10 @@ class Reception:
         call.start_vapi(request)  # costs money: last
         return call.answer
 
+    def _was_to_end(self, call: EndedCall) -> bool:
+        goes_on = self._bridge.config.on_vapi_lost == "continue"
+        return call.end_reason in _MEANT or (call.end_reason in _WITHOUT_VAPI and not goes_on)
+
     def request(self, chosen: CallOptions, wanted: AudioFormat) -> CreateCall:
         """Return the call to create. Raises ``ConfigError`` now for what would keep it from being sent."""
         request = chosen.request(wanted, self._bridge.config.assistant_id)
@@ -159,10 +171,13 @@ class Reception:
             return Reject("on_call failed")
         return chosen
 
-    async def fall_back(self, info: CallInfo, status: str) -> Document | None:
-        """Ask the user what a caller whose media socket is lost shall get; ``None``: the provider goes on."""
-        on_fallback = self._on_fallback
-        if on_fallback is None:
+    async def fall_back(self, call: EndedCall, status: str) -> Document | None:
+        """Ask the user what a caller whose media socket is lost shall get; ``None``: the provider goes on.
+
+        Nobody is asked about a call that was to end: closing its socket may have been all that was left to do.
+        """
+        on_fallback, info = self._on_fallback, call.info
+        if on_fallback is None or self._was_to_end(call):
             return None
         chosen = await ask_user("on_fallback", lambda: on_fallback(info, status), ON_CALL_TIMEOUT_S)
         if chosen is FAILED or chosen is None:
@@ -187,19 +202,25 @@ class Reception:
             return refusal
         token = rest.partition("/")[2].rstrip("/")
         if token:
-            return self._redeem(token)
+            return self._redeem(token, provider)
         if self._bridge.config.auth and not dialect.caps.unannounced:
             return Refusal(403, "the path holds no media token")
         return self.admission() or self._open_bare(dialect, provider)
 
-    def _redeem(self, token: str) -> MediaSocket | Refusal:
-        if self._draining_since is not None and time.monotonic() - self._draining_since > _DRAIN_ACCEPT_S:
+    def _redeem(self, token: str, provider: str) -> MediaSocket | Refusal:
+        call = self.tokens.redeem(token, provider)
+        if isinstance(call, Refusal):
+            return call
+        # A call that we made rings for as long as it was told to; the drain limit ends it.
+        if self._has_drained_long() and not call.reference:
             return Refusal(503, "the bridge is draining")
-        call = self.tokens.redeem(token)
-        return call if isinstance(call, Refusal) else call.provider
+        return call.provider
+
+    def _has_drained_long(self) -> bool:
+        return self._draining_since is not None and time.monotonic() - self._draining_since > _DRAIN_ACCEPT_S
 
     def _open_bare(self, dialect: Dialect, provider: str) -> MediaSocket | Refusal:
-        """Take a media socket that no webhook announced (development only)."""
+        """Take a media socket that no webhook announced: a page of the user's own, or development."""
         bridge = self._bridge
         try:
             wanted = vapi_format(bridge.config, dialect)

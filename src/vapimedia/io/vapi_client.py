@@ -1,4 +1,4 @@
-"""Vapi's API over HTTPS: ``POST /call`` with careful retries, and the requests that a session asks for."""
+"""HTTPS to others: Vapi's ``POST /call`` with careful retries, and the requests of providers and sessions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_ANSWER_BYTES = 1 << 20
 
 
 class VapiClient:
-    """A client with one connection pool. ``async with``, or ``close`` it.
+    """A client with one connection pool, for Vapi's API and for the providers'. ``async with``, or ``close`` it.
 
     The key goes into a header and nowhere else. Redirects are not followed.
     """

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from vapimedia.errors import ConfigError, ProtocolError
+from vapimedia.io.book import EndedCall
 from vapimedia.io.hooks import CallInfo, Reject
 from vapimedia.io.outbound import hang_up_given_up
 from vapimedia.io.phone_page import add_phone_page
 from vapimedia.io.public_port import close_after_answer
 from vapimedia.protocols import get_dialect
-from vapimedia.protocols.dialect import Document, Refusal, WebhookRequest
+from vapimedia.protocols.dialect import Document, IncomingCall, Refusal, WebhookRequest
 from vapimedia.protocols.vapi import (
     Malformed,
     ToolCalls,
@@ -37,6 +39,7 @@ _log = logging.getLogger("vapimedia.io")
 MAX_BODY_BYTES = 1 << 20
 BODY_TIMEOUT_S = 10.0
 _JSON = "application/json"
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 
 def public_app(bridge: Bridge) -> web.Application:
@@ -49,8 +52,11 @@ def public_app(bridge: Bridge) -> web.Application:
         for method in at.answer_methods:
             app.router.add_route(method, f"/{provider}/{at.answer}", routes.answer(provider))
         if at.status:
-            app.router.add_post(f"/{provider}/{at.status}", routes.status(provider))
-            app.router.add_post(f"/{provider}/{at.status}/{{reference}}", routes.status(provider))
+            for method in at.status_methods:
+                app.router.add_route(method, f"/{provider}/{at.status}", routes.status(provider))
+                app.router.add_route(
+                    method, f"/{provider}/{at.status}/{{reference}}", routes.status(provider)
+                )
     if "browser" in bridge.config.providers:
         add_phone_page(app, wants_key=bool(bridge.config.browser_secret) and bridge.config.auth)
     app.router.add_post("/vapi/webhook", routes.vapi)
@@ -96,13 +102,20 @@ class _Routes:
             bridge = self._bridge
             webhook = await _webhook(request)
             dialect = bridge.dialects.new(provider)
-            refusal = dialect.check_webhook(webhook)
-            if refusal is not None:
-                return _refused(refusal)
+            incoming: IncomingCall | ProtocolError
             try:
                 incoming = dialect.read_voice_webhook(webhook)
+                # First, as a signature that is good once is spent by checking it: it may be tried again later.
+                refusal = bridge.reception.admission_of(provider, incoming.call_id)
             except ProtocolError as error:
-                return _refused(Refusal(400, str(error)))
+                incoming, refusal = error, None
+            refusal = refusal or dialect.check_webhook(webhook)
+            if refusal is None and isinstance(incoming, ProtocolError):
+                refusal = Refusal(400, str(incoming))
+            if refusal is not None or isinstance(incoming, ProtocolError):
+                return _refused(refusal or Refusal(400, ""))
+            if not _HOST.fullmatch(request.host):
+                return _refused(Refusal(400, "the Host header is no host"))
             info = CallInfo(
                 provider=provider,
                 call_id=incoming.call_id,
@@ -139,16 +152,22 @@ class _Routes:
                 return _refused(Refusal(400, str(error)))
             book = self._bridge.book
             reference = request.match_info.get("reference", "")
-            call = book.find_reference(reference) if reference else book.find(provider, report.call_id)
+            call = (
+                book.find_reference(provider, reference) if reference else book.find(provider, report.call_id)
+            )
             if call is not None:
                 call.provider_events(report.events)
             elif reference:
                 hang_up_given_up(self._bridge, provider, reference, report)
             if not report.media_lost:
                 return web.Response(status=204)
-            info = call.info if call is not None else book.info(provider, report.call_id, reference)
-            _log.warning("call %s: the provider reports its media socket %s", info.call_id, report.media_lost)
-            document = await self._bridge.reception.fall_back(info, report.media_lost)
+            # It is over by now. One that was live a moment ago had lost its media, whatever its end is called.
+            lost = book.ended(provider, report.call_id, reference)
+            if call is not None:
+                lost = EndedCall(call.info, None)
+            call_id = lost.info.call_id
+            _log.warning("call %s: the provider reports its media socket %s", call_id, report.media_lost)
+            document = await self._bridge.reception.fall_back(lost, report.media_lost)
             return web.Response(status=204) if document is None else _document(document)
 
         return answer
