@@ -15,36 +15,37 @@ __all__ = ["Payload", "Settled", "Unpadded", "settle", "unpad"]
 FRAME_NS = 20_000_000
 PADDING_AHEAD_NS = 50_000_000
 """A frame is filled up with silence while this much is queued at most: 10 ms by the bridge's own reckoning, which
-knows what was played from marks, a frame early. What held up the provider's side comes on top."""
+knows what was played from marks, a frame early."""
 
 MAX_SILENT_FRAMES = 50  # as far as padding is looked for
 QUIET_PEAK = 64  # of 32768: what the comparison calls silence
 
 
 class Payload(NamedTuple):
-    """One media payload as it came to the caller's side."""
+    """One media payload, read on the caller's side at ``received_ns``.
+
+    ``waiting_ns`` is since when it may have lain there: earlier where the demo itself was held up.
+    """
 
     data: bytes
     received_ns: int
+    waiting_ns: int
 
 
 class Unpadded(NamedTuple):
-    """Audio without padding, and how many frames had some: within an utterance, and so without need."""
+    """Audio without padding, how many frames had some, how many of them in an utterance, and how many too early.
+
+    ``starts`` is how many bytes of the utterance came before each payload.
+    """
 
     audio: bytes
     n_padded: int
     n_inside: int
     n_early: int
+    starts: list[int]
 
 
-def unpad(
-    expected: bytes,
-    received: Sequence[Payload],
-    fmt: AudioFormat,
-    *,
-    speed: float = 1.0,
-    held_up_ms: float = 0.0,
-) -> Unpadded:
+def unpad(expected: bytes, received: Sequence[Payload], fmt: AudioFormat, *, speed: float = 1.0) -> Unpadded:
     """Return what came without the silence that fills frames up.
 
     Only silence is taken away, and only where *expected* goes on after it, or ends: whatever else differs stays
@@ -54,11 +55,12 @@ def unpad(
     n_padded = n_inside = n_early = 0
     at = 0  # how much of *expected* has come
     dry_ns = 0  # when the provider has played all it was given
-    most_ahead_ns = PADDING_AHEAD_NS + held_up_ms * 1e6
     was_padded = False
-    for message, received_ns in received:
+    starts: list[int] = []
+    for message, received_ns, waiting_ns in received:
+        # What was queued at least: it came as early, and this was read as late, as can be.
         ahead_ns = dry_ns - received_ns
-        dry_ns = max(dry_ns, received_ns) + round(FRAME_NS / speed)
+        dry_ns = max(dry_ns, waiting_ns) + round(FRAME_NS / speed)
         if not expected.startswith(message, at):
             # Padding may have looked like silence that was to come.
             n_back = at - min(_near(expected, at, message, audio, fmt), at)
@@ -70,6 +72,7 @@ def unpad(
         n_real = _common(expected, at, message, fmt)
         if n_real == 0 or _trailing_silence(message[n_real:], fmt) < len(message) - n_real:
             n_real = len(message)
+        starts.append(at)
         audio += message[:n_real]
         at += n_real
         was_padded = n_real < len(message)
@@ -77,8 +80,8 @@ def unpad(
             n_padded += 1
             if at < len(expected):
                 n_inside += 1
-                n_early += ahead_ns > most_ahead_ns
-    return Unpadded(bytes(audio), n_padded, n_inside, n_early)
+                n_early += ahead_ns > PADDING_AHEAD_NS
+    return Unpadded(bytes(audio), n_padded, n_inside, n_early, starts)
 
 
 class Settled(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from vapimedia.cli.demo_compare import Direction
+from vapimedia.cli.demo_compare import MAX_LATE_MS, Direction
 from vapimedia.cli.demo_legs import Leg
 from vapimedia.cli.demo_lines import LeftOpen, Result
 from vapimedia.formats import AudioFormat
@@ -64,8 +64,8 @@ class Figures(msgspec.Struct):
     cleared_ms: float
     """Audio that barge-ins dropped, at the provider and in the bridge's own queue."""
     gaps_heard: int
-    """Gaps inside the speech that the caller heard, where Vapi was later than the cushion is long. Above a
-    *speed* of 1 there is no cushion, and there are more."""
+    """Times when the caller's ear ran dry within an utterance, as when Vapi is later than the cushion is long. Above
+    a *speed* of 1 there is no cushion, and there are more. How long they are shows in ``downlink.late_ms``."""
     codec_delay_ms: float
     """Delay of decoding, resampling and encoding, one way; the larger of the two."""
     cpu_us_per_frame: float
@@ -180,6 +180,11 @@ def _late(figures: Figures, barge_ins_ms: Sequence[float | None], prebuffer_ms: 
         reasons.append("the caller's interruption never silenced the assistant")
     if figures.barge_in_ms is not None and figures.barge_in_ms > MAX_BARGE_IN_MS:
         reasons.append(f"barge-in took {figures.barge_in_ms:.0f} ms, more than {MAX_BARGE_IN_MS:.0f}")
+    if figures.downlink.late_ms > MAX_LATE_MS + prebuffer_ms:
+        reasons.append(
+            f"Vapi to caller: speech was played {figures.downlink.late_ms:.0f} ms late, "
+            f"more than {MAX_LATE_MS + prebuffer_ms:.0f}"
+        )
     for direction, hops in figures.hops.items():
         cushion = prebuffer_ms if direction == "downlink" else FRAME_MS
         limits = {"convert": MAX_CONVERT_P99_MS, "queue": MAX_QUEUE_P99_MS + cushion}

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from vapimedia.cli.demo_align import Payload
-from vapimedia.cli.demo_compare import Spoken, judge_downlink, judge_uplink
+from vapimedia.cli.demo_clock import stalls, waiting_since
+from vapimedia.cli.demo_compare import Excuses, Spoken, excuses_for, judge_downlink, judge_uplink
 from vapimedia.cli.demo_judge import Delivery, Figures, judge
 from vapimedia.cli.demo_legs import Leg
 from vapimedia.cli.demo_lines import Moment, Result
@@ -19,6 +20,8 @@ from vapimedia.io.config import BridgeConfig
 from vapimedia.testing import CLIPS, FakeVapi, FakeVapiCall, default_script, load_clip
 
 __all__ = ["Demo", "run_demo"]
+
+READ_LATE_MS = 30.0  # the caller's ticks are 20 ms apart, a page's chunks 43, which does no harm
 
 
 class Demo(NamedTuple):
@@ -93,27 +96,30 @@ def _figures(
 ) -> Figures:
     call = calls[0] if calls else None
     spoken = [
-        Spoken(bytes(one.sent), one.started_ns, one.interrupted) for one in (call.downlink if call else [])
+        Spoken(
+            bytes(one.sent),
+            list(zip(one.sent_ns, one.sizes, strict=True)),
+            one.started_ns,
+            one.ended_ns,
+            one.interrupted,
+        )
+        for one in (call.downlink if call else [])
     ]
-    payloads, at = [], 0
-    for n_bytes, received_ns in zip(phone.payload_sizes, phone.received_ns, strict=True):
-        payloads.append(Payload(bytes(phone.received[at : at + n_bytes]), received_ns))
-        at += n_bytes
     uplink = judge_uplink(
         bytes(phone.sent),
         bytes(call.uplink) if call is not None else b"",
         leg_format=leg.format,
         vapi_format=vapi_format,
-        n_silence_excused=_silence_excused(phone, call, result),
+        excuses=_excuses(phone, call, result),
     )
     downlink = judge_downlink(
         spoken,
-        payloads,
+        _payloads(phone),
         vapi_format=vapi_format,
         leg_format=leg.format,
         exact_frames=leg.exact_frames,
         speed=speed,
-        held_up_ms=phone.late_ticks_ms,
+        cushion_ms=prebuffer_ms,
     )
     return judge(
         result,
@@ -126,7 +132,7 @@ def _figures(
         ],
         vapi_format=vapi_format,
         speed=speed,
-        gaps_heard=phone.ear.underruns,
+        gaps_heard=len(phone.ear.gaps_inside([one.started_ns for one in spoken])),
         prebuffer_ms=prebuffer_ms,
         trouble=phone_trouble(phone, leg) + _vapi_trouble(phone, calls, vapi_format),
     )
@@ -147,13 +153,22 @@ def _barge_in_ms(phone: Phone, interrupted_ns: int) -> float | None:
     return None if silent_ns is None else (silent_ns - interrupted_ns) / 1e6
 
 
-def _silence_excused(phone: Phone, call: FakeVapiCall | None, result: Result) -> int:
-    """Return how many silent frames may be missing: repaid ones, and those sent when Vapi had hung up."""
+def _payloads(phone: Phone) -> list[Payload]:
+    found, at = [], 0
+    held_up = stalls(phone.ear.tick_ns, READ_LATE_MS)
+    for n_bytes, received_ns in zip(phone.payload_sizes, phone.received_ns, strict=True):
+        data = bytes(phone.received[at : at + n_bytes])
+        found.append(Payload(data, received_ns, waiting_since(received_ns, held_up)))
+        at += n_bytes
+    return found
+
+
+def _excuses(phone: Phone, call: FakeVapiCall | None, result: Result) -> Excuses:
     paths = [summary.uplink for summary in result.summaries if summary.uplink is not None]
-    n_repaid = sum(round(path.repaid_silence_ms / 20) for path in paths)
-    last_ns = call.uplink_messages[-1][0] if call is not None and call.uplink_messages else 0
-    n_after = sum(tick_ns > last_ns for tick_ns in phone.ear.tick_ns)
-    return n_repaid + n_after + 1  # a frame may be under way at the end
+    repaid_ms = sum(path.repaid_silence_ms for path in paths)
+    if call is None:
+        return Excuses()
+    return excuses_for(phone.ear.tick_ns, call.connected_ns, call.ended_ns, repaid_ms=repaid_ms)
 
 
 def _vapi_trouble(phone: Phone, calls: Sequence[FakeVapiCall], vapi_format: AudioFormat) -> list[str]:

@@ -46,10 +46,12 @@ async def play(
     try:
         for due_ms, chunk in pacing.plan(utterance.planned, call.format, call.random):
             await _until(begun + due_ms / 1000 / speed, barge_in)
+            sent_ns = time.monotonic_ns()
             if (barge_in is not None and barge_in.is_set()) or not await call.send_audio(chunk):
                 break
             utterance.sent += chunk
             utterance.sizes.append(len(chunk))
+            utterance.sent_ns.append(sent_ns)
         # However early it was sent, the assistant has spoken only when it would have been played.
         await _until(begun + len(utterance.sent) / bytes_per_s / speed, barge_in)
         utterance.interrupted = barge_in is not None and barge_in.is_set()
@@ -84,9 +86,11 @@ class EchoAssistant:
 
     async def heard(self, chunk: bytes) -> None:
         """Send it back."""
+        sent_ns = time.monotonic_ns()
         if await self._call.send_audio(chunk):
             self._said.sent += chunk
             self._said.sizes.append(len(chunk))
+            self._said.sent_ns.append(sent_ns)
 
     async def told(self, message: dict[str, Any]) -> None:
         """Control messages are recorded by the call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,13 @@ import numpy as np
 from vapimedia.formats import AudioFormat
 from vapimedia.testing import sound
 
-__all__ = ["BargeIn", "Clear", "Ear", "Mark"]
+__all__ = ["BargeIn", "Clear", "Ear", "Gap", "Mark"]
 
 _MULAW = AudioFormat("mulaw", 8000)
 _TICK_MS = 20.0
 # Twilio drops what is queued beyond ten minutes (warning 31931).
 _TWILIO_BUFFER_MS = 10 * 60 * 1000.0
 _SILENCE_RUN = 10  # ticks without a voice that count as silence, longer than a pause between words
-_LASTING_TICKS = 6  # of nothing to play, after which audio that comes back is no longer the same speech
 
 
 @dataclass
@@ -37,6 +36,15 @@ class Clear:
 
     received_ns: int
     dropped_ms: float
+
+
+@dataclass
+class Gap:
+    """A time with nothing to play: from the tick that ran dry to the tick that played again."""
+
+    begin_ns: int
+    end_ns: int
+    ms: float
 
 
 @dataclass
@@ -67,7 +75,8 @@ class Ear:
     is beyond is dropped and counted. A clear returns outstanding marks, or drops them (*clear_returns_marks*
     false): they then stay without a time.
     ``heard`` is the whole timeline: what was played, with silence where nothing was there to play.
-    ``tick_ns`` and ``voiced`` hold one entry a tick. ``gaps_ms`` are the gaps inside speech.
+    ``tick_ns`` and ``voiced`` hold one entry a tick. ``gaps`` are the times with nothing to play, however long,
+    between two payloads that no clear parts: holes in speech and pauses after it, see ``gaps_inside``.
     ``max_queued_messages`` is the highest number of messages that waited, the one being played included.
     """
 
@@ -89,14 +98,13 @@ class Ear:
         self.overflow_bytes = 0
         self.overflow_messages = 0
         self.max_queued_messages = 0
-        self.gaps_ms: list[float] = []
+        self.gaps: list[Gap] = []
         self.speech_ms = 0.0
         self.quiet_ms = 0.0
         self._frame_bytes = fmt.frame_bytes()
         self._bytes_per_ms = self._frame_bytes / _TICK_MS
         self._max_bytes = None if buffer_ms is None else round(buffer_ms * self._bytes_per_ms)
         self._silent = fmt.silence * (self._frame_bytes // fmt.bytes_per_sample)
-        self._lasting_bytes = _LASTING_TICKS * self._frame_bytes
         self._is_voiced = _voice_detector(fmt)
         self._queue: deque[bytes] = deque()
         self._head = 0  # bytes of the first queued payload that have been played
@@ -104,12 +112,21 @@ class Ear:
         self._playing = 0  # bytes of the frame in the ear, which is heard to its end when the next tick comes
         self._taken = 0  # bytes received, dropped ones left out: marks refer to it
         self._pending: deque[tuple[int, Mark]] = deque()
-        self._dry_bytes = self._lasting_bytes
+        self._gap: Gap | None = None  # the one that lasts
+
+    @property
+    def gaps_ms(self) -> list[float]:
+        """How long each gap lasted, in audio."""
+        return [gap.ms for gap in self.gaps]
 
     @property
     def underruns(self) -> int:
-        """How many gaps there were inside speech."""
-        return len(self.gaps_ms)
+        """How many gaps there were."""
+        return len(self.gaps)
+
+    def gaps_inside(self, speech_ns: Sequence[int]) -> list[Gap]:
+        """Return the gaps inside speech, which began at the times *speech_ns*: a pause holds one of them."""
+        return [gap for gap in self.gaps if not any(gap.begin_ns < at <= gap.end_ns for at in speech_ns)]
 
     @property
     def queued_ms(self) -> float:
@@ -145,7 +162,7 @@ class Ear:
         self.clears.append(Clear(now_ns, self.queued_ms))
         self._queue.clear()
         self._head = self._queued = self._playing = 0
-        self._dry_bytes = self._lasting_bytes
+        self._gap = None
         for _, mark in self._pending:
             mark.by_clear = True
         if not self.clear_returns_marks:
@@ -156,7 +173,7 @@ class Ear:
         """Start the next 20 ms; returns the names of the marks that the last ones have reached."""
         self._playing = 0
         names = self._due(now_ns)
-        frame = self._take()
+        frame = self._take(now_ns)
         voiced = frame is not self._silent and self._is_voiced(frame)
         self.heard += frame
         self.tick_ns.append(now_ns)
@@ -186,12 +203,14 @@ class Ear:
             self.buffer_messages is not None and len(self._queue) >= self.buffer_messages
         )
 
-    def _take(self) -> bytes:
+    def _take(self, now_ns: int) -> bytes:
         if not self._queued:
-            self._dry_bytes += self._frame_bytes
+            if self._gap is not None:
+                self._gap.ms += _TICK_MS
             return self._silent
-        if 0 < self._dry_bytes < self._lasting_bytes:
-            self.gaps_ms.append(self._dry_bytes / self._bytes_per_ms)
+        if self._gap is not None and self._gap.ms:
+            self._gap.end_ns = now_ns
+            self.gaps.append(self._gap)
         parts: list[bytes] = []
         missing = self._frame_bytes
         while missing and self._queue:
@@ -205,7 +224,8 @@ class Ear:
                 self._head = 0
         self._playing = self._frame_bytes - missing
         self._queued -= self._playing
-        self._dry_bytes = missing
+        # A full frame may be the last: the gap would begin with the next tick.
+        self._gap = Gap(now_ns, now_ns, missing / self._bytes_per_ms)
         return b"".join(parts) + self._silent[:missing]
 
     def _due(self, now_ns: int) -> list[str]:

@@ -128,7 +128,6 @@ class FakeBrowserCall(FakePhone):
             # A chunk is there when its last sample is recorded. The clock is absolute.
             due = begun + n_chunks * chunk_s / self.speed
             await asyncio.sleep(max(0.0, due - loop.time()))
-            self.late_ticks_ms = max(self.late_ticks_ms, (loop.time() - due) * 1000)
             while len(self._recorded) < self._chunk_bytes:
                 n_ticks += 1
                 now_ns = time.monotonic_ns()

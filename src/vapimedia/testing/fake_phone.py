@@ -67,7 +67,6 @@ class FakePhone(ABC):
         self.digits: list[tuple[str, int]] = []
         self.said: list[Said] = []
         self.step_timeouts = 0
-        self.late_ticks_ms = 0.0
 
         self._ws: aiohttp.ClientWebSocketResponse | None = None
         self._last_step: CallerStep | None = None
@@ -225,7 +224,6 @@ class FakePhone(ABC):
             # The clock is absolute: a late wake-up is made up for, never carried along.
             due = begun + n_ticks * _TICK_S / self.speed
             await asyncio.sleep(max(0.0, due - loop.time()))
-            self.late_ticks_ms = max(self.late_ticks_ms, (loop.time() - due) * 1000)
             n_ticks += 1
             now_ns = time.monotonic_ns()
             await self._send_marks(ws, self.ear.tick(now_ns))

@@ -52,7 +52,10 @@ class VapiSettings:
 
 @dataclass
 class Utterance:
-    """One stretch of downlink audio: what was meant to be said, and what was sent before it was cut short."""
+    """One stretch of downlink audio: what was meant to be said, and what was sent before it was cut short.
+
+    ``sizes`` and ``sent_ns`` are the bytes and the time of each message.
+    """
 
     name: str
     planned: bytes
@@ -61,6 +64,7 @@ class Utterance:
     ended_ns: int = 0
     interrupted: bool = False
     sizes: list[int] = field(default_factory=list)
+    sent_ns: list[int] = field(default_factory=list)
 
 
 class Assistant(Protocol):

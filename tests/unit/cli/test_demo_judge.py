@@ -46,6 +46,7 @@ def verdict(
     result: Result | None = None,
     *,
     uplink: Direction | None = None,
+    downlink: Direction | None = None,
     barge_ins_ms: tuple[float | None, ...] = (20.0,),
     provider: str = "twilio",
     delivery: Delivery = NOTHING_COUNTED,
@@ -55,7 +56,7 @@ def verdict(
     return judge(
         result or result_of(),
         uplink or good,
-        good,
+        downlink or good,
         leg=leg_of(provider),
         delivery=delivery,
         barge_ins_ms=barge_ins_ms,
@@ -131,6 +132,12 @@ def test_no_audio_at_all_is_a_reason() -> None:
 @pytest.mark.parametrize("barge_ins_ms", [(), (None,), (20.0, None), (100.1,)])
 def test_a_barge_in_that_never_worked_or_was_slow_is_a_reason(barge_ins_ms: tuple[float | None, ...]) -> None:
     assert not verdict(barge_ins_ms=barge_ins_ms).ok
+
+
+def test_speech_played_later_than_the_cushion_and_a_busy_machine_explain_is_a_reason() -> None:
+    assert verdict(downlink=Direction(expected=50, late_ms=240.0)).ok
+    figures = verdict(downlink=Direction(expected=50, late_ms=999.6))
+    assert figures.reasons == ["Vapi to caller: speech was played 1000 ms late, more than 240"]
 
 
 def test_a_slow_queue_is_a_reason() -> None:

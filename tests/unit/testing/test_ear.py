@@ -54,18 +54,50 @@ def test_everything_queued_is_heard_once_in_order(payloads: list[bytes]) -> None
     assert ear.underruns == 0
 
 
-def test_a_gap_inside_speech_is_an_underrun_and_a_pause_is_not() -> None:
+@pytest.mark.parametrize("n_dry", [1, 3, 6, 10, 50])
+def test_a_gap_inside_speech_is_told_however_long_it_is(n_dry: int) -> None:
     ear = Ear()
     ear.media(VOICE[:320])
-    for at in range(5):
+    for at in range(2 + n_dry):
         ear.tick(at)
     ear.media(VOICE[:320])
-    for at in range(30):
+    ear.tick(2 + n_dry)
+    assert ear.gaps_ms == [20.0 * n_dry]
+    assert ear.underruns == len(ear.gaps_inside([0])) == 1
+
+
+def test_a_pause_is_a_gap_in_which_other_speech_began() -> None:
+    ear = Ear()
+    for _ in range(3):
+        ear.media(VOICE[:320])
+        for _ in range(5):
+            ear.tick(len(ear.tick_ns))
+    # The third speech came after tick 9 and was heard at tick 10.
+    assert [(gap.begin_ns, gap.end_ns) for gap in ear.gaps] == [(1, 5), (6, 10)]
+    assert ear.gaps_inside([0, 9]) == ear.gaps[:1]
+    assert ear.gaps_inside([0, 4, 9]) == []
+
+
+def test_a_frame_that_is_not_full_begins_a_gap() -> None:
+    ear = Ear()
+    ear.media(VOICE[:200])
+    for at in range(3):
         ear.tick(at)
-    ear.media(VOICE[:320])
-    ear.tick(50)
-    assert ear.gaps_ms == [60.0]
-    assert ear.underruns == 1
+    ear.media(VOICE[:160])
+    ear.tick(3)
+    assert ear.gaps_ms == [35.0]
+
+
+def test_neither_what_precedes_all_audio_nor_what_a_clear_made_is_a_gap() -> None:
+    ear = Ear()
+    ear.tick(0)
+    ear.media(VOICE[:200])
+    ear.tick(1)
+    ear.clear(2)
+    ear.tick(3)
+    ear.media(VOICE[:160])
+    ear.tick(4)
+    assert ear.gaps == []
 
 
 def test_more_than_ten_minutes_are_dropped() -> None:
@@ -126,7 +158,7 @@ def test_a_gap_lasts_as_long_at_every_rate(fmt: AudioFormat) -> None:
             ear.tick(at)
     ear.media(frame)
     ear.tick(0)
-    assert ear.gaps_ms == [60.0]
+    assert ear.gaps_ms == [60.0, 120.0]
 
 
 @given(st.lists(st.integers(0, 2), max_size=60), st.integers(1, 5))
