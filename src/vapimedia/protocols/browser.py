@@ -51,8 +51,6 @@ _RATES = (
     f"the rate must be the page's sample rate, {_MIN_RATE}..{_MAX_RATE} Hz with whole 20 ms frames "
     "(such as 44100 or 48000)"
 )
-# The rate travels in the id: the object that answered the page is another than the one for the call.
-_CALL_ID = re.compile(r"browser-(?P<rate>[0-9]{4,5})-[0-9a-f]{32}")
 # A token follows the path. Whatever else is written there counts as a socket without one and must show its key.
 _TOKEN_PATH = re.compile(r"/browser/media/[^/?]")
 _RATE = re.compile(r"[0-9]{1,6}")
@@ -94,7 +92,8 @@ class _DtmfMessage(msgspec.Struct):
 class BrowserDialect(BaseDialect):
     """A page's message language, for one call.
 
-    *call_id* is the one that ``read_voice_webhook`` made; a socket that no webhook announced gets its own.
+    Webhook and upgrade tell the rate of the page's audio, and each makes an id for its call. *call_id* is for one
+    that was told of in another way, at 48 kHz.
     """
 
     name: ClassVar[str] = "browser"
@@ -106,12 +105,11 @@ class BrowserDialect(BaseDialect):
     leg_format: LegFormat
 
     def __init__(self, settings: BrowserSettings, *, call_id: str = "") -> None:
-        made_here = _CALL_ID.fullmatch(call_id)
         self._settings = settings
         self._call_id = call_id
         self._parameters: dict[str, str] = {}
         self._is_open = False
-        self.leg_format = LegFormat("pcm_s16le", int(made_here["rate"]) if made_here else _DEFAULT_RATE)
+        self.leg_format = LegFormat("pcm_s16le", _DEFAULT_RATE)
 
     # Before the call has a socket
 
@@ -132,7 +130,7 @@ class BrowserDialect(BaseDialect):
         if not _is_possible(rate):
             raise ProtocolError(_RATES)
         self.leg_format = LegFormat("pcm_s16le", rate)
-        self._call_id = _new_call_id(rate)
+        self._call_id = _new_call_id()
         return IncomingCall(self._call_id, fields={"rate": str(rate)})
 
     def read_status_webhook(self, request: WebhookRequest) -> StatusReport:
@@ -169,7 +167,7 @@ class BrowserDialect(BaseDialect):
         if not (_RATE.fullmatch(rate) and _is_possible(int(rate))):
             return Refusal(400, _RATES)
         self.leg_format = LegFormat("pcm_s16le", int(rate))
-        self._call_id = _new_call_id(int(rate))
+        self._call_id = _new_call_id()
         return None
 
     def _check_access(self, request: WebhookRequest | UpgradeRequest, key: str) -> Refusal | None:
@@ -187,7 +185,7 @@ class BrowserDialect(BaseDialect):
         if self._is_open:
             return ()
         self._is_open = True
-        self._call_id = self._call_id or _new_call_id(self.leg_format.sample_rate)
+        self._call_id = self._call_id or _new_call_id()
         return [Started(self._call_id, self._call_id, self.leg_format, parameters=self._parameters)]
 
     def feed(self, message: bytes, is_text: bool) -> Sequence[ProviderEvent]:
@@ -257,8 +255,8 @@ def _is_possible(rate: int) -> bool:
     return _MIN_RATE <= rate <= _MAX_RATE and rate * 20 % 1000 == 0
 
 
-def _new_call_id(rate: int) -> str:
-    return f"browser-{rate}-{secrets.token_hex(16)}"
+def _new_call_id() -> str:
+    return f"browser-{secrets.token_hex(16)}"
 
 
 def _read_digit(digit: str) -> Sequence[ProviderEvent]:

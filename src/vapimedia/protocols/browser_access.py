@@ -1,8 +1,9 @@
 """Who may call from a browser: whoever knows the secret, or, without one, this machine and our own page.
 
 A page of another site reaches a bridge on its reader's machine too: browsers tell the page's ``Origin``. DNS that
-turns a foreign name into 127.0.0.1 shows in ``Host``. A proxy on this machine makes strangers look local; one that
-says so is believed.
+turns a foreign name into 127.0.0.1 shows in ``Host``. A proxy on this machine makes strangers look local: any header
+that proxies add turns a request away. One that adds none and rewrites ``Host`` cannot be told: behind a proxy, set a
+secret.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ __all__ = ["bearer_key", "check_access"]
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 _ORIGIN = re.compile(r"https?://(?P<host>[^/?#@]+)/?", re.IGNORECASE)
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+# What proxies add. No browser sends any of it, nor can a page of another site without our leave.
+_PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip"})
+_PROXY_PREFIXES = ("x-forwarded-", "cf-")
 
 
 def check_access(
@@ -30,7 +33,7 @@ def check_access(
         return _check_key(key or bearer_key(headers), secret)
     if not is_loopback(remote):
         return Refusal(403, "no secret is configured, so only this machine may call")
-    if any(name in headers for name in _FORWARDED):
+    if any(name in _PROXY_HEADERS or name.startswith(_PROXY_PREFIXES) for name in headers):
         return Refusal(403, "no secret is configured, so nobody may call through a proxy")
     host = headers.get("host", "").lower()
     if not _is_local(host):

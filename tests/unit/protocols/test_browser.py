@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -53,14 +54,18 @@ class TestWebhook:
 
     @pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 44100, 48000, 96000])
     def test_the_rate_travels_from_the_request_to_the_leg(self, rate: int) -> None:
-        incoming = dialect().read_voice_webhook(ask(json.dumps({"rate": rate}).encode()))
+        call = dialect()
+        incoming = call.read_voice_webhook(ask(json.dumps({"rate": rate}).encode()))
         assert incoming.fields == {"rate": str(rate)}
         assert incoming.direction == "inbound"
-        call = dialect(incoming.call_id)
+        assert re.fullmatch("browser-[0-9a-f]{32}", incoming.call_id)
         assert call.leg_format == LegFormat("pcm_s16le", rate)
         assert call.leg_format.audio_format is not None
         told = json.loads(call.answer(MEDIA_URL, "", {}).body)
         assert told == {"url": f"{MEDIA_URL}?rate={rate}", "rate": rate}
+        [started] = call.opened()
+        assert isinstance(started, Started)
+        assert (started.call_id, started.format.sample_rate) == (incoming.call_id, rate)
 
     def test_a_request_without_a_rate_means_48000(self) -> None:
         assert dialect().read_voice_webhook(ask(b"{}")).fields == {"rate": "48000"}
@@ -87,8 +92,8 @@ class TestWebhook:
         assert list(json.loads(document.body)) == ["error"]
         assert b"banned" not in document.body
 
-    def test_a_foreign_id_means_48000(self) -> None:
-        assert dialect("CA123").leg_format.sample_rate == 48000
+    def test_whatever_its_id_a_call_has_48000_until_it_is_told_otherwise(self) -> None:
+        assert dialect("browser-44100-" + "0" * 32).leg_format.sample_rate == 48000
 
     def test_a_page_has_no_status_webhook_and_cannot_be_called(self) -> None:
         assert BrowserDialect.routes.status == ""
@@ -112,7 +117,7 @@ class TestUpgrade:
         assert isinstance(started, Started)
         assert started.format == call.leg_format
         assert started.call_id == started.stream_id
-        assert started.call_id.startswith(f"browser-{rate}-")
+        assert re.fullmatch("browser-[0-9a-f]{32}", started.call_id)
 
     @pytest.mark.parametrize("rate", ["", "x", "-8000", "4.8e4", "11025", "9" * 5000, "４８０００"])
     def test_a_bad_rate_gets_400(self, rate: str) -> None:
@@ -126,22 +131,22 @@ class TestUpgrade:
         assert refusal.status == 400
 
     def test_a_socket_with_a_token_keeps_what_its_call_knows(self) -> None:
-        call = dialect("browser-44100-" + "0" * 32)
+        call = dialect()
+        incoming = call.read_voice_webhook(ask(b'{"rate":44100}'))
         assert call.check_upgrade(UpgradeRequest("/browser/media/token?rate=9", {})) is None
         assert call.leg_format.sample_rate == 44100
+        [started] = call.opened()
+        assert isinstance(started, Started)
+        assert started.call_id == incoming.call_id
 
 
 class TestSocket:
     def test_an_open_socket_is_a_start_once(self) -> None:
-        call = dialect("browser-44100-" + "0" * 32)
+        call = dialect("call-1")
         call.answer(MEDIA_URL, "", {"plan": "gold"})
         [started] = call.opened()
-        assert started == Started(
-            "browser-44100-" + "0" * 32,
-            "browser-44100-" + "0" * 32,
-            LegFormat("pcm_s16le", 44100),
-            parameters={"plan": "gold"},
-        )
+        wanted = LegFormat("pcm_s16le", 48000)
+        assert started == Started("call-1", "call-1", wanted, parameters={"plan": "gold"})
         assert call.opened() == ()
 
     def test_audio_is_binary_both_ways(self) -> None:
