@@ -99,7 +99,7 @@ class TwilioDialect(BaseDialect):
 
     name: ClassVar[str] = "twilio"
     # Twilio plays any chunk size and buffers 10 minutes; audio beyond is dropped (warning 31931).
-    caps: ClassVar[Caps] = Caps(exact_frames=False, max_lead_ms=60_000, marks=True, clear=True)
+    caps: ClassVar[Caps] = Caps(exact_frames=False, max_lead_ms=60_000, marks=True, clear=True, dials=True)
     routes: ClassVar[Routes] = Routes("voice", ("POST",), "status")
     leg_format: LegFormat
 

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
-import msgspec
-
 from vapimedia.errors import ConfigError, ProtocolError, ProviderError
-from vapimedia.protocols._wire import BROKEN, printable
+from vapimedia.protocols._rest import Outcome, check_ring_timeout, read_object, told_safely
+from vapimedia.protocols._wire import printable
 from vapimedia.protocols.commands import HttpCall
 from vapimedia.protocols.dialect import DialRequest, StatusReport, WebhookRequest
 from vapimedia.protocols.events import CallProgress, Problem, ProviderEvent, Stopped, UnknownMessage
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["dial_request", "dialled_call", "hangup_request", "is_sid", "status_report", "webhook_fields"]
 
-_Outcome = Literal["", "busy", "unanswered", "rejected", "cancelled", "failed"]
-
 # A SID is two letters and 32 hex digits; fakes are freer. Nothing in it may need an escape in JSON.
 _SID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
@@ -37,12 +34,13 @@ _PROGRESS_EVENTS = ("initiated", "ringing", "answered", "completed")
 _RING_TIMEOUT_S = range(5, 601)
 _MACHINE_DETECTION = ("Enable", "DetectMessageEnd")
 _MAX_TWIML = 4000
-# A number, also as people write it, or an address with a scheme: sip:, client:.
-_NUMBER = re.compile(r"[+(]?[0-9][0-9 ().-]{0,40}")
-_ADDRESS = re.compile(r"[A-Za-z]+:\S+")
+# E.164, and what people write between its digits. No emergency number is of this form.
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+_SEPARATORS = str.maketrans("", "", " ().-")
+_ADDRESS = re.compile(r"(?:sips?|client):\S+", re.IGNORECASE)
 _MAX_ADDRESS = 512
 
-_OUTCOMES: dict[str, _Outcome] = {
+_OUTCOMES: dict[str, Outcome] = {
     "completed": "",
     "busy": "busy",
     "no-answer": "unanswered",
@@ -61,10 +59,6 @@ _MACHINE = re.compile(r"machine(_\w+)?|fax", re.ASCII)
 _CONNECTION_ERROR = re.compile(r"319[0-2]\d")
 
 _MAX_REFUSAL = 200
-# What an error message may quote of the request: TwiML, URLs with a token, addresses, numbers as people write them.
-_PRIVATE = re.compile(
-    r"<[^>]*>?|[A-Za-z][A-Za-z0-9+.-]*://\S+|\b(?:sips?|client|whatsapp):\S+|\+?\d(?:[\W_]{0,3}\d){4,}"
-)
 
 
 def dial_request(settings: TwilioSettings, request: DialRequest) -> HttpCall:
@@ -74,11 +68,7 @@ def dial_request(settings: TwilioSettings, request: DialRequest) -> HttpCall:
     """
     url = _calls_url(settings)
     to, from_ = _numbers(request)
-    if request.ring_timeout_s not in _RING_TIMEOUT_S:
-        raise ConfigError(
-            f"ring_timeout_s is {request.ring_timeout_s}; Twilio rings for {_RING_TIMEOUT_S[0]} to "
-            f"{_RING_TIMEOUT_S[-1]} seconds"
-        )
+    check_ring_timeout(request.ring_timeout_s, _RING_TIMEOUT_S, "Twilio")
     if request.document is not None:
         raise ConfigError("a call through Twilio takes no document of its own; what it hears is its stream")
     twiml = connect_stream(request.media_url, request.status_url, request.parameters).body.decode()
@@ -100,11 +90,7 @@ def dial_request(settings: TwilioSettings, request: DialRequest) -> HttpCall:
 
 def dialled_call(status: int, body: bytes) -> str:
     """Return the SID of the call that the API has made. Raises ``ProviderError`` if there is none."""
-    try:
-        read = msgspec.json.decode(body)
-    except BROKEN:
-        read = None
-    answer: dict[str, Any] = read if isinstance(read, dict) else {}
+    answer = read_object(body)
     if status == 201:
         sid = answer.get("sid")
         if isinstance(sid, str) and is_sid(sid):
@@ -188,17 +174,26 @@ def _numbers(request: DialRequest) -> tuple[str, str]:
     if request.to is None:
         raise ConfigError("Twilio calls a number or an address, not the media socket alone; give one to call")
     to, from_ = request.to.strip(" "), request.from_.strip(" ")
-    calls_number = _NUMBER.fullmatch(to) is not None
-    if not (calls_number or (_is_word(to) and _ADDRESS.fullmatch(to))):
-        raise ConfigError("what is to be called must be a number in E.164 (+ and digits), sip: or client:")
+    called, caller = _number(to), _number(from_)
+    if not (called or (_is_word(to) and _ADDRESS.fullmatch(to))):
+        raise ConfigError(
+            "what is to be called must be a number in E.164 (+ and 7 to 15 digits) or an address with sip: or client:"
+        )
     if not from_:
         raise ConfigError("no number to call from is set; set VAPIMEDIA_TWILIO_FROM to one of the account's")
     # An address may be called from any name, a number from a number only.
-    if not (_NUMBER.fullmatch(from_) or (_is_word(from_) and not calls_number)):
+    if not (caller or (_is_word(from_) and not called)):
         raise ConfigError(
-            "what calls a number must be one of the account's in E.164 (+ and digits); see VAPIMEDIA_TWILIO_FROM"
+            "what calls a number must be one of the account's in E.164 (+ and 7 to 15 digits); "
+            "see VAPIMEDIA_TWILIO_FROM"
         )
-    return to, from_
+    return called or to, caller or from_
+
+
+def _number(text: str) -> str:
+    """Return a number in E.164 without what people write between its digits; empty if it is none."""
+    number = text.translate(_SEPARATORS)
+    return number if _NUMBER.fullmatch(number) else ""
 
 
 def _is_word(text: str) -> bool:
@@ -222,8 +217,7 @@ def _refusal(status: int, answer: Mapping[str, Any]) -> str:
     told, code = answer.get("message"), answer.get("code")
     # Twilio's codes have five digits; whatever has more may be a number of somebody's.
     tail = f" ({code})" if type(code) is int and 0 < code < 100_000 else ""
-    message = _PRIVATE.sub("...", told) if isinstance(told, str) else ""
-    message = "".join(char if char.isprintable() else "?" for char in message).strip()
+    message = told_safely(told) if isinstance(told, str) else ""
     head = "Twilio refused the call: "
     return head + (message or f"HTTP status {status}")[: _MAX_REFUSAL - len(head) - len(tail)] + tail
 

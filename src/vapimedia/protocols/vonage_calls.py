@@ -5,14 +5,14 @@ Source: Vonage's Voice API reference (``/v1/calls``) and webhook reference; WebS
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote
 
 import msgspec
 
 from vapimedia.errors import ConfigError, ProtocolError, ProviderError
+from vapimedia.protocols._rest import Outcome, check_ring_timeout, read_object, told_safely
 from vapimedia.protocols._wire import BROKEN, printable
 from vapimedia.protocols.commands import HttpCall
 from vapimedia.protocols.dialect import DialRequest, IncomingCall, StatusReport, WebhookRequest
@@ -33,14 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["dial_request", "dialled_call", "hangup_request", "incoming_call", "status_report"]
 
-_Outcome = Literal["", "busy", "unanswered", "rejected", "cancelled", "failed"]
-
 _JSON = {"Content-Type": "application/json"}
 _MAX_FIELDS = 1000
 _RING_TIMEOUT_S = range(1, 121)
 _MACHINE_DETECTION = ("continue", "hangup")
 
-_OUTCOMES: dict[str, _Outcome] = {
+_OUTCOMES: dict[str, Outcome] = {
     "completed": "",
     "busy": "busy",
     "unanswered": "unanswered",
@@ -54,8 +52,6 @@ _MEDIA_LOST = (frozenset(_OUTCOMES) | {"disconnected"}) - {"completed"}
 _NO_PROGRESS = frozenset({"started", "ringing", "answered"})
 
 _MAX_REFUSAL = 200
-# What an error may quote of the request: URLs with a token, tokens, numbers as people write them.
-_PRIVATE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*|[A-Za-z0-9_.-]{40,}|\+?\d(?:[\W_]{0,3}\d){4,}")
 
 
 def dial_request(settings: VonageSettings, request: DialRequest) -> HttpCall:
@@ -76,11 +72,7 @@ def dial_request(settings: VonageSettings, request: DialRequest) -> HttpCall:
         raise ConfigError(
             "the number to call from must be one of the account's in E.164; see VAPIMEDIA_VONAGE_FROM"
         )
-    if request.ring_timeout_s not in _RING_TIMEOUT_S:
-        raise ConfigError(
-            f"ring_timeout_s is {request.ring_timeout_s}; Vonage rings for {_RING_TIMEOUT_S[0]} to "
-            f"{_RING_TIMEOUT_S[-1]} seconds"
-        )
+    check_ring_timeout(request.ring_timeout_s, _RING_TIMEOUT_S, "Vonage")
     endpoint = websocket_endpoint(
         request.media_url, settings.sample_rate, request.parameters, signed=settings.auth
     )
@@ -113,11 +105,7 @@ def dial_request(settings: VonageSettings, request: DialRequest) -> HttpCall:
 
 def dialled_call(status: int, body: bytes) -> str:
     """Return the id of the call that the API has made. Raises ``ProviderError`` if there is none."""
-    try:
-        read = msgspec.json.decode(body)
-    except BROKEN:
-        read = None
-    answer: dict[str, Any] = read if isinstance(read, dict) else {}
+    answer = read_object(body)
     if not 200 <= status < 300:
         raise ProviderError(_refusal(status, answer), status=status)
     call_id = answer.get("uuid")
@@ -167,25 +155,28 @@ def status_report(request: WebhookRequest) -> StatusReport:
     Raises ``ProtocolError`` if it names no call. No text of it quotes what the webhook says beyond its status.
     """
     fields = _fields(request)
-    leg_id, headers = fields.get("uuid"), fields.get("headers")
-    call_id = leg_id if isinstance(leg_id, str) and is_id(leg_id) else ""
+    status, to, headers = (fields.get(name) for name in ("status", "to", "headers"))
+    leg_id = _id(fields.get("uuid"))
     # Errors are about a conversation and name no leg of it.
-    if not call_id and not is_id(fields.get("conversation_uuid")):
+    if not leg_id and not is_id(fields.get("conversation_uuid")):
         raise ProtocolError("the webhook has no proper uuid; is it an event webhook of Vonage?")
-    status, to = fields.get("status"), fields.get("to")
+    is_media = isinstance(to, str) and to.lower().startswith(("wss://", "ws://"))
+    # The media leg has a uuid of its own, by which nobody knows the call.
+    call_id = _id(headers.get(CALL_ID) if isinstance(headers, dict) else None) if is_media else leg_id
     if not isinstance(status, str):
         return StatusReport(call_id, (UnknownMessage("error" if "reason" in fields else "event"),))
-    if not (isinstance(to, str) and to.lower().startswith(("wss://", "ws://"))):
+    if not is_media:
         return StatusReport(call_id, tuple(_phone_events(status, fields)))
-    named = headers.get(CALL_ID) if isinstance(headers, dict) else None
-    # Without that name the socket is the only leg of a call that was made to it.
-    whose = named if isinstance(named, str) and is_id(named) else call_id
     if status in _MEDIA_LOST:
-        # Not to be hung up by us: Vonage may have something else for the caller.
-        return StatusReport(whose, (Stopped(status, _OUTCOMES.get(status, "")),), media_lost=status)
+        # Not to be hung up by us: Vonage may have something else for the caller. Nor does it say what the phone did.
+        return StatusReport(call_id, (Stopped(status, "media_lost"),), media_lost=status)
     if status == "completed":
-        return StatusReport(whose, (Stopped(status),))
-    return StatusReport(whose, () if status in _NO_PROGRESS else (UnknownMessage(printable(status)),))
+        return StatusReport(call_id, (Stopped(status),))
+    return StatusReport(call_id, () if status in _NO_PROGRESS else (UnknownMessage(printable(status)),))
+
+
+def _id(told: object) -> str:
+    return told if isinstance(told, str) and is_id(told) else ""
 
 
 def _phone_events(status: str, fields: Mapping[str, Any]) -> list[ProviderEvent]:
@@ -225,8 +216,7 @@ def _machine_detection(chosen: str) -> str:
 def _refusal(status: int, answer: Mapping[str, Any]) -> str:
     # An API of several ages: problem+json, or one of the older shapes.
     told = [answer.get(name) for name in ("title", "error_title", "detail", "type")]
-    words = [_PRIVATE.sub("...", part).strip() for part in told if isinstance(part, str)]
+    words = [told_safely(part) for part in told if isinstance(part, str)]
     # Where the type is a URL nothing is left of it.
     message = ": ".join(dict.fromkeys(part for part in words if part.strip(".")))
-    message = "".join(char if char.isprintable() else "?" for char in message)
     return f"Vonage refused the call: {message or f'HTTP status {status}'}"[:_MAX_REFUSAL]

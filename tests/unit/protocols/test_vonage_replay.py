@@ -154,7 +154,7 @@ def test_a_socket_that_was_not_reached_gets_the_recorded_fallback(
 ) -> None:
     *_, event, answer = vonage_unanswered
     report = VonageDialect(SETTINGS).read_status_webhook(webhook_of(event))
-    assert report == StatusReport(CALL, (Stopped("unanswered", "unanswered"),), media_lost="unanswered")
+    assert report == StatusReport(CALL, (Stopped("unanswered", "media_lost"),), media_lost="unanswered")
     document = VonageDialect(SETTINGS).fallback(json.loads(answer["wire"]))
     assert document.content_type == answer["headers"]["Content-Type"]
     assert json.loads(document.body) == json.loads(answer["wire"])

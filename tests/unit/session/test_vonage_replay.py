@@ -246,7 +246,7 @@ def test_a_socket_that_vonage_cannot_reach_ends_the_call_and_leaves_the_caller_t
     report = call.dialect.read_status_webhook(request)
     call.provider_events(report.events)
     assert call.ended is not None
-    assert call.ended.reason == report.media_lost == "unanswered"
+    assert (call.ended.reason, report.media_lost) == ("media_lost", "unanswered")
     assert call.to_provider == []
 
 
