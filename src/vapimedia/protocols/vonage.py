@@ -111,8 +111,8 @@ class VonageDialect(BaseDialect):
     name: ClassVar[str] = "vonage"
     # 990 messages of 20 ms. Vonage buffers 1024 of them by its WebSockets guide, 3072 by newer texts (its AsyncAPI
     # description, its tutorials). We keep to 1000 unplayed ones, and leave ten for what is under way either side.
-    caps: ClassVar[Caps] = Caps(exact_frames=True, max_lead_ms=19_800, marks=True, clear=True)
-    routes: ClassVar[Routes] = Routes("answer", ("GET", "POST"), "event")
+    caps: ClassVar[Caps] = Caps(exact_frames=True, max_lead_ms=19_800, marks=True, clear=True, dials=True)
+    routes: ClassVar[Routes] = Routes("answer", ("GET", "POST"), "event", ("GET", "POST"))
     leg_format: LegFormat
 
     def __init__(self, settings: VonageSettings, *, call_id: str = "", seen: SeenOnce | None = None) -> None:
@@ -136,13 +136,13 @@ class VonageDialect(BaseDialect):
         """Return why the webhook must be refused, or ``None`` if Vonage signed it, and not for an earlier one."""
         if not self._settings.auth:
             return None
-        return self._tokens.check("webhook", request.headers, request.received_s, request.body)
+        return self._tokens.check("webhook", request, request.body)
 
     def check_upgrade(self, request: UpgradeRequest) -> Refusal | None:
         """Return why the upgrade must be refused, or ``None`` if Vonage signed it, and not for an earlier one."""
         if not self._settings.auth:
             return None
-        return self._tokens.check("upgrade", request.headers, request.received_s)
+        return self._tokens.check("upgrade", request)
 
     def read_voice_webhook(self, request: WebhookRequest) -> IncomingCall:
         """Return the call that a voice webhook announces; it is this dialect's from here, and ours its number.
@@ -253,10 +253,8 @@ class VonageDialect(BaseDialect):
     def _start(self, fields: Fields) -> ProviderEvent:
         if self._started:
             return Problem("second_start", "Vonage sent a second first message on one socket; it was ignored")
-        content_type = word(fields, "content-type")
-        if content_type is None:
-            return Problem("missing_field", "the first message has no content-type", fatal=True)
-        rate = self.leg_format.sample_rate
+        # A format that is not told is another than ours too: a fault that leaves the caller to the fallback.
+        content_type, rate = word(fields, "content-type") or "", self.leg_format.sample_rate
         if sample_rate_of(content_type) != rate:
             text = f"Vonage announced {printable(content_type)!r}; asked for was audio/l16;rate={rate}"
             return Problem("unsupported_format", text, fatal=True)

@@ -1,7 +1,7 @@
 """Vonage's tokens: HS256 on everything that it sends us, RS256 on everything that we ask of its API.
 
-Source: Vonage's pages on signed webhooks and on authentication by JWT; RFC 7515, RFC 7519. Time comes from outside:
-with the request, or at the moment of sending.
+Source: Vonage's pages on signed webhooks (what is hashed of a GET: its support pages) and on authentication by JWT;
+RFC 7515, RFC 7519. Time comes from outside: with the request, or at the moment of sending.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.protocols._wire import BROKEN
-from vapimedia.protocols.dialect import Refusal
+from vapimedia.protocols.dialect import Refusal, UpgradeRequest, WebhookRequest
 from vapimedia.protocols.seen import SeenOnce
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _ISSUER = "Vonage"
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.IGNORECASE)
 # What Vonage's own libraries give a token for its API.
 _LIFE_S = 900
+_MAX_QUERY_FIELDS = 1000
 # RFC 7518 s. 3.3.
 _MIN_KEY_BITS = 2048
 
@@ -58,7 +60,8 @@ class _Claims(msgspec.Struct):
 class TokenCheck:
     """Judges the tokens in requests from Vonage. *seen* is shared by all checks of a bridge.
 
-    The signature proves the rest of a token, but not a query: a GET webhook is as good as its token alone.
+    The signature proves the rest of a token. What is not in its ``payload_hash`` it does not prove: without one, a
+    request that has no body is as good as its token alone.
     """
 
     def __init__(self, secret: str, *, api_key: str, application_id: str, seen: SeenOnce) -> None:
@@ -70,8 +73,7 @@ class TokenCheck:
     def check(
         self,
         kind: Literal["webhook", "upgrade"],
-        headers: Mapping[str, str],
-        received_s: float,
+        request: WebhookRequest | UpgradeRequest,
         body: bytes = b"",
     ) -> Refusal | None:
         """Return why a request must be refused, or ``None`` and use its token up.
@@ -79,14 +81,14 @@ class TokenCheck:
         A token is good once for each *kind*. 401: no token of Vonage's, or none for this moment; 403: one that was
         used, or made for somebody or something else; 503: too many are remembered.
         """
-        claims = self._open(headers.get("authorization", ""))
+        claims = self._open(request.headers.get("authorization", ""))
         if isinstance(claims, Refusal):
             return claims
         return (
-            _check_time(claims, received_s)
+            _check_time(claims, request.received_s)
             or self._check_owner(claims)
-            or _check_body(claims, body)
-            or self._spend(kind, claims, received_s)
+            or _check_payload(claims, request.path, body)
+            or self._spend(kind, claims, request.received_s)
         )
 
     def _open(self, header: str) -> _Claims | Refusal:
@@ -196,10 +198,24 @@ def _check_time(claims: _Claims, received_s: float) -> Refusal | None:
     return None
 
 
-def _check_body(claims: _Claims, body: bytes) -> Refusal | None:
-    if body and not _same(claims.payload_hash.lower(), hashlib.sha256(body).hexdigest()):
-        return Refusal(403, "the body is not the one that the token was made for")
+def _check_payload(claims: _Claims, path: str, body: bytes) -> Refusal | None:
+    told = claims.payload_hash.lower()
+    if not (told or body):
+        return None
+    # Where there is no body it is the hash of nothing, or of the query: a token made for a POST must not pass.
+    payloads = [body] if body else [b"", _query_as_json(path)]
+    if not any(_same(told, hashlib.sha256(payload).hexdigest()) for payload in payloads):
+        return Refusal(403, "the body, or the query, is not the one that the token was made for")
     return None
+
+
+def _query_as_json(path: str) -> bytes:
+    """Return a query as Vonage hashes it: a JSON object of text, without blanks; nothing for too long a one."""
+    try:
+        fields = parse_qsl(path.partition("?")[2], keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+    except ValueError:
+        return b""
+    return msgspec.json.encode(dict(fields))
 
 
 def _same(one: str, other: str) -> bool:

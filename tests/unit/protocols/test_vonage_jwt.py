@@ -41,10 +41,15 @@ def token(secret: str = SECRET, algorithm: str = "HS256", **changes: Any) -> str
 
 
 def webhook(
-    text: str | None, *, body: bytes = BODY, now_s: float = NOW, method: str = "POST"
+    text: str | None,
+    *,
+    body: bytes = BODY,
+    now_s: float = NOW,
+    method: str = "POST",
+    path: str = "/vonage/answer",
 ) -> WebhookRequest:
     headers = {} if text is None else {"authorization": f"Bearer {text}"}
-    return WebhookRequest(method, "/vonage/answer", headers, body, received_s=now_s)
+    return WebhookRequest(method, path, headers, body, received_s=now_s)
 
 
 def upgrade(text: str, now_s: float = NOW) -> UpgradeRequest:
@@ -79,6 +84,27 @@ class TestAccepted:
     def test_a_webhook_without_a_body_needs_no_hash(self) -> None:
         assert dialect().check_webhook(webhook(token(payload_hash=None), body=b"", method="GET")) is None
 
+    @pytest.mark.parametrize("signed", [b"", b'{"uuid":"u-1","to":"a/b \xc3\xa9","x":""}'])
+    def test_without_a_body_the_hash_is_of_nothing_or_of_the_query(self, signed: bytes) -> None:
+        text = token(payload_hash=hashlib.sha256(signed).hexdigest())
+        request = webhook(text, body=b"", method="GET", path="/vonage/event?uuid=u-1&to=a%2Fb+%C3%A9&x=")
+        assert dialect().check_webhook(request) is None
+
+    @pytest.mark.parametrize("signed", [b"", b"{}"])
+    def test_the_hash_of_an_upgrade_is_of_nothing(self, signed: bytes) -> None:
+        assert (
+            dialect().check_upgrade(upgrade(token(payload_hash=hashlib.sha256(signed).hexdigest()))) is None
+        )
+
+    def test_a_status_webhook_may_come_by_get(self) -> None:
+        assert VonageDialect.routes.status_methods == ("GET", "POST")
+        request = webhook(
+            token(payload_hash=None), body=b"", method="GET", path="/vonage/event?uuid=u-1&status=busy"
+        )
+        ours = dialect()
+        assert ours.check_webhook(request) is None
+        assert ours.read_status_webhook(request).call_id == "u-1"
+
     def test_a_hash_may_be_in_capitals(self) -> None:
         assert dialect().check_webhook(webhook(token(payload_hash=HASH.upper()))) is None
 
@@ -99,8 +125,9 @@ class TestAccepted:
 
     def test_one_token_serves_a_webhook_and_an_upgrade(self) -> None:
         seen = SeenOnce()
-        assert dialect(seen).check_webhook(webhook(token())) is None
-        assert dialect(seen).check_upgrade(upgrade(token())) is None
+        text = token(payload_hash=None)
+        assert dialect(seen).check_webhook(webhook(text, body=b"", method="GET")) is None
+        assert dialect(seen).check_upgrade(upgrade(text)) is None
 
     def test_without_auth_nothing_is_checked(self) -> None:
         ours = dialect(auth=False, signature_secret="")
@@ -135,6 +162,26 @@ class TestRefusedThoughSignedWell:
         seen = SeenOnce()
         assert refused(dialect(seen).check_webhook(webhook(token(**changes)))) == status
         assert len(seen) == 0
+
+    @pytest.mark.parametrize("query", ["", "?uuid=u-1", "?" + "&".join(f"a{i}" for i in range(2000))])
+    def test_a_token_for_one_post_passes_neither_as_a_get_nor_as_an_upgrade(self, query: str) -> None:
+        seen = SeenOnce()
+        assert judge(token())
+        bare = webhook(token(), body=b"", method="GET", path=f"/vonage/event{query}")
+        assert refused(dialect(seen).check_webhook(bare)) == 403
+        assert refused(dialect(seen).check_upgrade(upgrade(token()))) == 403
+        assert dialect(seen).check_webhook(webhook(token())) is None
+
+    def test_a_token_for_another_query(self) -> None:
+        text = token(payload_hash=hashlib.sha256(b'{"uuid":"u-1"}').hexdigest())
+        request = webhook(text, body=b"", method="GET", path="/vonage/event?uuid=u-2")
+        assert refused(dialect().check_webhook(request)) == 403
+
+    @pytest.mark.parametrize("signed", [b"", b'{"uuid":"u-1"}'])
+    def test_a_token_without_a_body_for_a_request_with_one(self, signed: bytes) -> None:
+        text = token(payload_hash=hashlib.sha256(signed).hexdigest())
+        request = webhook(text, path="/vonage/event?uuid=u-1")
+        assert refused(dialect().check_webhook(request)) == 403
 
     def test_a_token_that_was_used(self) -> None:
         seen = SeenOnce()
