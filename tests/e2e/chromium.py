@@ -6,18 +6,18 @@ import asyncio
 import base64
 import itertools
 import json
-import re
 import shutil
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-_LISTENING = re.compile(rb"DevTools listening on (ws://\S+)")
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -81,11 +81,11 @@ class Page:
         self._reading = asyncio.create_task(self._read())
 
     async def open(self, url: str) -> None:
-        """Open *url* in the browser's only tab and wait until it is loaded."""
+        """Open *url* in the page's only tab and wait until it is loaded."""
         if self._session is None:
-            tabs = (await self.call("Target.getTargets"))["targetInfos"]
-            [tab] = [info["targetId"] for info in tabs if info["type"] == "page"]
-            attached = await self.call("Target.attachToTarget", targetId=tab, flatten=True)
+            own = await self.call("Target.createBrowserContext", disposeOnDetach=True)
+            tab = await self.call("Target.createTarget", url="about:blank", **own)
+            attached = await self.call("Target.attachToTarget", **tab, flatten=True)
             self._session = attached["sessionId"]
             for domain in ("Page", "Runtime", "Log"):
                 await self.call(f"{domain}.enable")
@@ -160,10 +160,9 @@ class Page:
         self._session = None
 
     async def leave(self) -> None:
-        """Close the browser."""
-        self._session = None
-        with suppress(TimeoutError, AssertionError, ConnectionError):
-            await self.call("Browser.close")
+        """Close the tab, if it is open."""
+        if self._session is not None:
+            await self.close()
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
 
@@ -184,41 +183,51 @@ class Page:
             self.problems.append(told["entry"]["text"])
 
 
-@asynccontextmanager
-async def browsing(microphone: Path | None = None) -> AsyncIterator[Page]:
-    """A Chromium whose microphone plays the WAV file *microphone* once, from when it is opened."""
+@contextmanager
+def chromium(microphone: Path | None = None) -> Iterator[str]:
+    """Run a Chromium; yield the URL that drives it.
+
+    Its microphone plays the WAV file *microphone* once, from when it is opened.
+    """
     program = find_chromium()
     assert program is not None
     flags = [*_FLAGS]
     if microphone is not None:
         flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
-        process = await asyncio.create_subprocess_exec(
-            *(program, *flags, f"--user-data-dir={profile}", "about:blank"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+        process = subprocess.Popen(
+            (program, *flags, f"--user-data-dir={profile}", "about:blank"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-        assert process.stderr is not None
         try:
-            async with asyncio.timeout(20):
-                url = None
-                while url is None:
-                    line = await process.stderr.readline()
-                    assert line, "Chromium ended at once"
-                    found = _LISTENING.search(line)
-                    url = found and found[1].decode()
-            draining = asyncio.create_task(process.stderr.read())
-            async with aiohttp.ClientSession() as http, http.ws_connect(url, max_msg_size=0) as socket:
-                page = Page(socket)
-                try:
-                    yield page
-                finally:
-                    await page.leave()
-            async with asyncio.timeout(10):
-                await process.wait()
-                await draining
+            yield _wait_for_url(Path(profile) / "DevToolsActivePort", process)
         finally:
-            if process.returncode is None:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
                 process.kill()
-                await process.wait()
+                process.wait()
+
+
+def _wait_for_url(file: Path, process: subprocess.Popen[bytes]) -> str:
+    until = time.monotonic() + 20
+    while time.monotonic() < until and process.poll() is None:
+        port, _, path = file.read_text().partition("\n") if file.exists() else ("", "", "")
+        if path:
+            return f"ws://127.0.0.1:{port}{path.strip()}"
+        time.sleep(0.01)
+    raise AssertionError("Chromium does not start")
+
+
+@asynccontextmanager
+async def browsing(url: str) -> AsyncIterator[Page]:
+    """A page of its own, with its own storage, in the Chromium that is driven at *url*."""
+    async with aiohttp.ClientSession() as http, http.ws_connect(url, max_msg_size=0) as socket:
+        page = Page(socket)
+        try:
+            yield page
+        finally:
+            await page.leave()
