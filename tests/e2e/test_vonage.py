@@ -166,7 +166,7 @@ async def test_a_socket_that_cannot_be_had_ends_the_vapi_call_and_gives_the_fall
         assert phone.fallback_ncco == FALLBACK
         await until(lambda: scene.ended and not scene.bridge.calls)
         assert len(scene.ended) == 1
-        assert scene.ended[0].reason == "failed"
+        assert scene.ended[0].reason == "media_lost"
         assert [status for _, status in asked] == ["failed"]
         assert scene.api.requests == []
 

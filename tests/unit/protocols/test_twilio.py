@@ -376,3 +376,7 @@ class TestSettings:
             dialect.feed(json.dumps({"event": "mark", "mark": {"name": {canary: canary}}}).encode(), True),
         ]
         assert canary not in repr(shown)
+
+
+def test_calls_can_be_made() -> None:
+    assert TwilioDialect.caps.dials
