@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from phone_scene import IN_CHROMIUM, phoning, picture
 
 pytestmark = IN_CHROMIUM
