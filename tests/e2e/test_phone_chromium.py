@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from phone_scene import IN_CHROMIUM, phoning, picture
+from wire import until
 
 pytestmark = IN_CHROMIUM
 
