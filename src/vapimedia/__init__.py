@@ -10,7 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vapimedia._version import __version__
-from vapimedia.errors import ConfigError, ProtocolError, StateError, VapiError, VapimediaError
+from vapimedia.errors import (
+    ConfigError,
+    ProtocolError,
+    ProviderError,
+    StateError,
+    VapiError,
+    VapimediaError,
+)
 from vapimedia.formats import AudioFormat
 
 if TYPE_CHECKING:
@@ -30,6 +37,7 @@ __all__ = [
     "CallOptions",
     "ConfigError",
     "ProtocolError",
+    "ProviderError",
     "Reject",
     "StateError",
     "VapiClient",

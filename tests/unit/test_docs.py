@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -184,6 +185,16 @@ def test_every_source_file_that_is_named_exists(page: Path) -> None:
         r"`((?:src|csrc|tests|benchmarks|examples|docs)/[\w./]+\.\w+)`", page.read_text(encoding="utf-8")
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_examples_of_the_testing_page_run(number: int) -> None:
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(encoding="utf-8"), re.S
+    )
+    assert len(blocks) == 2
+    subprocess.run([sys.executable, "-W", "error", "-c", blocks[number]], check=True, timeout=50)
 
 
 if __name__ == "__main__":
