@@ -81,11 +81,12 @@ MakeHook = Callable[[Asked], Awaitable[web.StreamResponse | None]]
 class StubApi:
     """Both providers' REST API; *make* may hold the answer to a new call up, or replace it.
 
-    A hang-up takes *hang_up_s*.
+    A hang-up takes *hang_up_s*, and is given the next of *refusals*.
     """
 
     make: MakeHook | None = None
     hang_up_s: float = 0.0
+    refusals: list[int] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     hang_ups: list[str] = field(default_factory=list)
     url: str = ""
@@ -123,6 +124,8 @@ class StubApi:
     async def _hang_up(self, request: web.Request) -> web.Response:
         await asyncio.sleep(self.hang_up_s)  # cut off, it did nothing
         self.hang_ups.append(request.match_info["call"])
+        if self.refusals:
+            return web.json_response({}, status=self.refusals.pop(0))
         return web.json_response({})
 
 

@@ -263,26 +263,6 @@ async def test_vapi_is_asked_once_whatever_tells_that_somebody_answered(provider
     assert len(line.scene.vapi.requests) == 1
 
 
-# --- time ----------------------------------------------------------------------------------------
-
-
-@both
-async def test_a_call_that_rings_for_too_long_ends_and_its_token_is_dead(
-    provider: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ring_timeout_s = 5 if provider == "twilio" else 1
-    monkeypatch.setattr("vapimedia.io.outbound._AFTER_RING_S", 0.2 - ring_timeout_s)
-    async with stubbed(provider) as (line, api):
-        call = await line.dial(ring_timeout_s=ring_timeout_s)
-        ended = await call.ended()
-        assert ended.reason == "media_timeout"
-        await until(lambda: api.hang_ups == [call.id])
-        async with line.media(api.asked[0].media_url) as (_wire, answer):
-            assert answer.status == 403
-        line.expect_nothing_left()
-    assert line.reasons == ["media_timeout"] and line.scene.vapi.requests == []
-
-
 # --- callbacks that are not ours -----------------------------------------------------------------
 
 
