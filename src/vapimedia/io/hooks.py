@@ -51,7 +51,7 @@ class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to answer one call, or whom to have talk in one that we make. What is not given comes from the bridge's settings.
+    """Who answers one call, or talks in one that we make. What is not given comes from the bridge's settings.
 
     One of ``assistant_id``, ``assistant``, ``squad_id``, ``squad``, ``workflow_id``, ``workflow`` at most.
     ``overrides`` go to whichever answers, ``metadata`` into them; ``CallStarted`` returns ``parameters``.
