@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import msgspec
 import pytest
-from scene import running, settings
+from scene import ACCOUNT, call_sid, running, settings
+from wire import until
 
-from vapimedia import Bridge, Call, ConfigError, StateError
+from vapimedia import Bridge, Call, CallInfo, ConfigError, StateError
 
 
 class Question(msgspec.Struct):
@@ -49,6 +51,25 @@ def test_a_tool_without_a_name_is_refused() -> None:
         Bridge().tool(lambda call, args: "")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="needs a name"):
         Bridge().tool("")(lambda call, args: "")
+
+
+async def test_a_caller_who_leaves_while_on_call_decides_is_not_called_for() -> None:
+    gate = asyncio.Event()
+
+    def prepare(bridge: Bridge) -> None:
+        @bridge.on_call
+        async def choose(info: CallInfo) -> None:
+            await gate.wait()
+
+    async with running(prepare=prepare) as scene:
+        voice = asyncio.create_task(scene.voice())
+        await until(lambda: scene.bridge.reception._opening)
+        fields = {"CallSid": call_sid(), "CallStatus": "completed", "AccountSid": ACCOUNT}
+        assert (await scene.webhook("/twilio/status", fields)).status == 204
+        assert (await voice).status == 503
+        gate.set()
+        await until(lambda: not scene.bridge._tasks)
+        assert scene.vapi.requests == [] and scene.bridge.calls == []
 
 
 async def test_a_bridge_lives_once() -> None:

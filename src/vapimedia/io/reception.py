@@ -119,7 +119,13 @@ class Reception:
             task = asyncio.current_task()
             if not opening.cancelled() or (task is not None and task.cancelling()):
                 raise  # it is the webhook's connection that is gone
-            return Refusal(503, "the bridge is closed")
+            return Refusal(503, "the bridge is closed" if self._is_closed else "the call is over")
+
+    def call_is_over(self, provider: str, call_id: str) -> None:
+        """The caller has left while the user was still asked: nobody is called for them."""
+        opening = self._opening.get((provider, call_id))
+        if opening is not None:
+            opening.cancel()
 
     async def _open(self, info: CallInfo, dialect: Dialect, origin: str) -> Document | Reject | Refusal:
         """Ask the user and open the call."""

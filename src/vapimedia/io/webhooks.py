@@ -21,6 +21,7 @@ from vapimedia.io.phone_page import add_phone_page
 from vapimedia.io.public_port import close_after_answer
 from vapimedia.protocols import get_dialect
 from vapimedia.protocols.dialect import Document, IncomingCall, Refusal, WebhookRequest
+from vapimedia.protocols.events import Stopped
 from vapimedia.protocols.vapi import (
     Malformed,
     ToolCalls,
@@ -157,6 +158,8 @@ class _Routes:
             )
             if call is not None:
                 call.provider_events(report.events)
+            elif any(isinstance(event, Stopped) for event in report.events) and not reference:
+                self._bridge.reception.call_is_over(provider, report.call_id)
             elif reference:
                 hang_up_given_up(self._bridge, provider, reference, report)
             if not report.media_lost:
