@@ -237,9 +237,13 @@ async def test_closing_a_bridge_twice_at_once_is_fine_and_leaves_nothing() -> No
 
 async def test_a_bridge_that_cannot_listen_says_so_and_leaves_nothing() -> None:
     async with running() as scene, nothing_left():
-        other = Bridge(msgspec.structs.replace(scene.bridge.config, port=scene.bridge.port))
-        with pytest.raises(ConfigError, match="cannot listen"):
-            await other.start()
+        for taken, flag in (
+            ({"port": scene.bridge.port}, "--host or --port"),
+            ({"admin": f"127.0.0.1:{scene.bridge.admin_port}"}, "--admin"),
+        ):
+            other = Bridge(msgspec.structs.replace(scene.bridge.config, **taken))
+            with pytest.raises(ConfigError, match=f"cannot listen: .*; choose another {flag}$"):
+                await other.start()
 
 
 async def test_a_host_that_no_machine_can_have_is_an_error_of_the_settings() -> None:

@@ -95,6 +95,12 @@ def dial(
 
     Takes the settings of serve, and no call that comes in.
     """
+    if provider is not None:
+        provider = provider.strip().lower()
+    if provider == "browser":
+        raise ConfigError(
+            "browser cannot dial: a page calls, nobody calls it; give --provider twilio or vonage"
+        )
     if to is None and document is None:
         raise ConfigError("there is nobody to call; give a number such as +15555550123")
     ncco = _read_document(document)
@@ -120,9 +126,10 @@ def dial(
         raise ConfigError(
             "assistant_id is not set; pass --assistant-id, or an --app that chooses one in on_call"
         )
+    _check_caller(from_, settings)
     # Beside the one call there is no room for another, whoever calls in. A serve may have the usual admin port.
     settings = msgspec.structs.replace(settings, max_calls=1, admin="127.0.0.1:0")
-    for text in settings.warnings():
+    for text in settings.warnings(dials=True):
         report.print_warning(text)
     order = {
         "to": to,
@@ -142,8 +149,11 @@ def _dial(bridge: Bridge | None, settings: BridgeConfig, order: dict[str, Any], 
     from vapimedia.io.loop import run  # noqa: PLC0415
 
     console = report.stdout()
+    heading = [f"[bold]Calling {escape(masked(order['to']))}[/]"]
 
     def show(at_s: float, what: str, text: str) -> None:
+        if heading:  # the first step: before it the order may turn out to be none
+            console.print(heading.pop(), soft_wrap=True)
         clean = "".join(char if char.isprintable() else " " for char in text)
         console.print(f"{at_s:7.1f} s  [bold]{what:<10}[/] {escape(clean)}", soft_wrap=True)
 
@@ -153,8 +163,6 @@ def _dial(bridge: Bridge | None, settings: BridgeConfig, order: dict[str, Any], 
         bridge.configure(settings)
     watch = DialWatch((lambda *_: None) if as_json else show)
     bridge.watch(watch)
-    if not as_json:
-        console.print(f"[bold]Calling {escape(masked(order['to']))}[/]", soft_wrap=True)
     received: list[int] = []
     failure: VapimediaError | None = None
     try:
@@ -211,6 +219,18 @@ async def _dial_and_wait(bridge: Bridge, order: dict[str, Any], watch: DialWatch
     except asyncio.CancelledError:
         call.hang_up("interrupted")
         raise
+
+
+def _check_caller(from_: str | None, settings: BridgeConfig) -> None:
+    """Raise ``ConfigError`` when there is no number to call from; the bridge's own text knows no flag."""
+    if from_ or len(settings.providers) != 1:
+        return
+    (name,) = settings.providers
+    if name != "browser" and not settings.number_of(name):
+        raise ConfigError(
+            f"no number to call from is set; give --from, or set VAPIMEDIA_{name.upper()}_FROM, "
+            "to one of the account's"
+        )
 
 
 def _read_document(file: Path | None) -> Any:

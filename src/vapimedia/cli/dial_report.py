@@ -24,6 +24,7 @@ _WHY: Mapping[str, str] = {
     "vapi_failed": "Vapi did not take the call",
     "vapi_closed": "Vapi closed its socket before the call was over",
     "vapi_lost": "the connection to Vapi was lost",
+    "media_lost": "the provider could not reach the media socket, or lost it",
     "provider_reset": "the provider's media socket was lost",
     "start_timeout": "the provider opened its media socket and never started the stream",
     "idle_timeout": "the provider went silent",

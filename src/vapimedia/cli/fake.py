@@ -87,7 +87,9 @@ async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) 
         await vapi.start()
     except OSError as error:
         await vapi.close()
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port"
+        ) from None
     try:
         stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
 
 import typer
 
@@ -101,6 +103,8 @@ def vonage(
     from vapimedia.io.loop import run  # noqa: PLC0415
     from vapimedia.testing import FakeVonageCall, default_caller  # noqa: PLC0415  loads aiohttp
 
+    # PyJWT's advice on the length of a made-up secret; older ones give none.
+    warnings.filterwarnings("ignore", message="The HMAC key is", category=UserWarning)
     environ = os.environ
     call = FakeVonageCall(
         answer_url,
@@ -197,8 +201,10 @@ def trouble(call: FakeTwilioCall | FakeVonageCall, *, listens: bool = False) -> 
     refused = _twilio_refused(call) if isinstance(call, FakeTwilioCall) else _vonage_refused(call)
     if refused:
         return [refused]
+    if call.upgrade_status is None:
+        return [_unreached(call)]
     if call.upgrade_status != 101:
-        return [f"the media stream was refused ({call.upgrade_status or 'no connection'}); {_LOG}"]
+        return [f"the media stream was refused ({call.upgrade_status}); {_LOG}"]
     if call.ended_by == "wrong size":
         n_frame = call.ear.fmt.frame_bytes()
         return [f"the call was dropped (1006): each message to Vonage must be exactly {n_frame} bytes, 20 ms"]
@@ -209,12 +215,36 @@ def trouble(call: FakeTwilioCall | FakeVonageCall, *, listens: bool = False) -> 
     return [] if call.received else [f"the call was answered, but no audio came; {_LOG}"]
 
 
+def _unreached(call: FakeTwilioCall | FakeVonageCall) -> str:
+    from vapimedia.testing import FakeTwilioCall  # noqa: PLC0415
+
+    if isinstance(call, FakeTwilioCall):
+        url = call.twiml.stream_url if call.twiml is not None else None
+    else:
+        url = call.ncco.uri if call.ncco is not None else None
+    # The path holds the token.
+    host = urlsplit(url or "").netloc
+    if call.public_url is not None and urlsplit(call.public_url).netloc.lower() == host.lower():
+        return f"no connection to the bridge's media socket; {_LOG}"
+    return (
+        f"no connection to the media socket at {host}: --public-url must be the one that the bridge was given"
+    )
+
+
+def _no_route(provider: str, path: str) -> str:
+    return (
+        f"no such route at the bridge (404): is it served with --provider {provider}, and is the path {path}?"
+    )
+
+
 def _twilio_refused(call: FakeTwilioCall) -> str:
     if call.voice_status == 403:
         return (
             "the bridge refused the signature with 403: TWILIO_AUTH_TOKEN must be the same here and there, "
             "and --public-url the one that the bridge was given"
         )
+    if call.voice_status == 404:
+        return _no_route("twilio", "/twilio/voice")
     if call.voice_status != 200:
         return call.voice_error or f"the voice webhook answered {call.voice_status}; {_LOG}"
     if call.twiml is None or call.twiml.stream_url is None:
@@ -233,6 +263,8 @@ def _vonage_refused(call: FakeVonageCall) -> str:
             "the bridge refused the token with 403: VONAGE_API_KEY and VONAGE_APPLICATION_ID must be the same "
             "here and there"
         )
+    if call.voice_status == 404:
+        return _no_route("vonage", "/vonage/answer")
     if call.voice_status != 200:
         return call.voice_error or f"the answer webhook answered {call.voice_status}; {_LOG}"
     if call.ncco is None or call.ncco.uri is None:

@@ -172,7 +172,9 @@ class Bridge:
         except (OSError, UnicodeError) as error:  # UnicodeError: no host can be called so
             await self.close()
             why = getattr(error, "strerror", None) or error
-            raise ConfigError(f"cannot listen: {why}; choose another host or port") from None
+            # Whatever is bound already has told its port.
+            which = "--admin" if self.port else "--host or --port"
+            raise ConfigError(f"cannot listen: {why}; choose another {which}") from None
         self.admin_port = admin.addresses[0][1]
 
     async def _runner(self, app: web.Application) -> web.AppRunner:

@@ -108,6 +108,8 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             value = getattr(self, name)
             if isinstance(value, str):
                 force_setattr(self, name, value.strip().rstrip("/"))
+        if isinstance(self.providers, tuple) and all(isinstance(name, str) for name in self.providers):
+            force_setattr(self, "providers", tuple(name.strip().lower() for name in self.providers))
 
     def __repr__(self) -> str:
         shown = (f"{name}={value!r}" for name, value in self.__rich_repr__())
@@ -171,8 +173,11 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         if self.auth:
             self._check_signatures()
 
-    def warnings(self) -> list[str]:
-        """Return one sentence for each setting that runs but is probably not meant."""
+    def warnings(self, *, dials: bool = False) -> list[str]:
+        """Return one sentence for each setting that runs but is probably not meant.
+
+        *dials* leaves out what keeps a call from being made: that is an error then.
+        """
         found = []
         if not self.auth:
             found.append(
@@ -189,6 +194,17 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             found.append("public_url is plain http; providers open media sockets over TLS (https) only")
         if not self.vapi_webhook_secret and self.auth:
             found.append("VAPI_WEBHOOK_SECRET is not set; Vapi's webhooks (tool calls) cannot be verified")
+        if "browser" in self.providers and not self._is_secure_context():
+            found.append(
+                "browsers lend a page their microphone over https or on localhost only; put a TLS proxy in front "
+                "and give its origin as public_url"
+            )
+        if "vonage" in self.providers and self.auth and not self.vonage_api_key:
+            found.append(
+                "VONAGE_API_KEY is not set; calls signed for another account with the same secret are taken"
+            )
+        if dials:
+            return found
         if "twilio" in self.providers and not (self.twilio_account_sid and self.twilio_auth_token):
             found.append(
                 "TWILIO_ACCOUNT_SID or TWILIO_AUTH_TOKEN is not set; calls cannot be hung up by REST"
@@ -227,6 +243,13 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return is_loopback(self.host) and (
             not self.public_url or is_loopback(urlsplit(self.public_url).hostname or "")
         )
+
+    def _is_secure_context(self) -> bool:
+        """Return whether browsers take the page for one that may ask for the microphone."""
+        if self.public_url:
+            url = urlsplit(self.public_url)
+            return url.scheme == "https" or is_loopback(url.hostname or "")
+        return is_loopback(self.host)
 
     def _check_signatures(self) -> None:
         needed = {

@@ -1,7 +1,8 @@
-"""WAV files in the package's formats: PCM, mulaw and alaw, mono (RIFF; format tags 1, 7 and 6)."""
+"""WAV files in the package's formats: PCM, mulaw and alaw, mono (RIFF; format tags 1, 7 and 6, also extensible)."""
 
 from __future__ import annotations
 
+import shlex
 import struct
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,11 @@ from vapimedia.formats import AudioFormat, Encoding
 __all__ = ["read_wav", "write_wav"]
 
 _TAGS: Final[dict[int, Encoding]] = {1: "pcm_s16le", 6: "alaw", 7: "mulaw"}
+_NAMES: Final = {1: "PCM", 3: "float", 6: "alaw", 7: "mulaw"}
+# In an extensible header (WAVEFORMATEXTENSIBLE) the tag stands at the front of a GUID that ends like this.
+_EXTENSIBLE: Final = 0xFFFE
+_GUID_AT: Final = 24
+_GUID_END: Final = bytes.fromhex("000000001000800000aa00389b71")
 
 
 def read_wav(path: str | PathLike[str]) -> tuple[AudioFormat, bytes]:
@@ -38,10 +44,14 @@ def read_wav(path: str | PathLike[str]) -> tuple[AudioFormat, bytes]:
 
 def _format(name: str, body: bytes) -> AudioFormat:
     tag, channels, sample_rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
+    if tag == _EXTENSIBLE and body[_GUID_AT + 2 : _GUID_AT + 16] == _GUID_END:
+        (tag,) = struct.unpack_from("<H", body, _GUID_AT)
     encoding = _TAGS.get(tag)
     if encoding is None or channels != 1 or bits != (16 if tag == 1 else 8):
+        what = f"{bits}-bit {_NAMES.get(tag, f'audio of format tag {tag}')}"
         raise ConfigError(
-            f"{name} is tag {tag}, {channels} channels; it must be mono 16-bit PCM, mulaw or alaw"
+            f"{name} is {what} with {channels} channel{'s' * (channels != 1)}; make it mono 16-bit PCM: "
+            f"sox {shlex.quote(name)} -e signed-integer -b 16 -c 1 out.wav"
         )
     return AudioFormat(encoding, sample_rate)
 

@@ -25,6 +25,7 @@ SETTINGS = {
     "VAPIMEDIA_TWILIO_FROM": "+15557770123",
     "VAPIMEDIA_PORT": "0",
 }
+VONAGE = {"VONAGE_SIGNATURE_SECRET": "canary-secret-of-thirty-two-bytes", "VONAGE_API_KEY": "canary-account"}
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,8 @@ def dial_error(
     said = capsys.readouterr()
     lines = [line for line in said.err.splitlines() if not line.startswith("warning: ")]
     assert len(lines) == 1 and lines[0].startswith("error: "), said.err
-    assert "canary" not in said.err and NUMBER[1:] not in said.err + said.out
+    assert said.out == "" and "by REST" not in said.err  # nothing is said to be done, and nothing twice
+    assert "canary" not in said.err and NUMBER[1:] not in said.err
     return lines[0]
 
 
@@ -59,12 +61,16 @@ def dial_error(
         ((NUMBER,), {"VAPI_API_KEY": ""}, "VAPI_API_KEY"),
         ((NUMBER,), {"VAPIMEDIA_PUBLIC_URL": ""}, "--public-url"),
         ((NUMBER,), {"TWILIO_ACCOUNT_SID": ""}, "TWILIO_ACCOUNT_SID is not set"),
-        ((NUMBER,), {"VAPIMEDIA_TWILIO_FROM": ""}, "VAPIMEDIA_TWILIO_FROM"),
+        ((NUMBER,), {"VAPIMEDIA_TWILIO_FROM": ""}, "give --from, or set VAPIMEDIA_TWILIO_FROM"),
         (("five",), {}, "E.164"),
         ((NUMBER, "--ring-timeout-s", "0"), {}, "ring_timeout_s is 0"),
         ((NUMBER, "--machine-detection", "loud"), {}, "machine_detection"),
         ((NUMBER, "--provider", "vonage"), {}, "VONAGE_SIGNATURE_SECRET"),
-        ((NUMBER, "--provider", "browser"), {"VAPIMEDIA_BROWSER_SECRET": "s" * 32}, "add twilio or vonage"),
+        ((NUMBER, "--provider", "Browser"), {}, "browser cannot dial"),
+        ((NUMBER,), {"VAPIMEDIA_PROVIDER": "browser", "VAPIMEDIA_BROWSER_SECRET": "s" * 32}, "add twilio or"),
+        ((NUMBER,), {"VAPIMEDIA_PROVIDER": "vonage,twilio"} | VONAGE, "choose the provider to dial with"),
+        ((NUMBER, "--provider", "Vonage"), VONAGE, "give --from, or set VAPIMEDIA_VONAGE_FROM"),
+        ((NUMBER, "--provider", "VONAGE", "--from", NUMBER), VONAGE, "VONAGE_APPLICATION_ID is not set"),
         ((NUMBER, "--provider", "nowhere"), {}, "unknown provider 'nowhere'"),
         ((NUMBER, "--app", "absent_shop:bridge"), {}, "absent_shop"),
         ((NUMBER, "--log-level", "loud"), {}, "log level"),

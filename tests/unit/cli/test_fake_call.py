@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import struct
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -112,6 +114,49 @@ def test_a_wav_file_without_audio_is_refused(tmp_path: Path) -> None:
         wav_for(tmp_path / "empty.wav", PCM24)
 
 
+def wav_file(path: Path, head: bytes, data: bytes) -> Path:
+    """Write a WAV file with a ``fmt `` chunk of *head*."""
+    chunks = b"fmt " + struct.pack("<I", len(head)) + head + b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks)
+    return path
+
+
+def wav_head(tag: int, channels: int, bits: int, *, extensible: bool = False) -> bytes:
+    width = channels * bits // 8
+    head = struct.pack(
+        "<HHIIHH", 0xFFFE if extensible else tag, channels, 16_000, 16_000 * width, width, bits
+    )
+    guid_end = bytes.fromhex("000000001000800000aa00389b71")
+    return head + struct.pack("<HHIH", 22, bits, 4, tag) + guid_end if extensible else head
+
+
+def test_16_bit_pcm_may_have_an_extensible_header(tmp_path: Path) -> None:
+    file = wav_file(tmp_path / "own.wav", wav_head(1, 1, 16, extensible=True), bytes(640))
+    assert read_wav(file) == (AudioFormat("pcm_s16le", 16_000), bytes(640))
+
+
+@pytest.mark.parametrize(
+    "head,words",
+    [
+        (wav_head(1, 2, 32, extensible=True), "32-bit PCM with 2 channels"),
+        (wav_head(1, 1, 24, extensible=True), "24-bit PCM with 1 channel;"),
+        (wav_head(3, 1, 32), "32-bit float with 1 channel;"),
+        (wav_head(1, 2, 16), "16-bit PCM with 2 channels"),
+        (wav_head(85, 2, 0), "0-bit audio of format tag 85 with 2 channels"),
+        (wav_head(1, 1, 16, extensible=True)[:30], "format tag 65534"),
+    ],
+)
+def test_a_wav_file_of_another_kind_is_told_with_what_makes_it_good(
+    head: bytes, words: str, tmp_path: Path
+) -> None:
+    file = wav_file(tmp_path / "my own.wav", head, bytes(640))
+    with pytest.raises(ConfigError) as caught:
+        wav_for(file, PCM24)
+    assert f"--wav: my own.wav is {words}" in str(caught.value) or "65534" in words
+    assert words in str(caught.value)
+    assert "sox 'my own.wav' -e signed-integer -b 16 -c 1 out.wav" in str(caught.value)
+
+
 # --- calls to a real bridge ----------------------------------------------------------------------
 
 
@@ -189,6 +234,38 @@ async def test_a_wrong_secret_is_told(
         assert await fake("vonage", f"{origin}/vonage/answer", "--public-url", PUBLIC) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "VONAGE_SIGNATURE_SECRET must be the same" in line and "another-secret" not in line
+
+
+async def test_a_short_secret_that_was_made_up_is_no_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VONAGE_SIGNATURE_SECRET", "short")
+    with warnings.catch_warnings():
+        async with bridge_and_vapi(vonage_signature_secret="short") as (origin, _):
+            assert await fake("vonage", f"{origin}/vonage/answer", "--public-url", PUBLIC) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("more", [(), ("--public-url", "https://other.example.com")])
+async def test_a_public_url_that_is_not_the_bridges_is_told(
+    more: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    public_url = "https://127.0.0.1:9"
+    async with bridge_and_vapi(public_url=public_url) as (origin, _):
+        assert await fake("vonage", f"{origin}/vonage/answer", *more) == 1
+    errors = capsys.readouterr().err
+    assert "--public-url" in errors or "public URL" in errors
+    assert "/media/" not in errors  # a token follows it
+
+
+@pytest.mark.parametrize("provider,path", [("vonage", "/vonage/answer"), ("twilio", "/twilio/voice")])
+async def test_a_route_that_is_not_there_is_told(
+    provider: str, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with bridge_and_vapi() as (origin, _):
+        assert await fake(provider, f"{origin}/nowhere", "--public-url", PUBLIC) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"--provider {provider}" in line and path in line
 
 
 async def test_another_account_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -294,7 +371,8 @@ def test_a_caller_who_listens_may_be_cut_off_by_the_clock() -> None:
         ({"voice_status": 503}, ("webhook answered 503",)),
         ({"twiml": Twiml()}, ("without a media stream",)),
         ({"upgrade_status": 403}, ("stream was refused (403)",)),
-        ({"upgrade_status": None}, ("no connection",)),
+        ({"upgrade_status": None}, ("no connection", "bridge.example.com: --public-url")),
+        ({"upgrade_status": None, "public_url": PUBLIC}, ("no connection", "log says why")),
         ({"ended_by": "timeout"}, ("cut after 7 s (--max-s)",)),
         ({"close_code": 1001}, ("ended the call early", "1001")),
         ({"received": b""}, ("no audio came",)),
@@ -312,6 +390,7 @@ def test_a_call_that_failed_is_one_sentence(found: dict[str, Any], words: tuple[
         ({"voice_status": 403}, ("VONAGE_API_KEY", "VONAGE_APPLICATION_ID")),
         ({"voice_status": 503}, ("webhook answered 503",)),
         ({"ncco": Ncco()}, ("without a media socket",)),
+        ({"upgrade_status": None}, ("no connection", "bridge.example.com: --public-url")),
         ({"upgrade_status": 401}, ("stream was refused (401)",)),
         ({"ended_by": "wrong size", "close_code": 1006}, ("exactly 640 bytes",)),
         ({"ended_by": "timeout"}, ("cut after 7 s (--max-s)",)),

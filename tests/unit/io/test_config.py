@@ -264,6 +264,48 @@ def test_an_admin_port_open_to_all_is_warned_about() -> None:
     assert "admin" in config.warnings()[0]
 
 
+SECRET = {"browser_secret": "s" * 32}
+
+
+@pytest.mark.parametrize(
+    "settings,is_told",
+    [
+        ({}, False),
+        ({"host": "0.0.0.0"}, True),
+        ({"host": "192.0.2.1", "public_url": "http://192.0.2.1:8080"}, True),
+        ({"public_url": "http://bridge.example.com"}, True),
+        ({"host": "0.0.0.0", "public_url": "https://bridge.example.com"}, False),
+        ({"host": "0.0.0.0", "public_url": "http://localhost:8080"}, False),
+    ],
+)
+def test_a_page_that_gets_no_microphone_is_warned_about(settings: dict[str, str], is_told: bool) -> None:
+    for providers in (("browser",), ("twilio",)):
+        config = BridgeConfig(vapi_api_key="k", providers=providers, **SECRET, **settings)  # type: ignore[arg-type]
+        told = [text for text in config.warnings() if "microphone" in text]
+        assert len(told) == (is_told and providers == ("browser",))
+
+
+@pytest.mark.parametrize("api_key,auth,is_told", [("", True, True), ("abc", True, False), ("", False, False)])
+def test_vonage_without_an_account_is_warned_about(api_key: str, auth: bool, is_told: bool) -> None:
+    for provider in ("vonage", "twilio"):
+        config = BridgeConfig(providers=(provider,), vonage_api_key=api_key, auth=auth)
+        told = any("VONAGE_API_KEY" in text for text in config.warnings())
+        assert told == (is_told and provider == "vonage")
+
+
+def test_who_dials_is_not_warned_of_what_is_an_error_then() -> None:
+    config = BridgeConfig(providers=("twilio", "vonage"))
+    assert len(config.warnings()) == len(config.warnings(dials=True)) + 2
+    assert not any("by REST" in text for text in config.warnings(dials=True))
+
+
+def test_a_provider_may_be_written_in_capitals(tmp_path: Path) -> None:
+    assert load({"providers": ["Vonage"]}).providers == ("vonage",)
+    assert load(environ={"VAPIMEDIA_PROVIDER": "Twilio, BROWSER"}).providers == ("twilio", "browser")
+    assert load(file=write_toml(tmp_path, 'providers = ["Vonage"]')).providers == ("vonage",)
+    assert BridgeConfig(providers=("Twilio",)).providers == ("twilio",)
+
+
 def test_a_trailing_slash_of_a_url_does_not_matter() -> None:
     assert BridgeConfig(public_url="https://a.example/").public_url == "https://a.example"
 
