@@ -55,8 +55,13 @@ async def wait(scene: Scene) -> None:
     [(CURT, wait, "vapi_ended"), (None, hang_up, "hang_up"), (None, drop_vapi, "vapi_lost")],
 )
 async def test_a_call_that_was_to_end_has_no_fallback_even_if_vonage_calls_it_disconnected(
-    assistant: Any, act: Callable[[Scene], Awaitable[None]], reason: str, keys: str
+    assistant: Any,
+    act: Callable[[Scene], Awaitable[None]],
+    reason: str,
+    keys: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("vapimedia.protocols.vonage._HANGUP_GRACE_MS", 100)
     asked: list[str] = []
     changes: dict[str, Any] = {"vonage_private_key": ""} if keys == "none" else {}
     api = {"status": 401} if keys == "refused" else {}

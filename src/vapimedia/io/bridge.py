@@ -242,11 +242,11 @@ class Bridge:
             await asyncio.wait(unfinished, timeout=max(0.0, until - time.monotonic()))
             if time.monotonic() >= until:
                 break
-        if not await self._everything_is_gone(_CLOSE_GRACE_S):
+        if not await _until(self._has_settled, _CLOSE_GRACE_S):
             for call in self._leaving:  # a provider that was to close first has not
                 call.provider.close(_GOING_AWAY)
                 call.vapi.close(_GOING_AWAY)
-            await self._everything_is_gone(_CLOSE_GRACE_S)
+            await _until(self._is_disconnected, _CLOSE_GRACE_S)
         for call in self._leaving:
             call.provider.abort()
             call.vapi.abort()
@@ -255,13 +255,11 @@ class Bridge:
         await asyncio.gather(*self._others(), return_exceptions=True)
         self._leaving.clear()
 
-    async def _everything_is_gone(self, within_s: float) -> bool:
-        until = time.monotonic() + within_s
-        while self._others() or not all(call.is_gone for call in self._leaving):
-            if time.monotonic() >= until:
-                return False
-            await asyncio.sleep(0.01)
-        return True
+    def _has_settled(self) -> bool:
+        return not self._others() and all(call.is_gone for call in self._leaving)
+
+    def _is_disconnected(self) -> bool:
+        return not any(call.provider.is_connected or call.vapi.is_connected for call in self._leaving)
 
     def _others(self) -> set[asyncio.Task[Any]]:
         return self._tasks - {asyncio.current_task()}
@@ -386,3 +384,12 @@ class Bridge:
         """Remember a call that is over until nothing of it is left."""
         self._leaving = {one for one in self._leaving if not one.is_gone}
         self._leaving.add(call)
+
+
+async def _until(condition: Callable[[], bool], within_s: float) -> bool:
+    until = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() >= until:
+            return False
+        await asyncio.sleep(0.01)
+    return True

@@ -56,6 +56,7 @@ def test_a_fast_demo_of_vonage_at_another_rate_is_judged_good(
     assert found["downlink"]["padded"] >= 4  # each utterance that was not interrupted ends within a frame
 
 
+@pytest.mark.slow
 def test_a_fast_demo_of_a_browser_is_judged_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = demo(tmp_path, capsys, "--fast", "--provider", "browser")
     check(found, leg_of("browser"), tmp_path)
