@@ -67,6 +67,7 @@ def lasts_longer_ms(clip: np.ndarray, heard: np.ndarray) -> float:
     return (last - first - (len(clip) - n)) * 1000 / HZ
 
 
+@pytest.mark.slow
 async def test_ten_seconds_each_way_are_heard_whole(browser_that_hears: Launch, tmp_path: Path) -> None:
     """Both speak at once, through the raw microphone.
 

@@ -47,6 +47,7 @@ def test_a_fast_demo_of_twilio_is_told_as_tables(tmp_path: Path, capsys: pytest.
     assert read_wav(tmp_path / "caller-heard.wav")[0] == leg_of("twilio").format
 
 
+@pytest.mark.slow
 def test_a_fast_demo_of_vonage_at_another_rate_is_judged_good(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
