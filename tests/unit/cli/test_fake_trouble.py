@@ -14,6 +14,7 @@ from vapimedia.testing import (
 from vapimedia.testing.twilio_wire import Twiml
 from vapimedia.testing.vonage_ncco import Ncco
 
+PUBLIC = "https://bridge.example.com"
 WELL = {"voice_status": 200, "upgrade_status": 101, "ended_by": "bridge", "close_code": 1000}
 
 
