@@ -18,6 +18,12 @@ from vapimedia.testing import FakeTwilioApi
 both = pytest.mark.parametrize("provider", PROVIDERS)
 
 
+@pytest.fixture(autouse=True)
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the end of a bridge waits for, besides requests that something hangs on."""
+    monkeypatch.setattr("vapimedia.io.bridge._CLOSE_GRACE_S", 0.2)
+
+
 async def never(_asked: Asked) -> web.StreamResponse | None:
     await asyncio.sleep(30)
     return None
@@ -150,7 +156,7 @@ async def test_closing_waits_for_the_call_that_the_provider_is_making_and_hangs_
     provider: str, is_cancelled: bool
 ) -> None:
     async def make(_asked: Asked) -> None:
-        await asyncio.sleep(1.3)  # longer than what else is waited for
+        await asyncio.sleep(0.4)  # longer than what else is waited for
 
     async with stubbed(provider, make) as (line, api):
         dialling = asyncio.create_task(line.dial())
@@ -193,7 +199,7 @@ async def test_a_dial_that_the_bridges_end_cuts_says_so(provider: str) -> None:
 @both
 async def test_closing_waits_for_the_hang_up_of_a_call_that_rings(provider: str) -> None:
     async with stubbed(provider) as (line, api):
-        api.hang_up_s = 1.3  # longer than what else is waited for
+        api.hang_up_s = 0.4  # longer than what else is waited for
         await line.dial()
         await line.scene.bridge.close()
         assert api.hang_ups == [call_id(provider)]
