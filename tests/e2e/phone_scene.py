@@ -20,7 +20,10 @@ from vapimedia.session import CallEnded
 from vapimedia.testing import AssistantScript, FakeVapi, FakeVapiCall, Pacing
 
 IN_CHROMIUM = [
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
+    pytest.mark.skipif(
+        find_chromium() is None,
+        reason="no Chromium is installed, and the page needs one",
+    ),
     pytest.mark.timeout(60),
 ]
 

@@ -30,6 +30,7 @@ from outbound_scene import (
     TO,
     application_key,
 )
+from plain_settings import isolate
 from scene import ACCOUNT, AUTH_TOKEN, PUBLIC_URL
 from twilio.request_validator import RequestValidator
 
@@ -158,12 +159,7 @@ def _free_port() -> int:
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in os.environ:
-        if name.startswith(("VAPI", "TWILIO", "VONAGE")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.chdir(tmp_path)
+    isolate(monkeypatch, tmp_path)
 
 
 @contextmanager

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,21 +25,6 @@ CANARIES = {
     "Vapi's key": KEY,
 }
 WORDS = "canary words of who was called"
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Everything that is logged at all, formatted with tracebacks."""
-    text = io.StringIO()
-    handler = logging.StreamHandler(text)
-    handler.setFormatter(logging.Formatter("%(name)s %(levelname)s %(message)s"))
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield text
-    root.removeHandler(handler)
-    root.setLevel(level)
 
 
 def expect_no_canary(asked: list[Asked], *texts: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +31,6 @@ CANARIES = {
     "the token in Vapi's URL": "canary-url-token",
     "Vapi's control token": "canary-control-token",
 }
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Everything that is logged at all, formatted with tracebacks."""
-    text = io.StringIO()
-    handler = logging.StreamHandler(text)
-    handler.setFormatter(logging.Formatter("%(name)s %(levelname)s %(message)s"))
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield text
-    root.removeHandler(handler)
-    root.setLevel(level)
 
 
 def canary(name: str) -> str:

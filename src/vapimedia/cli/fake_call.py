@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
@@ -238,35 +239,37 @@ def _no_route(provider: str, path: str) -> str:
 
 
 def _twilio_refused(call: FakeTwilioCall) -> str:
-    if call.voice_status == 403:
-        return (
-            "the bridge refused the signature with 403: TWILIO_AUTH_TOKEN must be the same here and there, "
-            "and --public-url the one that the bridge was given"
-        )
-    if call.voice_status == 404:
-        return _no_route("twilio", "/twilio/voice")
-    if call.voice_status != 200:
-        return call.voice_error or f"the voice webhook answered {call.voice_status}; {_LOG}"
-    if call.twiml is None or call.twiml.stream_url is None:
-        return "the bridge answered the call without a media stream: it rejected it"
-    return ""
+    refusals = {
+        403: "the bridge refused the signature with 403: TWILIO_AUTH_TOKEN must be the same here and there, "
+        "and --public-url the one that the bridge was given",
+        404: _no_route("twilio", "/twilio/voice"),
+    }
+    media_url = call.twiml.stream_url if call.twiml is not None else None
+    return _refused(call, refusals, ("voice webhook", "stream"), media_url)
 
 
 def _vonage_refused(call: FakeVonageCall) -> str:
-    if call.voice_status == 401:
-        return (
-            "the bridge refused the token with 401: VONAGE_SIGNATURE_SECRET must be the same here and there, "
-            "and the clocks too"
-        )
-    if call.voice_status == 403:
-        return (
-            "the bridge refused the token with 403: VONAGE_API_KEY and VONAGE_APPLICATION_ID must be the same "
-            "here and there"
-        )
-    if call.voice_status == 404:
-        return _no_route("vonage", "/vonage/answer")
+    refusals = {
+        401: "the bridge refused the token with 401: VONAGE_SIGNATURE_SECRET must be the same here and there, "
+        "and the clocks too",
+        403: "the bridge refused the token with 403: VONAGE_API_KEY and VONAGE_APPLICATION_ID must be the same "
+        "here and there",
+        404: _no_route("vonage", "/vonage/answer"),
+    }
+    media_url = call.ncco.uri if call.ncco is not None else None
+    return _refused(call, refusals, ("answer webhook", "socket"), media_url)
+
+
+def _refused(
+    call: FakeTwilioCall | FakeVonageCall,
+    refusals: Mapping[int, str],
+    words: tuple[str, str],
+    media_url: str | None,
+) -> str:
+    webhook, media = words
     if call.voice_status != 200:
-        return call.voice_error or f"the answer webhook answered {call.voice_status}; {_LOG}"
-    if call.ncco is None or call.ncco.uri is None:
-        return "the bridge answered the call without a media socket: it rejected it"
+        said = refusals.get(call.voice_status or 0) or call.voice_error
+        return said or f"the {webhook} answered {call.voice_status}; {_LOG}"
+    if media_url is None:
+        return f"the bridge answered the call without a media {media}: it rejected it"
     return ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from plain_settings import isolate
 
 from vapimedia.cli import main
 from vapimedia.cli.serve import banner, prepare
@@ -29,13 +29,7 @@ ASSISTANT = ("--assistant-id", "asst_1")
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Run away from any settings of the machine, and from colours and narrow terminals."""
-    for name in os.environ:
-        if name.startswith(("VAPI", "TWILIO", "VONAGE")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.chdir(tmp_path)
+    isolate(monkeypatch, tmp_path)
 
 
 def error_line(capsys: pytest.CaptureFixture[str]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from plain_settings import isolate
 
 from vapimedia.cli import main
 from vapimedia.cli.dial_report import DialRecord, DialWatch, Step, masked, trouble
@@ -30,12 +30,7 @@ VONAGE = {"VONAGE_SIGNATURE_SECRET": "canary-secret-of-thirty-two-bytes", "VONAG
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in os.environ:
-        if name.startswith(("VAPI", "TWILIO", "VONAGE")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.chdir(tmp_path)
+    isolate(monkeypatch, tmp_path)
 
 
 def dial_error(
