@@ -14,10 +14,17 @@ void vm_g711_alaw_decode(int16_t *pcm, const uint8_t *alaw, size_t n);
 void vm_g711_mulaw_encode(uint8_t *mulaw, const int16_t *pcm, size_t n);
 void vm_g711_alaw_encode(uint8_t *alaw, const int16_t *pcm, size_t n);
 
-/* Variants: reached through the table of dispatch.h, named by their ISA. */
-void vm_g711_mulaw_decode_scalar(int16_t *pcm, const uint8_t *mulaw, size_t n);
-void vm_g711_alaw_decode_scalar(int16_t *pcm, const uint8_t *alaw, size_t n);
-void vm_g711_mulaw_encode_scalar(uint8_t *mulaw, const int16_t *pcm, size_t n);
-void vm_g711_alaw_encode_scalar(uint8_t *alaw, const int16_t *pcm, size_t n);
+/* Variants: reached through the table of dispatch.h, named by their ISA. All give the same bytes. */
+#define VM_G711_VARIANT(isa)                                                                                 \
+    void vm_g711_mulaw_decode_##isa(int16_t *pcm, const uint8_t *mulaw, size_t n);                           \
+    void vm_g711_alaw_decode_##isa(int16_t *pcm, const uint8_t *alaw, size_t n);                             \
+    void vm_g711_mulaw_encode_##isa(uint8_t *mulaw, const int16_t *pcm, size_t n);                           \
+    void vm_g711_alaw_encode_##isa(uint8_t *alaw, const int16_t *pcm, size_t n);
+
+VM_G711_VARIANT(scalar)
+VM_G711_VARIANT(sse2)
+VM_G711_VARIANT(avx2)
+VM_G711_VARIANT(avx512)
+VM_G711_VARIANT(neon)
 
 #endif
