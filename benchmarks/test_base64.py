@@ -7,32 +7,17 @@ import pytest
 
 from vapimedia.audio._kernels import base64_decode, base64_encode
 
-
-@pytest.fixture
-def codes():
-    return bytes(range(160))
-
-
-@pytest.fixture
-def text(codes):
-    return base64.b64encode(codes)
+CODES = bytes(range(160))
+TEXT = base64.b64encode(CODES)
+ENCODE = {"vapimedia": base64_encode, "binascii": lambda data: binascii.b2a_base64(data, newline=False)}
+DECODE = {"vapimedia": base64_decode, "binascii": lambda text: binascii.a2b_base64(text, strict_mode=True)}
 
 
-@pytest.mark.benchmark(group="base64 encode 160")
-def test_encode(benchmark, codes, text):
-    assert benchmark(base64_encode, codes) == text
+@pytest.mark.parametrize("name", ENCODE)
+def test_encode(measure, name):
+    assert measure("base64 encode 160", name, lambda: (ENCODE[name], CODES)) == TEXT
 
 
-@pytest.mark.benchmark(group="base64 encode 160")
-def test_encode_binascii(benchmark, codes, text):
-    assert benchmark(binascii.b2a_base64, codes, newline=False) == text
-
-
-@pytest.mark.benchmark(group="base64 decode 160")
-def test_decode(benchmark, codes, text):
-    assert benchmark(base64_decode, text) == codes
-
-
-@pytest.mark.benchmark(group="base64 decode 160")
-def test_decode_binascii(benchmark, codes, text):
-    assert benchmark(binascii.a2b_base64, text, strict_mode=True) == codes
+@pytest.mark.parametrize("name", DECODE)
+def test_decode(measure, name):
+    assert measure("base64 decode 160", name, lambda: (DECODE[name], TEXT)) == CODES

@@ -4,10 +4,10 @@ import base64
 import json
 
 import msgspec
-import pytest
 
 from vapimedia.media import Envelope
 
+GROUP = "find the payload of a Twilio message"
 ENVELOPE = Envelope(
     text=True,
     payload=("media", "payload"),
@@ -31,23 +31,21 @@ class _Message(msgspec.Struct, rename="camel"):
     stream_sid: str
 
 
-@pytest.mark.benchmark(group="find the payload of a Twilio message")
-def test_scan(benchmark):
-    assert benchmark(ENVELOPE.scan, MESSAGE) == PAYLOAD
+def test_scan(measure):
+    assert measure(GROUP, "vapimedia", lambda: (ENVELOPE.scan, MESSAGE)) == PAYLOAD
 
 
-@pytest.mark.benchmark(group="find the payload of a Twilio message")
-def test_msgspec(benchmark):
+def test_msgspec(measure):
     decode = msgspec.json.Decoder(_Message).decode
-    assert benchmark(decode, MESSAGE).media.payload == PAYLOAD.decode()
+    assert measure(GROUP, "msgspec", lambda: (decode, MESSAGE)).media.payload == PAYLOAD.decode()
 
 
-@pytest.mark.benchmark(group="find the payload of a Twilio message")
-def test_json(benchmark):
-    assert benchmark(json.loads, MESSAGE)["media"]["payload"] == PAYLOAD.decode()
+def test_json(measure):
+    assert measure(GROUP, "json", lambda: (json.loads, MESSAGE))["media"]["payload"] == PAYLOAD.decode()
 
 
-@pytest.mark.benchmark(group="pass over a message that is not media")
-def test_scan_a_mark(benchmark):
+def test_scan_a_mark(measure):
     mark = b'{"event":"mark","sequenceNumber":"5","streamSid":"MZ1","mark":{"name":"0:1000"}}'
-    assert benchmark(ENVELOPE.scan, mark) is None
+    assert (
+        measure("pass over a message that is not media", "vapimedia", lambda: (ENVELOPE.scan, mark)) is None
+    )

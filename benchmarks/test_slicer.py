@@ -1,24 +1,20 @@
-"""FrameSlicer: an aligned frame, and an odd chunk as Vapi sends it."""
+"""FrameSlicer: an aligned frame, and an odd chunk as Vapi sends it, beside a bytearray as one would write it."""
 
+import peers
 import pytest
 
-from vapimedia.audio import FrameSlicer
-from vapimedia.formats import AudioFormat
-
-MULAW8 = AudioFormat("mulaw", 8000)
+ROWS = list(peers.slicers(160, 0))
 
 
-@pytest.mark.benchmark(group="slice 160 bytes")
-def test_push_one_frame(benchmark):
-    frame = bytes(range(160))
-    assert benchmark(FrameSlicer(MULAW8).push, frame) == [frame]
+@pytest.mark.parametrize("name", ROWS)
+def test_one_frame(measure, name):
+    (frame,) = measure("slice 160 bytes, aligned", name, peers.slicers(160, 0)[name])
+    assert frame == bytes(range(160))
 
 
-@pytest.mark.benchmark(group="slice 480 bytes, never aligned")
-@pytest.mark.parametrize("method", ["push", "push_views"])
-def test_push_odd_chunk(benchmark, method):
-    slicer = FrameSlicer(MULAW8)
-    slicer.push(b"\x01" * 77)
-    frames = benchmark(getattr(slicer, method), b"\x02" * 480)
+@pytest.mark.parametrize("name", ROWS)
+def test_odd_chunk(measure, name):
+    frames = measure("slice 480 bytes, never aligned", name, peers.slicers(480, 77)[name])
+    chunk = (bytes(range(256)) * 2)[:480]
+    assert b"".join(frames)[77:] == chunk[: 480 - 77]
     assert [len(frame) for frame in frames] == [160, 160, 160]
-    assert slicer.pending_bytes == 77
