@@ -2,29 +2,71 @@
 
 #include <string.h>
 
+#include "cpu.h"
 #include "g711.h"
+#include "isa.h"
 
-#define SCALAR                                                                                               \
+/*TEMP*/
+#define vm_g711_mulaw_encode_sse2 vm_g711_mulaw_encode_scalar
+#define vm_g711_mulaw_encode_avx2 vm_g711_mulaw_encode_scalar
+#define vm_g711_mulaw_encode_avx512 vm_g711_mulaw_encode_scalar
+#define vm_g711_mulaw_encode_neon vm_g711_mulaw_encode_scalar
+#define vm_g711_mulaw_decode_sse2 vm_g711_mulaw_decode_scalar
+#define vm_g711_mulaw_decode_avx2 vm_g711_mulaw_decode_scalar
+#define vm_g711_mulaw_decode_avx512 vm_g711_mulaw_decode_scalar
+#define vm_g711_mulaw_decode_neon vm_g711_mulaw_decode_scalar
+#define vm_g711_alaw_encode_sse2 vm_g711_alaw_encode_scalar
+#define vm_g711_alaw_encode_avx2 vm_g711_alaw_encode_scalar
+#define vm_g711_alaw_encode_avx512 vm_g711_alaw_encode_scalar
+#define vm_g711_alaw_encode_neon vm_g711_alaw_encode_scalar
+#define vm_g711_alaw_decode_sse2 vm_g711_alaw_decode_scalar
+#define vm_g711_alaw_decode_avx2 vm_g711_alaw_decode_scalar
+#define vm_g711_alaw_decode_avx512 vm_g711_alaw_decode_scalar
+#define vm_g711_alaw_decode_neon vm_g711_alaw_decode_scalar
+/*END*/
+/* One row: every kernel in its variant for one ISA. */
+#define VARIANT(isa)                                                                                         \
     {                                                                                                        \
-        "scalar",                                                                                            \
-        vm_g711_mulaw_decode_scalar,                                                                         \
-        vm_g711_alaw_decode_scalar,                                                                          \
-        vm_g711_mulaw_encode_scalar,                                                                         \
-        vm_g711_alaw_encode_scalar,                                                                          \
-        vm_fir_grid_scalar,                                                                                  \
-        vm_fir_dot_scalar,                                                                                   \
-        vm_fir_round_scalar,                                                                                 \
+        #isa,                                                                                                \
+        vm_g711_mulaw_decode_##isa,                                                                          \
+        vm_g711_alaw_decode_##isa,                                                                           \
+        vm_g711_mulaw_encode_##isa,                                                                          \
+        vm_g711_alaw_encode_##isa,                                                                           \
+        vm_fir_line_##isa,                                                                                   \
+        vm_fir_lanes_##isa,                                                                                  \
+        vm_fir_widen_##isa,                                                                                  \
+        vm_fir_deal2_##isa,                                                                                  \
+        vm_fir_deal3_##isa,                                                                                  \
+        vm_fir_round_##isa,                                                                                  \
+        vm_fir_round2_##isa,                                                                                 \
     }
 
-/* Best first. */
-static const vm_dispatch_table VARIANTS[] = {SCALAR};
+vm_dispatch_table vm_dispatch = VARIANT(scalar);
 
-vm_dispatch_table vm_dispatch = SCALAR;
+static int always(void) {
+    return 1;
+}
+
+/* Best first. */
+static const struct {
+    int (*is_here)(void);
+    vm_dispatch_table table;
+} VARIANTS[] = {
+#if defined(VM_X86)
+    {vm_cpu_has_avx512, VARIANT(avx512)},
+    {vm_cpu_has_avx2, VARIANT(avx2)},
+    {always, VARIANT(sse2)},
+#elif defined(VM_NEON)
+    {always, VARIANT(neon)},
+#endif
+    {always, VARIANT(scalar)},
+};
 
 int vm_dispatch_init(const char *name) {
     for (size_t i = 0; i < sizeof VARIANTS / sizeof *VARIANTS; i++) {
-        if (name == NULL || *name == '\0' || strcmp(name, VARIANTS[i].name) == 0) {
-            vm_dispatch = VARIANTS[i];
+        int is_wanted = name == NULL || *name == '\0' || strcmp(name, VARIANTS[i].table.name) == 0;
+        if (is_wanted && VARIANTS[i].is_here()) {
+            vm_dispatch = VARIANTS[i].table;
             return 0;
         }
     }

@@ -9,14 +9,18 @@
 #include "fir_kernels.h"
 
 typedef struct vm_dispatch_table {
-    const char *name; /* "scalar" */
+    const char *name; /* "avx512", "avx2", "sse2", "neon", "scalar" */
     void (*mulaw_decode)(int16_t *pcm, const uint8_t *mulaw, size_t n);
     void (*alaw_decode)(int16_t *pcm, const uint8_t *alaw, size_t n);
     void (*mulaw_encode)(uint8_t *mulaw, const int16_t *pcm, size_t n);
     void (*alaw_encode)(uint8_t *alaw, const int16_t *pcm, size_t n);
-    void (*fir_grid)(float *out, const vm_fir_grid *grid, size_t n_rounds);
-    float (*fir_dot)(const float *x, const float *row, size_t n);
-    void (*fir_round)(int16_t *dst, const float *src, size_t n);
+    vm_fir_line_kernel *fir_line;
+    vm_fir_lanes_kernel *fir_lanes;
+    vm_fir_widen_kernel *fir_widen;
+    vm_fir_deal2_kernel *fir_deal2;
+    vm_fir_deal3_kernel *fir_deal3;
+    vm_fir_round_kernel *fir_round;
+    vm_fir_round2_kernel *fir_round2;
 } vm_dispatch_table;
 
 /* Holds the portable variants until vm_dispatch_init chooses. */

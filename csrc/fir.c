@@ -4,34 +4,27 @@
 #include <string.h>
 
 #include "dispatch.h"
-#include "fir_kernels.h"
+#include "fir_run.h"
 #include "fir_table.h"
 
-enum {
-    PIECE_IN = 512,   /* inputs taken at a time */
-    PIECE_OUT = 1024, /* and outputs */
-    OUT_ROOM = PIECE_OUT + VM_FIR_BLOCK * VM_FIR_MAX_PHASES,
-    PLANE_SLACK = VM_FIR_BLOCK + 2, /* a last block reads this far past a plane's end */
-    SCRATCH = VM_FIR_MAX_GRID_TAPS + PIECE_IN + PLANE_SLACK * VM_FIR_MAX_PHASES + VM_FIR_LANES
-};
+typedef enum sample_type { INT16, FLOAT32 } sample_type;
 
-/* The history is the start of the next output's window; the window of `n_taps` ends with inputs still to
- * come:
+/* The history is the start of the next output's window, in the samples that were given; the window of
+ * `n_taps` ends with inputs still to come:
  *
- *   history: | n_held |            needed: n_taps - n_held more inputs for the next output
- *
- * The next output lies at phase / up behind its window's newest input. */
+ *   history: | n_held |            needed: n_taps - n_held more inputs for the next output */
 struct vm_fir {
     vm_fir_table *table; /* NULL: equal rates */
-    float *wide_scratch; /* NULL: the stack's is large enough */
-    uint32_t phase;
+    float *wide_line;    /* NULL: the stack's is large enough */
+    vm_fir_place place;
     uint32_t n_held;
     uint32_t n_piece;
-    int grid;
-    float history[];
+    float history[]; /* room for the widest sample type */
 };
 
-typedef enum sample_type { INT16, FLOAT32 } sample_type;
+static size_t sample_bytes(sample_type type) {
+    return type == INT16 ? sizeof(int16_t) : sizeof(float);
+}
 
 static uint32_t gcd(uint32_t a, uint32_t b) {
     while (b != 0) {
@@ -42,6 +35,12 @@ static uint32_t gcd(uint32_t a, uint32_t b) {
     return a;
 }
 
+/* Floats after the history for a line that is too long for the stack. */
+static size_t count_wide(const vm_fir_table *table) {
+    if (table->kind != VM_FIR_DOT || table->n_taps <= VM_FIR_MAX_GRID_TAPS) return 0;
+    return table->n_taps + VM_FIR_PIECE_IN + VM_FIR_DOT_LANES;
+}
+
 vm_fir *vm_fir_new(uint32_t from_hz, uint32_t to_hz, vm_fir_quality quality) {
     if (from_hz == to_hz) return calloc(1, sizeof(vm_fir));
 
@@ -49,18 +48,15 @@ vm_fir *vm_fir_new(uint32_t from_hz, uint32_t to_hz, vm_fir_quality quality) {
     vm_fir_table *table = vm_fir_table_acquire(to_hz / divisor, from_hz / divisor, quality);
     if (table == NULL) return NULL;
 
-    size_t n_history = table->n_taps - 1;
-    size_t n_wide = table->n_taps > VM_FIR_MAX_GRID_TAPS ? n_history + PIECE_IN + VM_FIR_LANES : 0;
-    vm_fir *fir = calloc(1, sizeof *fir + (n_history + n_wide) * sizeof(float));
+    vm_fir *fir = malloc(sizeof *fir + (table->n_taps + count_wide(table)) * sizeof(float));
     if (fir == NULL) {
         vm_fir_table_release(table);
         return NULL;
     }
+    uint64_t n_piece = (uint64_t)(VM_FIR_PIECE_OUT - 1) * table->down / table->up;
     fir->table = table;
-    fir->wide_scratch = n_wide > 0 ? fir->history + n_history : NULL;
-    fir->grid = table->up <= VM_FIR_MAX_PHASES && table->down <= VM_FIR_MAX_PHASES && n_wide == 0;
-    uint32_t n_piece = (uint32_t)((uint64_t)(PIECE_OUT - 1) * table->down / table->up);
-    fir->n_piece = n_piece < PIECE_IN ? n_piece : PIECE_IN;
+    fir->wide_line = count_wide(table) > 0 ? fir->history + table->n_taps : NULL;
+    fir->n_piece = n_piece < VM_FIR_PIECE_IN ? (uint32_t)n_piece : VM_FIR_PIECE_IN;
     vm_fir_reset(fir);
     return fir;
 }
@@ -73,9 +69,9 @@ void vm_fir_free(vm_fir *fir) {
 
 void vm_fir_reset(vm_fir *fir) {
     if (fir->table == NULL) return;
-    fir->phase = 0;
+    fir->place = (vm_fir_place){0, 0};
     fir->n_held = fir->table->n_taps - 1;
-    memset(fir->history, 0, fir->n_held * sizeof(float));
+    memset(fir->history, 0, fir->table->n_taps * sizeof(float));
 }
 
 uint32_t vm_fir_latency(const vm_fir *fir) {
@@ -83,10 +79,8 @@ uint32_t vm_fir_latency(const vm_fir *fir) {
 }
 
 size_t vm_fir_state_bytes(const vm_fir *fir) {
-    size_t n_floats = 0;
-    if (fir->table != NULL) n_floats = fir->table->n_taps - 1;
-    if (fir->wide_scratch != NULL) n_floats += fir->table->n_taps - 1 + PIECE_IN + VM_FIR_LANES;
-    return sizeof *fir + n_floats * sizeof(float);
+    if (fir->table == NULL) return sizeof *fir;
+    return sizeof *fir + (fir->table->n_taps + count_wide(fir->table)) * sizeof(float);
 }
 
 size_t vm_fir_count(const vm_fir *fir, size_t n) {
@@ -95,7 +89,7 @@ size_t vm_fir_count(const vm_fir *fir, size_t n) {
     uint64_t n_available = fir->n_held + (uint64_t)n;
     if (n_available < table->n_taps) return 0;
     uint64_t n_ticks = (n_available - table->n_taps + 1) * table->up; /* at least up, so more than phase */
-    return (size_t)((n_ticks - fir->phase + table->down - 1) / table->down);
+    return (size_t)((n_ticks - fir->place.phase + table->down - 1) / table->down);
 }
 
 size_t vm_fir_max_output(const vm_fir *fir, size_t n) {
@@ -103,172 +97,61 @@ size_t vm_fir_max_output(const vm_fir *fir, size_t n) {
     return (size_t)(((uint64_t)n * fir->table->up + fir->table->down - 1) / fir->table->down);
 }
 
-/* --- moving samples: `to[i]` for sample first + i * step of the source; NULL is silence
- * ----------------------------- */
+static void to_floats(float *dst, const void *src, sample_type type, size_t n) {
+    if (type == INT16) {
+        vm_dispatch.fir_widen(dst, src, n);
+    } else if (n > 0) {
+        memcpy(dst, src, n * sizeof *dst);
+    }
+}
 
-static inline void load(float *to, const void *src, sample_type type, size_t first, size_t step, size_t n) {
+/* Keep the last `n_keep` samples of history and source; a source that is NULL is silence. */
+static void keep(vm_fir *fir, const uint8_t *src, sample_type type, size_t n, size_t n_keep) {
+    size_t n_bytes = sample_bytes(type);
+    uint8_t *history = (uint8_t *)fir->history;
+    size_t n_old = n_keep > n ? n_keep - n : 0, n_new = n_keep - n_old;
+    memmove(history, history + (fir->n_held - n_old) * n_bytes, n_old * n_bytes);
     if (src == NULL) {
-        memset(to, 0, n * sizeof *to);
-    } else if (type == INT16) {
-        const uint8_t *in = (const uint8_t *)src + 2 * first;
-        for (size_t i = 0; i < n; i++) {
-            int16_t sample;
-            memcpy(&sample, in + 2 * i * step, sizeof sample);
-            to[i] = sample;
-        }
+        memset(history + n_old * n_bytes, 0, n_new * n_bytes);
     } else {
-        const uint8_t *in = (const uint8_t *)src + 4 * first;
-        for (size_t i = 0; i < n; i++)
-            memcpy(to + i, in + 4 * i * step, sizeof *to);
-    }
-}
-
-/* Lay history and new samples one after another; zeros behind them. */
-static void load_line(float *line, const vm_fir *fir, const void *src, sample_type type, size_t n,
-                      size_t n_zeros) {
-    memcpy(line, fir->history, fir->n_held * sizeof *line);
-    load(line + fir->n_held, src, type, 0, 1, n);
-    memset(line + fir->n_held + n, 0, n_zeros * sizeof *line);
-}
-
-/* The same, dealt onto planes. */
-static inline void deal(float *planes, size_t stride, size_t n_planes, const vm_fir *fir, const void *src,
-                        sample_type type, size_t n) {
-    size_t n_held = fir->n_held;
-    for (size_t plane = 0; plane < n_planes; plane++) {
-        float *to = planes + plane * stride;
-        size_t n_old = (n_held + n_planes - 1 - plane) / n_planes;
-        size_t n_all = (n_held + n + n_planes - 1 - plane) / n_planes;
-        for (size_t i = 0; i < n_old; i++)
-            to[i] = fir->history[i * n_planes + plane];
-        load(to + n_old, src, type, n_old * n_planes + plane - n_held, n_planes, n_all - n_old);
-        memset(to + n_all, 0, (stride - n_all) * sizeof *to);
-    }
-}
-
-static inline void gather(float *to, const float *planes, size_t stride, size_t n_planes, size_t first,
-                          size_t n) {
-    for (size_t offset = 0; offset < n_planes; offset++) {
-        const float *from = planes + (first + offset) % n_planes * stride + (first + offset) / n_planes;
-        for (size_t i = offset; i < n; i += n_planes)
-            to[i] = *from++;
-    }
-}
-
-/* --- one piece: compute `n_out` outputs of what is there, keep what later ones need
- * ---------------------------------- */
-
-/* Ratios of small numbers: across outputs. */
-static void run_grid(vm_fir *fir, float *out, size_t n_out, const void *src, sample_type type, size_t n,
-                     size_t n_keep) {
-    _Alignas(64) float planes[SCRATCH];
-    const vm_fir_table *table = fir->table;
-    size_t n_all = fir->n_held + n;
-    size_t n_planes = table->down;
-    size_t stride = n_all / n_planes + PLANE_SLACK;
-
-    vm_fir_grid grid = {
-        .planes = planes,
-        .plane_stride = stride,
-        .n_planes = n_planes,
-        .n_phases = table->up,
-        .n_taps = table->n_taps,
-    };
-    for (uint32_t i = 0; i < table->up; i++) {
-        uint32_t ticks = fir->phase + i * table->down;
-        grid.rows[i] = table->rows + (size_t)(ticks % table->up) * table->row_stride;
-        grid.starts[i] = ticks / table->up;
-    }
-
-    switch (n_planes) { /* a constant stride makes these loops fast */
-    case 1:
-        load_line(planes, fir, src, type, n, PLANE_SLACK);
-        break;
-    case 2:
-        deal(planes, stride, 2, fir, src, type, n);
-        break;
-    case 3:
-        deal(planes, stride, 3, fir, src, type, n);
-        break;
-    default:
-        deal(planes, stride, n_planes, fir, src, type, n);
-        break;
-    }
-    vm_dispatch.fir_grid(out, &grid, (n_out + table->up - 1) / table->up);
-    switch (n_planes) {
-    case 1:
-        memcpy(fir->history, planes + n_all - n_keep, n_keep * sizeof(float));
-        break;
-    case 2:
-        gather(fir->history, planes, stride, 2, n_all - n_keep, n_keep);
-        break;
-    default:
-        gather(fir->history, planes, stride, n_planes, n_all - n_keep, n_keep);
-        break;
-    }
-}
-
-/* All others: a dot product for each output. */
-static void run_line(vm_fir *fir, float *out, size_t n_out, const void *src, sample_type type, size_t n,
-                     size_t n_keep) {
-    _Alignas(64) float narrow[SCRATCH];
-    const vm_fir_table *table = fir->table;
-    float *line = fir->wide_scratch != NULL ? fir->wide_scratch : narrow;
-    size_t stride = table->row_stride;
-
-    load_line(line, fir, src, type, n, VM_FIR_LANES);
-    const uint32_t whole_step = table->down / table->up, part_step = table->down % table->up;
-    uint64_t phase = fir->phase;
-    const float *x = line;
-    for (size_t k = 0; k < n_out; k++) {
-        if (table->spread) {
-            uint64_t position = phase * (table->n_rows - 1);
-            const float *row = table->rows + (size_t)(position / table->up) * stride;
-            float share = (float)(position % table->up) / (float)table->up;
-            float low = vm_dispatch.fir_dot(x, row, stride);
-            float high = vm_dispatch.fir_dot(x, row + stride, stride);
-            out[k] = low + share * (high - low);
-        } else {
-            out[k] = vm_dispatch.fir_dot(x, table->rows + (size_t)phase * stride, stride);
-        }
-        x += whole_step;
-        phase += part_step;
-        if (phase >= table->up) {
-            phase -= table->up;
-            x++;
-        }
-    }
-    memcpy(fir->history, line + fir->n_held + n - n_keep, n_keep * sizeof(float));
-}
-
-static size_t run_piece(vm_fir *fir, void *dst, const void *src, sample_type type, size_t n,
-                        size_t n_wanted) {
-    _Alignas(64) float out[OUT_ROOM];
-    const vm_fir_table *table = fir->table;
-    size_t n_out = vm_fir_count(fir, n);
-    int last = n_out > n_wanted; /* of a flush: nothing comes after it */
-    if (last) n_out = n_wanted;
-
-    uint64_t ticks = fir->phase + (uint64_t)n_out * table->down;
-    size_t n_keep = last ? 0 : fir->n_held + n - (size_t)(ticks / table->up);
-    if (fir->grid) {
-        run_grid(fir, out, n_out, src, type, n, n_keep);
-    } else {
-        run_line(fir, out, n_out, src, type, n, n_keep);
+        memcpy(history + n_old * n_bytes, src + (n - n_new) * n_bytes, n_new * n_bytes);
     }
     fir->n_held = (uint32_t)n_keep;
-    fir->phase = (uint32_t)(ticks % table->up);
+}
 
-    if (type == INT16) {
-        vm_dispatch.fir_round(dst, out, n_out);
+/* Take `n` inputs, at most n_piece; return the outputs written, at most `n_wanted`. */
+static size_t run_piece(vm_fir *fir, void *dst, const void *src, sample_type type, size_t n,
+                        size_t n_wanted) {
+    float near_line[VM_FIR_LINE], spare[VM_FIR_LINE], out[VM_FIR_ROOM];
+    const vm_fir_table *table = fir->table;
+    size_t n_in = fir->n_held + n, n_out = vm_fir_count(fir, n);
+    int is_last = n_out > n_wanted; /* of a flush: nothing comes after it */
+    if (is_last) n_out = n_wanted;
+
+    size_t n_front = vm_fir_front(table);
+    float *line = (fir->wide_line != NULL ? fir->wide_line : near_line) + n_front;
+    memset(line - n_front, 0, n_front * sizeof *line);
+    to_floats(line, fir->history, type, fir->n_held);
+    if (src == NULL) {
+        memset(line + fir->n_held, 0, n * sizeof *line);
     } else {
-        memcpy(dst, out, n_out * sizeof *out);
+        to_floats(line + fir->n_held, src, type, n);
     }
+    memset(line + n_in, 0, vm_fir_back(table, n_in) * sizeof *line);
+
+    vm_fir_piece piece = {line, spare, n_in, n_out};
+    vm_fir_run(table, fir->place, &piece, out, type == INT16 ? dst : NULL);
+    if (type == FLOAT32) memcpy(dst, out, n_out * sizeof *out);
+
+    uint64_t ticks = fir->place.phase + (uint64_t)n_out * table->down;
+    keep(fir, src, type, n, is_last ? 0 : n_in - (size_t)(ticks / table->up));
+    fir->place.phase = (uint32_t)(ticks % table->up);
+    fir->place.index = (uint32_t)((fir->place.index + (uint64_t)n_out) % table->up);
     return n_out;
 }
 
 static size_t push(vm_fir *fir, void *dst, const void *src, sample_type type, size_t n) {
-    size_t n_bytes = type == INT16 ? 2 : 4;
+    size_t n_bytes = sample_bytes(type);
     if (fir->table == NULL) {
         if (n > 0) memcpy(dst, src, n * n_bytes);
         return n;
@@ -285,12 +168,11 @@ static size_t push(vm_fir *fir, void *dst, const void *src, sample_type type, si
 }
 
 static size_t flush(vm_fir *fir, void *dst, sample_type type) {
-    size_t n_bytes = type == INT16 ? 2 : 4;
     size_t n_left = vm_fir_latency(fir);
     uint8_t *to = dst;
     while (n_left > 0) {
         size_t n_out = run_piece(fir, to, NULL, type, fir->n_piece, n_left);
-        to += n_out * n_bytes;
+        to += n_out * sample_bytes(type);
         n_left -= n_out;
     }
     vm_fir_reset(fir);

@@ -24,7 +24,8 @@ void vm_fir_free(vm_fir *fir);
 size_t vm_fir_count(const vm_fir *fir, size_t n);
 size_t vm_fir_max_output(const vm_fir *fir, size_t n);
 
-/* Resample `n` samples; return the samples written, which is vm_fir_count(fir, n). */
+/* Resample `n` samples; return the samples written, which is vm_fir_count(fir, n). A stream keeps to one type
+ * of samples until it is flushed or reset. */
 size_t vm_fir_push(vm_fir *fir, int16_t *dst, const int16_t *src, size_t n);
 size_t vm_fir_push_f32(vm_fir *fir, float *dst, const float *src, size_t n);
 

@@ -1,19 +1,19 @@
 # cython: freethreading_compatible=True
 """One leg's bytes to another's: decode, resample, encode in one call."""
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uintptr_t
 
 from vapimedia.audio.dispatch cimport vm_dispatch_init
 from vapimedia.audio.resampler cimport quality_code
 from vapimedia.audio.stream cimport Stream
 
-from vapimedia.audio.dispatch import simd
+from vapimedia.audio.dispatch import adopt
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 
 __all__ = ["Converter"]
 
-vm_dispatch_init(simd.encode())
+adopt(<uintptr_t>&vm_dispatch_init)  # this module has its own copy of the kernels
 
 
 cdef vm_encoding encoding_code(object encoding) except *:

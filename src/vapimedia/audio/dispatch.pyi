@@ -1,5 +1,5 @@
-from typing import Final
+simd: str
+available: tuple[str, ...]
 
-__all__ = ["simd"]
-
-simd: Final[str]
+def adopt(init: int) -> None: ...
+def force_simd(name: str) -> str: ...

@@ -2,12 +2,12 @@
 """G.711 mu-law and A-law, exactly as ITU-T G.191 computes them."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int16_t, uint8_t
+from libc.stdint cimport int16_t, uint8_t, uintptr_t
 
 from vapimedia.audio.buffer cimport BULK_SAMPLES, Chunk, close_chunk, open_output, open_samples
 from vapimedia.audio.dispatch cimport vm_dispatch_init
 
-from vapimedia.audio.dispatch import simd
+from vapimedia.audio.dispatch import adopt
 
 cdef extern from "g711.h":
     void vm_g711_mulaw_decode(int16_t *pcm, const uint8_t *mulaw, size_t n) noexcept nogil
@@ -26,7 +26,7 @@ __all__ = [
     "mulaw_encode_into",
 ]
 
-vm_dispatch_init(simd.encode())
+adopt(<uintptr_t>&vm_dispatch_init)  # this module has its own copy of the kernels
 
 ctypedef void (*Kernel)(void *dst, const void *src, size_t n) noexcept nogil
 

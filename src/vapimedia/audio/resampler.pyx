@@ -3,18 +3,18 @@
 
 import cython
 
-from libc.stdint cimport int16_t
+from libc.stdint cimport int16_t, uintptr_t
 
 from vapimedia.audio.buffer cimport Chunk, close_chunk, open_chunk, open_output, open_samples
 from vapimedia.audio.dispatch cimport vm_dispatch_init
 from vapimedia.audio.stream cimport Stream
 
-from vapimedia.audio.dispatch import simd
+from vapimedia.audio.dispatch import adopt
 from vapimedia.errors import ConfigError
 
 __all__ = ["Resampler", "resample_line"]
 
-vm_dispatch_init(simd.encode())
+adopt(<uintptr_t>&vm_dispatch_init)  # this module has its own copy of the kernels
 
 cdef enum:
     PCM = 2  # bytes of a sample

@@ -1,11 +1,11 @@
 # cython: language_level=3, freethreading_compatible=True, cdivision=True
 """One direction of a call's media: unwrap, convert, slice, wrap."""
 
-from libc.stdint cimport INT64_MAX
+from libc.stdint cimport INT64_MAX, uintptr_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
-from vapimedia.audio.dispatch import simd
+from vapimedia.audio.dispatch import adopt
 from vapimedia.errors import ConfigError, StateError
 from vapimedia.formats import AudioFormat
 from vapimedia.media._types import HopStats, PathStats
@@ -18,7 +18,7 @@ from vapimedia.media.envelope cimport (
 cdef extern from "base64.h" nogil:
     ptrdiff_t vm_base64_decode(uint8_t* dst, const char* src, size_t n) noexcept
 
-vm_dispatch_init(simd.encode())    # this module has its own copy of the kernels
+adopt(<uintptr_t>&vm_dispatch_init)  # this module has its own copy of the kernels
 
 __all__ = ["MediaPath"]
 

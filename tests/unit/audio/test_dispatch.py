@@ -1,4 +1,4 @@
-"""Choosing the instruction set at import."""
+"""Choosing the instruction set at import, and by force in tests."""
 
 import os
 import subprocess
@@ -7,6 +7,10 @@ import sys
 import pytest
 
 from vapimedia import audio
+from vapimedia.audio import dispatch
+from vapimedia.errors import ConfigError
+
+KNOWN = ("avx512", "avx2", "sse2", "neon", "scalar")
 
 
 def import_with(name: str) -> subprocess.CompletedProcess[str]:
@@ -19,18 +23,35 @@ def import_with(name: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_simd_names_a_known_instruction_set():
-    assert audio.simd in {"avx512", "avx2", "sse2", "neon", "scalar"}
+def test_what_is_available_is_known_and_ends_with_the_reference():
+    assert audio.simd in dispatch.available
+    assert dispatch.available[-1] == "scalar"
+    assert list(dispatch.available) == [name for name in KNOWN if name in dispatch.available]
 
 
-@pytest.mark.parametrize("name", ["scalar", ""])
-def test_the_environment_chooses(name):
+@pytest.mark.parametrize("name", [*dispatch.available, ""])
+def test_the_environment_chooses_and_the_best_is_chosen_without_it(name):
     done = import_with(name)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == (name or audio.simd)
+    assert done.stdout.strip() == (name or dispatch.available[0])
 
 
-def test_an_unknown_name_is_a_clear_error():
+def test_an_unknown_name_is_a_clear_error_that_lists_what_there_is():
     done = import_with("mmx")
     assert done.returncode == 1
     assert "ConfigError: VAPIMEDIA_SIMD='mmx' is not available here" in done.stderr
+    assert ", ".join(dispatch.available) in done.stderr
+
+
+def test_force_reaches_the_kernels_and_tells_what_was_before(simd):
+    """SSE2 rounds each product: of all instruction sets only its floats differ from the others'."""
+    assert dispatch.force_simd("scalar") == simd
+    assert dispatch.force_simd(simd) == "scalar"
+
+
+def test_forcing_what_is_not_there_changes_nothing():
+    with pytest.raises(ConfigError, match="mmx"):
+        dispatch.force_simd("mmx")
+    before = dispatch.force_simd("scalar")
+    assert before in dispatch.available
+    dispatch.force_simd(before)
