@@ -1,8 +1,7 @@
+#include "g711.h"
 #include "isa.h"
 
 #if defined(VM_X86)
-
-#include "g711.h"
 
 #include <immintrin.h>
 

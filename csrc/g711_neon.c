@@ -1,8 +1,7 @@
+#include "g711.h"
 #include "isa.h"
 
 #if defined(VM_NEON)
-
-#include "g711.h"
 
 #include <arm_neon.h>
 
