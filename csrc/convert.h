@@ -24,7 +24,8 @@ size_t vm_converter_count(const vm_converter *converter, size_t n);
 size_t vm_converter_max_output(const vm_converter *converter, size_t n);
 size_t vm_converter_max_flush(const vm_converter *converter);
 
-/* Convert `n` bytes; return the bytes written. A split 16-bit sample is carried to the next call. */
+/* Convert `n` bytes; return the bytes written. A split 16-bit sample is carried to the next call; a flush
+ * drops it, a reset forgets it. */
 size_t vm_converter_push(vm_converter *converter, uint8_t *dst, const uint8_t *src, size_t n);
 
 /* Write the tail; then the state is that of a new converter. */
@@ -33,5 +34,8 @@ void vm_converter_reset(vm_converter *converter);
 
 /* Constant delay in output samples; 0 when no resampling is needed. */
 uint32_t vm_converter_latency(const vm_converter *converter);
+
+/* Bytes of one stream, shared coefficients not included. */
+size_t vm_converter_state_bytes(const vm_converter *converter);
 
 #endif

@@ -43,6 +43,8 @@ def test_declarations_and_headers_ship_for_other_peoples_code(installed: set[Pur
     assert {"vapimedia/media/path.pxd", "vapimedia/audio/converter.pxd"} <= names(installed, ".pxd")
     headers = {f"vapimedia/include/{path.name}" for path in (SOURCES.parents[1] / "csrc").glob("*.h")}
     assert headers <= names(installed, ".h")
+    assert {path.name for path in installed if path.parts[1] == "lib"} <= {"libvm_kernels.a", "vm_kernels.lib"}
+    assert any(path.parts[1] == "lib" for path in installed)
 
 
 def test_types_and_clips_ship_and_nothing_of_the_tests_does(installed: set[PurePosixPath]) -> None:

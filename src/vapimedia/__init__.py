@@ -21,7 +21,7 @@ from vapimedia.errors import (
 from vapimedia.formats import AudioFormat
 
 if TYPE_CHECKING:
-    from vapimedia._build_info import get_include
+    from vapimedia._build_info import get_include, get_library_dir
     from vapimedia.io.bridge import Bridge
     from vapimedia.io.config import BridgeConfig
     from vapimedia.io.config_sources import load_config
@@ -45,6 +45,7 @@ __all__ = [
     "VapimediaError",
     "__version__",
     "get_include",
+    "get_library_dir",
     "load_config",
 ]
 
@@ -58,6 +59,7 @@ _LAZY = {
     "Reject": "vapimedia.io.hooks",
     "VapiClient": "vapimedia.io.vapi_client",
     "get_include": "vapimedia._build_info",
+    "get_library_dir": "vapimedia._build_info",
 }
 
 

@@ -5,7 +5,7 @@
     VapimediaError
     +-- ProtocolError   the peer broke its protocol (a provider, Vapi, a proxy between)
     +-- StateError      the caller used an object in a state that forbids it
-    +-- ConfigError     a setting is missing, unknown or wrong; nothing was started
+    +-- ConfigError     a setting is missing, unknown or wrong; nothing was started (a ValueError too)
     +-- VapiError       Vapi's API refused or could not be reached; carries the HTTP status
     +-- ProviderError   the telephony provider's API did, when it was to make a call; likewise
 """
@@ -31,7 +31,7 @@ class StateError(VapimediaError):
     """An object was used in a state that forbids it, for example a resampler pushed after ``flush``."""
 
 
-class ConfigError(VapimediaError):
+class ConfigError(VapimediaError, ValueError):
     """A setting is missing, unknown or wrong. The text names the setting and what would be right."""
 
 

@@ -11,6 +11,8 @@ import sysconfig
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 
 import vapimedia
@@ -20,6 +22,7 @@ from vapimedia.formats import AudioFormat
 from vapimedia.media import Envelope, LivePath, PlayoutPath
 
 MULAW, PCM_16K = AudioFormat("mulaw", 8000), AudioFormat("pcm_s16le", 16_000)
+SMALL = AudioFormat("mulaw", 1000)
 
 SOURCE = """
 # cython: language_level=3
@@ -29,7 +32,7 @@ from libc.stdint cimport int16_t, int64_t, uint8_t
 from vapimedia.audio.converter cimport Converter
 from vapimedia.audio.g711 cimport decode_mulaw
 from vapimedia.audio.resampler cimport Resampler
-from vapimedia.audio.slicer cimport FrameSlicer
+from vapimedia.audio.slicer cimport FrameSlicer, vm_slicer_frames
 from vapimedia.media.envelope cimport Envelope
 from vapimedia.media.live cimport LivePath
 from vapimedia.media.path cimport HOP_SEND, TAKEN, MediaPath
@@ -57,6 +60,15 @@ def resample(Resampler resampler, bytes pcm):
 def cut(FrameSlicer slicer, bytes chunk):
     cdef uint8_t[4096] out
     return (<char*>out)[:slicer.push_bytes(out, <const uint8_t*><const char*>chunk, len(chunk))]
+
+
+def view(FrameSlicer slicer, bytes chunk):
+    cdef vm_slicer_frames frames
+    cdef const char* start = chunk
+    slicer.view_frames(&frames, <const uint8_t*>start, len(chunk))
+    straddling = (<const char*>frames.straddling)[:slicer.frame_bytes] if frames.straddling != NULL else None
+    first = <const char*>frames.whole - start
+    return straddling, first, frames.n_whole
 
 
 def pump(MediaPath path, bytes message, bint is_text, int64_t now_ns):
@@ -119,6 +131,26 @@ def test_streaming_objects_are_called_on_raw_memory(user: ModuleType) -> None:
     assert user.convert(Converter(MULAW, PCM_16K), mulaw) == Converter(MULAW, PCM_16K).push(mulaw)
     assert user.resample(Resampler(8000, 16_000), pcm) == Resampler(8000, 16_000).push(pcm)
     assert user.cut(FrameSlicer(MULAW), mulaw * 2) == mulaw * 2
+
+
+@hypothesis.given(st.lists(st.binary(max_size=70), max_size=12))
+@hypothesis.settings(max_examples=100, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+def test_frames_are_seen_where_they_lie(user: ModuleType, chunks: list[bytes]) -> None:
+    viewing, slicer = FrameSlicer(SMALL), FrameSlicer(SMALL)
+    for chunk in chunks:
+        straddling, first, n_whole = user.view(viewing, chunk)
+        seen = [] if straddling is None else [straddling]
+        seen += [chunk[at : at + 20] for at in range(first, first + 20 * n_whole, 20)]
+        assert seen == slicer.push(chunk)
+        assert viewing.pending_bytes == slicer.pending_bytes
+    assert viewing.flush() == slicer.flush()
+
+
+def test_half_a_sample_from_python_is_completed_in_c(user: ModuleType) -> None:
+    pcm = mulaw_decode(bytes(range(160)))
+    split, whole = Resampler(8000, 16_000), Resampler(8000, 16_000)
+    joined = split.push(pcm[:1]) + user.resample(split, pcm[1:161]) + split.push(pcm[161:])
+    assert joined == whole.push(pcm)
 
 
 def test_a_media_path_is_pumped_without_python(user: ModuleType) -> None:

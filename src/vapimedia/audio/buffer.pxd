@@ -1,11 +1,16 @@
 """Reading and writing other objects' memory at the cost of a frame, not of a typed memoryview."""
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
 from libc.stdint cimport uint8_t
 
+cdef extern from "Python.h":
+    # Its errors are looked at by hand: a `try` would cost every call something.
+    int borrow "PyObject_GetBuffer"(object given, Py_buffer *view, int flags) noexcept
+
 cdef enum:
-    BULK_SAMPLES = 16384  # from about 10 us of work on, other threads may run meanwhile
+    BULK = 16384  # samples or bytes; from about 10 us of work on, other threads may run meanwhile
 
 
 cdef struct Chunk:
@@ -15,14 +20,14 @@ cdef struct Chunk:
     Py_buffer view
 
 
-cdef inline int open_chunk(Chunk *chunk, object source, Py_ssize_t max_itemsize) except -1:
-    """Borrow *source* for reading until ``close_chunk``; refuse arrays of wider items than *max_itemsize*."""
-    if PyBytes_CheckExact(source):
-        chunk.data = <uint8_t *>PyBytes_AS_STRING(source)
-        chunk.n_bytes = <size_t>PyBytes_GET_SIZE(source)
-        chunk.held = False
-        return 0
-    PyObject_GetBuffer(source, &chunk.view, PyBUF_SIMPLE)
+cdef inline int open_view(Chunk *chunk, object given, int flags, Py_ssize_t max_itemsize) except -1:
+    chunk.held = False
+    if borrow(given, &chunk.view, flags) < 0:
+        if not PyErr_ExceptionMatches(BufferError) and not PyErr_ExceptionMatches(ValueError):
+            return -1
+        PyErr_Clear()
+        from vapimedia.audio.refusal import refusal
+        raise refusal(given, bool(flags & PyBUF_WRITABLE))
     if chunk.view.itemsize > max_itemsize:
         itemsize = chunk.view.itemsize
         PyBuffer_Release(&chunk.view)
@@ -33,6 +38,24 @@ cdef inline int open_chunk(Chunk *chunk, object source, Py_ssize_t max_itemsize)
     chunk.n_bytes = <size_t>chunk.view.len
     chunk.held = True
     return 0
+
+
+cdef inline int open_chunk(Chunk *chunk, object source, Py_ssize_t max_itemsize) except -1:
+    """Borrow *source* for reading until ``close_chunk``; refuse arrays of wider items than *max_itemsize*.
+
+    Raises ``BufferError`` for memory that is not contiguous.
+    """
+    if PyBytes_CheckExact(source):
+        chunk.data = <uint8_t *>PyBytes_AS_STRING(source)
+        chunk.n_bytes = <size_t>PyBytes_GET_SIZE(source)
+        chunk.held = False
+        return 0
+    return open_view(chunk, source, PyBUF_SIMPLE, max_itemsize)
+
+
+cdef inline int open_output(Chunk *chunk, object target, Py_ssize_t max_itemsize) except -1:
+    """Do as ``open_chunk`` does for writing; ``BufferError`` for read-only memory too."""
+    return open_view(chunk, target, PyBUF_WRITABLE, max_itemsize)
 
 
 cdef inline void close_chunk(Chunk *chunk) noexcept:
@@ -46,19 +69,11 @@ cdef inline size_t open_samples(Chunk *chunk, object source, size_t n_bytes) exc
     if chunk.n_bytes % n_bytes:
         n_given = chunk.n_bytes
         close_chunk(chunk)
-        raise ValueError(f"{n_given} bytes are not whole 16-bit samples; Converter carries a split sample")
+        raise ValueError(f"{n_given} bytes are not whole 16-bit samples; a Converter carries a split sample")
     return chunk.n_bytes // n_bytes
 
 
-cdef inline int open_output(Chunk *chunk, object target) except -1:
-    """Borrow *target* for writing until ``close_chunk``."""
-    try:
-        PyObject_GetBuffer(target, &chunk.view, PyBUF_WRITABLE)
-    except (BufferError, ValueError) as error:
-        raise TypeError(
-            f"cannot write into {type(target).__name__}: {error}; pass a bytearray or a writable array"
-        ) from None
-    chunk.data = <uint8_t *>chunk.view.buf
-    chunk.n_bytes = <size_t>chunk.view.len
-    chunk.held = True
+cdef inline int check_room(const Chunk *out, size_t n_needed) except -1:
+    if out.n_bytes < n_needed:
+        raise ValueError(f"the output holds {out.n_bytes} bytes, {n_needed} are needed")
     return 0

@@ -1,11 +1,13 @@
 # cython: freethreading_compatible=True
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
 """One leg's bytes to another's: decode, resample, encode in one call."""
 
 from libc.stdint cimport uint8_t, uintptr_t
 
 from vapimedia.audio.dispatch cimport vm_dispatch_init
-from vapimedia.audio.resampler cimport quality_code
-from vapimedia.audio.stream cimport Stream
+from vapimedia.audio.stream cimport (
+    VM_ALAW, VM_MULAW, VM_PCM_S16LE, Stream, push_chunk, push_chunk_into, vm_converter_count, vm_converter_push,
+    vm_encoding)
 
 from vapimedia.audio.dispatch import adopt
 from vapimedia.errors import ConfigError
@@ -37,44 +39,41 @@ cdef class Converter(Stream):
     def __cinit__(self, source, target, *, quality="balanced"):
         if not isinstance(source, AudioFormat) or not isinstance(target, AudioFormat):
             raise TypeError("source and target must be AudioFormat; AudioFormat.parse reads 'mulaw/8000'")
-        self.converter = vm_converter_new(
+        self.open(
             encoding_code(source.encoding),
             source.sample_rate,
             encoding_code(target.encoding),
             target.sample_rate,
-            quality_code(quality),
+            quality,
         )
-        if self.converter is NULL:
-            raise MemoryError
         self.source = source
         self.target = target
         self.quality = quality
 
-    def __dealloc__(self):
-        vm_converter_free(self.converter)
-
     def __repr__(self):
         return f"Converter({self.source}, {self.target}, quality={self.quality!r})"
+
+    def push(self, chunk):
+        """Take the next bytes of the stream; return the bytes they become.
+
+        Half a 16-bit sample at the end is carried to the next call. Raises ``StateError`` after ``flush``.
+        """
+        return push_chunk(self, chunk)
+
+    def push_into(self, chunk, out):
+        """Do as ``push`` does, into the writable buffer *out*; return the bytes written.
+
+        The buffers must not overlap. Raises ``ValueError`` when *out* is too small (see ``max_output``),
+        ``BufferError`` when it is read-only; nothing was taken then.
+        """
+        return push_chunk_into(self, chunk, out)
+
+    def max_output(self, n_bytes):
+        """Return the most bytes that a push of *n_bytes* can return."""
+        return self.bound(n_bytes, 1)
 
     cdef size_t count_output(self, size_t n_bytes) noexcept nogil:
         return vm_converter_count(self.converter, n_bytes)
 
     cdef size_t push_bytes(self, uint8_t *out, const uint8_t *chunk, size_t n_bytes) noexcept nogil:
         return vm_converter_push(self.converter, out, chunk, n_bytes)
-
-    cdef size_t push_items(self, void *out, const void *chunk, size_t n_bytes) noexcept nogil:
-        return vm_converter_push(self.converter, <uint8_t *>out, <const uint8_t *>chunk, n_bytes)
-
-    cdef size_t count_tail(self) noexcept nogil:
-        return vm_converter_max_flush(self.converter)
-
-    cdef void flush_items(self, void *out) noexcept nogil:
-        vm_converter_flush(self.converter, <uint8_t *>out)
-
-    cdef void restart(self) noexcept nogil:
-        vm_converter_reset(self.converter)
-
-    @property
-    def latency_ms(self):
-        """Constant delay in milliseconds."""
-        return 1000 * vm_converter_latency(self.converter) / self.target.sample_rate

@@ -1,10 +1,11 @@
 # cython: freethreading_compatible=True
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
 """G.711 mu-law and A-law, exactly as ITU-T G.191 computes them."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int16_t, uint8_t, uintptr_t
 
-from vapimedia.audio.buffer cimport BULK_SAMPLES, Chunk, close_chunk, open_output, open_samples
+from vapimedia.audio.buffer cimport BULK, Chunk, check_room, close_chunk, open_output, open_samples
 from vapimedia.audio.dispatch cimport vm_dispatch_init
 
 from vapimedia.audio.dispatch import adopt
@@ -69,7 +70,7 @@ cdef void alaw_encoder(void *codes, const void *pcm, size_t n_samples) noexcept 
 
 
 cdef inline void run(Kernel kernel, void *dst, const void *src, size_t n_samples) noexcept:
-    if n_samples < BULK_SAMPLES:
+    if n_samples < BULK:
         kernel(dst, src, n_samples)
     else:
         with nogil:
@@ -93,11 +94,9 @@ cdef inline size_t convert_into(
     cdef Chunk chunk, out
     cdef size_t n_samples = open_samples(&chunk, source, n_in_bytes)
     try:
-        open_output(&out, target)
+        open_output(&out, target, <Py_ssize_t>n_out_bytes)
         try:
-            if out.n_bytes < n_samples * n_out_bytes:
-                n_needed = n_samples * n_out_bytes
-                raise ValueError(f"the output holds {out.n_bytes} bytes, {n_needed} are needed")
+            check_room(&out, n_samples * n_out_bytes)
             run(kernel, out.data, chunk.data, n_samples)
         finally:
             close_chunk(&out)

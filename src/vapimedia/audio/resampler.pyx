@@ -1,33 +1,39 @@
 # cython: freethreading_compatible=True
-"""Streaming polyphase FIR resampler with a small constant delay."""
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
+"""Polyphase FIR resampler with a small constant delay: one stream, or whole signals."""
 
-import cython
+from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int16_t, uint8_t, uint32_t, uintptr_t
 
-from libc.stdint cimport int16_t, uintptr_t
-
-from vapimedia.audio.buffer cimport Chunk, close_chunk, open_chunk, open_output, open_samples
 from vapimedia.audio.dispatch cimport vm_dispatch_init
-from vapimedia.audio.stream cimport Stream
+from vapimedia.audio.stream cimport (
+    VM_PCM_S16LE, Stream, push_chunk, push_chunk_into, quality_code, vm_converter_count, vm_converter_latency,
+    vm_converter_push, vm_fir_quality)
 
 from vapimedia.audio.dispatch import adopt
 from vapimedia.errors import ConfigError
 
-__all__ = ["Resampler", "resample_line"]
+cdef extern from "fir.h":
+    ctypedef struct vm_fir:
+        pass
+    vm_fir *vm_fir_new(uint32_t from_hz, uint32_t to_hz, vm_fir_quality quality) noexcept nogil
+    void vm_fir_free(vm_fir *fir) noexcept nogil
+    size_t vm_fir_count(const vm_fir *fir, size_t n) noexcept nogil
+
+cdef extern from "line.h":
+    ctypedef struct vm_line:
+        void *at
+        ptrdiff_t step
+    int vm_line_resample(vm_fir *fir, vm_line dst, vm_line src, size_t n) noexcept nogil
+    int vm_line_resample_f32(vm_fir *fir, vm_line dst, vm_line src, size_t n) noexcept nogil
+
+__all__ = ["Resampler", "output_length", "resample_lines"]
 
 adopt(<uintptr_t>&vm_dispatch_init)  # this module has its own copy of the kernels
 
 cdef enum:
     PCM = 2  # bytes of a sample
-
-
-cdef vm_fir_quality quality_code(object quality) except *:
-    if quality == "balanced":
-        return VM_FIR_BALANCED
-    if quality == "telephone":
-        return VM_FIR_TELEPHONE
-    if quality == "high":
-        return VM_FIR_HIGH
-    raise ConfigError(f"unknown quality {quality!r}; known are telephone, balanced, high")
 
 
 cdef int check_rate(object name, object rate_hz) except -1:
@@ -40,8 +46,9 @@ cdef class Resampler(Stream):
     """Convert one stream of pcm_s16le from *from_hz* to *to_hz*.
 
     After n input samples in all, exactly ``ceil(n * to_hz / from_hz)`` output samples have been returned,
-    from the first call on, and any chunking gives the same bits. Full scale saturates. One stream is for
-    one thread at a time. Raises ``ConfigError`` for rates outside 1000..192000 Hz and unknown qualities.
+    from the first call on, and any chunking gives the same bits: a sample split between chunks is carried. Full
+    scale saturates. One stream is for one thread at a time. Raises ``ConfigError`` for rates outside 1000..192000
+    Hz and unknown qualities.
 
     The delay is ``latency_samples``: ``telephone`` 19, ``balanced`` 32, ``high`` 71 periods of the lower rate
     (2.4, 4, 8.9 ms at 8 kHz); equal rates have none.
@@ -50,110 +57,105 @@ cdef class Resampler(Stream):
     def __cinit__(self, from_hz, to_hz, *, quality="balanced"):
         check_rate("from_hz", from_hz)
         check_rate("to_hz", to_hz)
-        self.fir = vm_fir_new(from_hz, to_hz, quality_code(quality))
-        if self.fir is NULL:
-            raise MemoryError
-        self.item_bytes = PCM
+        self.open(VM_PCM_S16LE, from_hz, VM_PCM_S16LE, to_hz, quality)
         self.from_hz = from_hz
         self.to_hz = to_hz
         self.quality = quality
 
-    def __dealloc__(self):
-        vm_fir_free(self.fir)
-
     def __repr__(self):
         return f"Resampler({self.from_hz}, {self.to_hz}, quality={self.quality!r})"
 
-    cdef size_t count_output(self, size_t n_samples) noexcept nogil:
-        return vm_fir_count(self.fir, n_samples)
+    def push(self, pcm):
+        """Take the next bytes of the stream; return the samples they become.
 
-    cdef size_t push_samples(self, int16_t *out, const int16_t *pcm, size_t n_samples) noexcept nogil:
-        return vm_fir_push(self.fir, out, pcm, n_samples)
-
-    cdef size_t open_source(self, Chunk *chunk, object pcm) except? <size_t>-1:
-        return open_samples(chunk, pcm, PCM)
-
-    cdef size_t push_items(self, void *out, const void *pcm, size_t n_samples) noexcept nogil:
-        return vm_fir_push(self.fir, <int16_t *>out, <const int16_t *>pcm, n_samples)
-
-    cdef size_t count_tail(self) noexcept nogil:
-        return vm_fir_latency(self.fir)
-
-    cdef void flush_items(self, void *out) noexcept nogil:
-        vm_fir_flush(self.fir, <int16_t *>out)
-
-    cdef void restart(self) noexcept nogil:
-        vm_fir_reset(self.fir)
+        Half a sample at the end is carried to the next call. Raises ``StateError`` after ``flush``.
+        """
+        return push_chunk(self, pcm)
 
     def push_into(self, pcm, out):
         """Do as ``push`` does, into the writable buffer *out*; return the samples written.
 
-        The buffers must not overlap. Raises ``ValueError`` when *out* is too small (see ``max_output``);
-        nothing was taken then.
+        The buffers must not overlap. Raises ``ValueError`` when *out* is too small (see ``max_output``),
+        ``BufferError`` when it is read-only; nothing was taken then.
         """
-        cdef Chunk chunk, target
-        cdef size_t n_samples, n_out
-        with cython.critical_section(self):
-            self.check_usable()
-            n_samples = self.open_source(&chunk, pcm)
-            try:
-                open_output(&target, out)
-                try:
-                    n_out = vm_fir_count(self.fir, n_samples)
-                    if target.n_bytes < PCM * n_out:
-                        raise ValueError(f"the output holds {target.n_bytes} bytes, {PCM * n_out} are needed")
-                    self.run(target.data, chunk.data, n_samples)
-                finally:
-                    close_chunk(&target)
-            finally:
-                close_chunk(&chunk)
-            return n_out
+        return push_chunk_into(self, pcm, out) // PCM
 
     def max_output(self, n_samples):
         """Return the most samples that a push of *n_samples* can return."""
-        if n_samples < 0:
-            raise ValueError(f"n_samples is {n_samples}; it must not be negative")
-        return vm_fir_max_output(self.fir, n_samples)
+        return self.bound(n_samples, PCM)
+
+    cdef size_t count_output(self, size_t n_samples) noexcept nogil:
+        return vm_converter_count(self.converter, PCM * n_samples) // PCM
+
+    cdef size_t push_samples(self, int16_t *out, const int16_t *pcm, size_t n_samples) noexcept nogil:
+        return vm_converter_push(self.converter, <uint8_t *>out, <const uint8_t *>pcm, PCM * n_samples) // PCM
 
     @property
     def latency_samples(self):
         """Constant delay in output samples."""
-        return vm_fir_latency(self.fir)
-
-    @property
-    def latency_ms(self):
-        """Constant delay in milliseconds."""
-        return 1000 * vm_fir_latency(self.fir) / self.to_hz
+        return vm_converter_latency(self.converter)
 
 
-def resample_line(source, target, from_hz, to_hz, quality, is_float):
-    """Resample a whole contiguous signal into *target*: all outputs, then the tail.
+def output_length(n_samples, from_hz, to_hz):
+    """Return how many samples *n_samples* become. Raises ``ConfigError`` as ``Resampler`` does."""
+    check_rate("from_hz", from_hz)
+    check_rate("to_hz", to_hz)
+    return -(-n_samples * to_hz // from_hz)
 
-    Both hold int16 samples, or float32 with *is_float*. *target* has room for ``ceil(n * to / from)``
-    samples and the tail. Returns the delay in samples.
+
+def resample_lines(source, target, from_hz, to_hz, quality):
+    """Resample every line of *source*, an int16 or float32 array ``(n,)`` or ``(n, lines)``, into *target*.
+
+    *target* has the same type and number of lines, and ``output_length`` rows. Other threads run meanwhile.
     """
-    cdef Resampler resampler = Resampler(from_hz, to_hz, quality=quality)
-    cdef vm_fir *fir = resampler.fir
-    cdef Chunk chunk, out
-    cdef bint in_float = is_float
-    cdef size_t n_bytes = 4 if is_float else 2
-    cdef size_t n_out
-    open_chunk(&chunk, source, <Py_ssize_t>n_bytes)
+    cdef Py_buffer given, out
+    cdef vm_fir *fir
+    check_rate("from_hz", from_hz)
+    check_rate("to_hz", to_hz)
+    fir = vm_fir_new(from_hz, to_hz, quality_code(quality))
+    if fir is NULL:
+        raise MemoryError
     try:
-        open_output(&out, target)
+        PyObject_GetBuffer(source, &given, PyBUF_STRIDES)
         try:
-            n_out = vm_fir_count(fir, chunk.n_bytes // n_bytes)
-            if out.n_bytes < (n_out + vm_fir_latency(fir)) * n_bytes:
-                raise ValueError(f"the output holds {out.n_bytes // n_bytes} samples, too few")
-            with nogil:
-                if in_float:
-                    vm_fir_push_f32(fir, <float *>out.data, <const float *>chunk.data, chunk.n_bytes // 4)
-                    vm_fir_flush_f32(fir, <float *>out.data + n_out)
-                else:
-                    vm_fir_push(fir, <int16_t *>out.data, <const int16_t *>chunk.data, chunk.n_bytes // 2)
-                    vm_fir_flush(fir, <int16_t *>out.data + n_out)
+            PyObject_GetBuffer(target, &out, PyBUF_STRIDES | PyBUF_WRITABLE)
+            try:
+                check_shapes(fir, &given, &out)
+                if run_lines(fir, &given, &out) < 0:
+                    raise MemoryError
+            finally:
+                PyBuffer_Release(&out)
         finally:
-            close_chunk(&out)
+            PyBuffer_Release(&given)
     finally:
-        close_chunk(&chunk)
-    return vm_fir_latency(fir)
+        vm_fir_free(fir)
+
+
+cdef int check_shapes(const vm_fir *fir, const Py_buffer *given, const Py_buffer *out) except -1:
+    if given.itemsize not in (2, 4) or given.itemsize != out.itemsize:
+        raise TypeError(f"items of {given.itemsize} bytes cannot become items of {out.itemsize} bytes")
+    if given.ndim not in (1, 2) or given.ndim != out.ndim:
+        raise ValueError(f"{given.ndim} dimensions cannot become {out.ndim}; expected 1 or 2 of each")
+    if out.shape[0] != <Py_ssize_t>vm_fir_count(fir, <size_t>given.shape[0]):
+        raise ValueError(f"{given.shape[0]} samples do not become {out.shape[0]}")
+    if given.ndim == 2 and given.shape[1] != out.shape[1]:
+        raise ValueError(f"{given.shape[1]} lines do not become {out.shape[1]}")
+    return 0
+
+
+cdef int run_lines(vm_fir *fir, const Py_buffer *given, const Py_buffer *out) noexcept:
+    cdef Py_ssize_t i, n_lines = given.shape[1] if given.ndim == 2 else 1
+    cdef size_t n = <size_t>given.shape[0]
+    cdef int failed = 0
+    cdef vm_line dst, src
+    dst.step = out.strides[0]
+    src.step = given.strides[0]
+    with nogil:
+        for i in range(n_lines):
+            dst.at = <char *>out.buf + (i * out.strides[1] if out.ndim == 2 else 0)
+            src.at = <char *>given.buf + (i * given.strides[1] if given.ndim == 2 else 0)
+            if given.itemsize == 4:
+                failed |= vm_line_resample_f32(fir, dst, src, n)
+            else:
+                failed |= vm_line_resample(fir, dst, src, n)
+    return failed

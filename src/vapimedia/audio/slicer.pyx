@@ -1,4 +1,5 @@
 # cython: freethreading_compatible=True
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
 """Chunks of any size in, whole frames out."""
 
 import cython
@@ -13,6 +14,20 @@ from vapimedia.formats import AudioFormat
 
 __all__ = ["FrameSlicer"]
 
+cdef extern from "Python.h":
+    Py_buffer *PyMemoryView_GET_BUFFER(object view)
+
+cdef enum:
+    PCM = 2  # bytes of a sample: the widest item that is taken
+
+
+cdef inline bytes copied(const uint8_t *frame, size_t n_bytes):
+    return PyBytes_FromStringAndSize(<const char *>frame, <Py_ssize_t>n_bytes)
+
+
+cdef inline bint is_bytes(const Py_buffer *view) noexcept:
+    return view.ndim == 1 and view.format[0] == b"B" and view.format[1] == 0
+
 
 cdef class FrameSlicer:
     """Cut a stream of *fmt* into frames of *ptime_ms*; the remainder waits for the next chunk.
@@ -26,13 +41,17 @@ cdef class FrameSlicer:
             raise TypeError("fmt must be an AudioFormat; AudioFormat.parse reads 'mulaw/8000'")
         self.frame_bytes = fmt.frame_bytes(ptime_ms)
         self.silence = fmt.silence
-        room = <uint8_t *>PyMem_Malloc(<size_t>self.frame_bytes)
+        room = <uint8_t *>PyMem_Malloc(2 * <size_t>self.frame_bytes)
         if room is NULL:
             raise MemoryError
         vm_slicer_init(&self.slicer, room, <size_t>self.frame_bytes)
 
     def __dealloc__(self):
-        PyMem_Free(self.slicer.pending)
+        PyMem_Free(self.slicer.room)
+
+    def __sizeof__(self):
+        """Return the bytes of this slicer, its room included."""
+        return object.__sizeof__(self) + 2 * self.frame_bytes
 
     cdef size_t count_frames(self, size_t n_bytes) noexcept nogil:
         return vm_slicer_count(&self.slicer, n_bytes)
@@ -40,32 +59,23 @@ cdef class FrameSlicer:
     cdef size_t push_bytes(self, uint8_t *out, const uint8_t *chunk, size_t n_bytes) noexcept nogil:
         return vm_slicer_push(&self.slicer, out, chunk, n_bytes)
 
-    cdef bytes take_straddling(self, const uint8_t *data, size_t n_bytes, size_t *n_taken):
-        """Complete a pending frame, or ``None``; *n_taken* bytes of the chunk are used up."""
-        if vm_slicer_count(&self.slicer, n_bytes) == 0 or self.slicer.n_pending == 0:
-            n_taken[0] = vm_slicer_fill(&self.slicer, NULL, data, n_bytes)
-            return None
-        frame = PyBytes_FromStringAndSize(NULL, self.frame_bytes)
-        n_taken[0] = vm_slicer_fill(&self.slicer, <uint8_t *>PyBytes_AS_STRING(frame), data, n_bytes)
-        return frame
+    cdef void view_frames(self, vm_slicer_frames *frames, const uint8_t *chunk, size_t n_bytes) noexcept nogil:
+        vm_slicer_views(&self.slicer, frames, chunk, n_bytes)
 
     def push(self, chunk):
         """Take any bytes; return the whole frames that are complete now, each its own memory."""
         cdef Chunk given
-        cdef size_t at
-        cdef size_t n_frame = self.slicer.frame_bytes
+        cdef vm_slicer_frames found
+        cdef size_t i, n_frame = self.slicer.frame_bytes
         frames = []
         with cython.critical_section(self):
-            open_chunk(&given, chunk, 2)
+            open_chunk(&given, chunk, PCM)
             try:
-                first = self.take_straddling(given.data, given.n_bytes, &at)
-                if first is not None:
-                    frames.append(first)
-                while given.n_bytes - at >= n_frame:
-                    frames.append(PyBytes_FromStringAndSize(<char *>given.data + at, <Py_ssize_t>n_frame))
-                    at += n_frame
-                if at < given.n_bytes:
-                    vm_slicer_keep(&self.slicer, given.data + at, given.n_bytes - at)
+                vm_slicer_views(&self.slicer, &found, given.data, given.n_bytes)
+                if found.straddling is not NULL:
+                    frames.append(copied(found.straddling, n_frame))
+                for i in range(found.n_whole):
+                    frames.append(copied(found.whole + i * n_frame, n_frame))
             finally:
                 close_chunk(&given)
         return frames
@@ -76,25 +86,23 @@ cdef class FrameSlicer:
         The views keep *chunk* alive. A frame that straddles two chunks is a view of fresh bytes.
         """
         cdef Chunk given
-        cdef size_t at
-        cdef size_t n_frame = self.slicer.frame_bytes
+        cdef vm_slicer_frames found
+        cdef size_t i, first, n_frame = self.slicer.frame_bytes
         frames = []
-        view = memoryview(chunk)
-        if view.nbytes == 0:
-            return frames
-        if view.ndim != 1 or view.format != "B":
-            view = view.cast("B")
         with cython.critical_section(self):
-            open_chunk(&given, chunk, 2)
+            open_chunk(&given, chunk, PCM)
             try:
-                first = self.take_straddling(given.data, given.n_bytes, &at)
-                if first is not None:
-                    frames.append(memoryview(first))
-                while given.n_bytes - at >= n_frame:
-                    frames.append(view[at:at + n_frame])
-                    at += n_frame
-                if at < given.n_bytes:
-                    vm_slicer_keep(&self.slicer, given.data + at, given.n_bytes - at)
+                view = memoryview(chunk)
+                if given.n_bytes > 0 and not is_bytes(PyMemoryView_GET_BUFFER(view)):
+                    view = view.cast("B")
+                vm_slicer_views(&self.slicer, &found, given.data, given.n_bytes)
+                if found.straddling is not NULL:
+                    # Before a new view may set off Python's collector: what that runs may push, too.
+                    straddling = copied(found.straddling, n_frame)
+                    frames.append(memoryview(straddling))
+                first = <size_t>(found.whole - given.data)
+                for i in range(found.n_whole):
+                    frames.append(view[first + i * n_frame:first + (i + 1) * n_frame])
             finally:
                 close_chunk(&given)
         return frames

@@ -1,19 +1,111 @@
-from vapimedia.audio.buffer cimport Chunk
+import cython
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t, uint32_t
+
+from vapimedia.audio.buffer cimport BULK, Chunk, check_room, close_chunk, open_chunk, open_output
+
+cdef extern from "fir.h":
+    ctypedef enum vm_fir_quality:
+        VM_FIR_TELEPHONE
+        VM_FIR_BALANCED
+        VM_FIR_HIGH
+
+cdef extern from "convert.h":
+    ctypedef enum vm_encoding:
+        VM_MULAW
+        VM_ALAW
+        VM_PCM_S16LE
+    ctypedef struct vm_converter:
+        pass
+    vm_converter *vm_converter_new(
+        vm_encoding from_, uint32_t from_hz, vm_encoding to, uint32_t to_hz, vm_fir_quality quality
+    ) noexcept nogil
+    void vm_converter_free(vm_converter *converter) noexcept nogil
+    size_t vm_converter_count(const vm_converter *converter, size_t n) noexcept nogil
+    size_t vm_converter_max_output(const vm_converter *converter, size_t n) noexcept nogil
+    size_t vm_converter_max_flush(const vm_converter *converter) noexcept nogil
+    size_t vm_converter_push(
+        vm_converter *converter, uint8_t *dst, const uint8_t *src, size_t n
+    ) noexcept nogil
+    size_t vm_converter_flush(vm_converter *converter, uint8_t *dst) noexcept nogil
+    void vm_converter_reset(vm_converter *converter) noexcept nogil
+    uint32_t vm_converter_latency(const vm_converter *converter) noexcept nogil
+    size_t vm_converter_state_bytes(const vm_converter *converter) noexcept nogil
+
+
+cdef vm_fir_quality quality_code(object quality) except *
+
+
+cdef enum:
+    WIDEST_ITEM = 2  # bytes of a 16-bit sample
+
+
+cdef enum State:
+    EMPTY  # by itself a Stream has no converter
+    READY
+    FLUSHED
+    BUSY  # another thread is inside, without Python's lock
 
 
 cdef class Stream:
-    cdef bint flushed
-    cdef bint busy  # another thread is inside, without Python's lock
-    cdef size_t item_bytes  # an item is what the stream counts: a byte, or a 16-bit sample
+    cdef vm_converter *converter
+    cdef State state
+    cdef uint32_t target_hz
 
-    # What streams differ in. Nothing but open_source can fail.
-    cdef size_t open_source(self, Chunk *chunk, object source) except? <size_t>-1  # returns items
-    cdef size_t count_output(self, size_t n_items) noexcept nogil
-    cdef size_t push_items(self, void *out, const void *items, size_t n_items) noexcept nogil
-    cdef size_t count_tail(self) noexcept nogil
-    cdef void flush_items(self, void *out) noexcept nogil
-    cdef void restart(self) noexcept nogil
+    cdef int open(
+        self, vm_encoding source, uint32_t source_hz, vm_encoding target, uint32_t target_hz, object quality
+    ) except -1
+    cdef size_t bound(self, object n_items, size_t n_bytes) except? <size_t>-1
+    cdef int refuse(self) except -1
+    cdef vm_converter *opened(self) except NULL
 
-    cdef int check_idle(self) except -1
-    cdef int check_usable(self) except -1
-    cdef void run(self, void *out, const void *items, size_t n_items) noexcept
+
+# Methods of the classes themselves call these: Python calls inherited methods more slowly.
+
+cdef inline void run(Stream stream, uint8_t *out, const Chunk *given) noexcept:
+    if given.n_bytes < BULK:
+        vm_converter_push(stream.converter, out, given.data, given.n_bytes)
+    else:
+        stream.state = BUSY
+        with nogil:
+            vm_converter_push(stream.converter, out, given.data, given.n_bytes)
+        stream.state = READY
+
+
+cdef inline bytes push_chunk(Stream stream, object chunk):
+    """Take *chunk*; return what it becomes."""
+    cdef Chunk given
+    with cython.critical_section(stream):
+        open_chunk(&given, chunk, WIDEST_ITEM)
+        try:
+            if stream.state != READY:
+                stream.refuse()
+            out = PyBytes_FromStringAndSize(
+                NULL, <Py_ssize_t>vm_converter_count(stream.converter, given.n_bytes)
+            )
+            run(stream, <uint8_t *>PyBytes_AS_STRING(out), &given)
+        finally:
+            close_chunk(&given)
+        return out
+
+
+cdef inline size_t push_chunk_into(Stream stream, object chunk, object out) except? <size_t>-1:
+    """Take *chunk*; return the bytes written to *out*, or take nothing when it is too small."""
+    cdef Chunk given, target
+    cdef size_t n_out
+    with cython.critical_section(stream):
+        open_chunk(&given, chunk, WIDEST_ITEM)
+        try:
+            open_output(&target, out, WIDEST_ITEM)
+            try:
+                if stream.state != READY:
+                    stream.refuse()
+                n_out = vm_converter_count(stream.converter, given.n_bytes)
+                check_room(&target, n_out)
+                run(stream, target.data, &given)
+            finally:
+                close_chunk(&target)
+        finally:
+            close_chunk(&given)
+        return n_out

@@ -1,6 +1,7 @@
 """Converter: the same bytes as decoding, resampling and encoding one after another."""
 
 import itertools
+import sys
 
 import hypothesis
 import hypothesis.strategies as st
@@ -136,6 +137,35 @@ def test_any_buffer_at_any_alignment_gives_the_same_bytes():
     expected = Converter(PCM16, MULAW8).push(chunk)
     for given in (bytearray(chunk), np.frombuffer(chunk, "<i2"), memoryview(b"\x00" + chunk)[1:]):
         assert Converter(PCM16, MULAW8).push(given) == expected
+
+
+@hypothesis.given(formats, formats, st.lists(st.integers(0, 3000), max_size=8))
+@hypothesis.settings(max_examples=40, deadline=None)
+def test_push_into_equals_push(source, target, cuts):
+    one, other = Converter(source, target), Converter(source, target)
+    chunk = signal(source, 1500)
+    for a, b in itertools.pairwise([0, *sorted(cuts), len(chunk)]):
+        out = bytearray(other.max_output(len(chunk[a:b])) + 3)
+        n_bytes = other.push_into(chunk[a:b], out)
+        assert out[:n_bytes] == one.push(chunk[a:b])
+        assert not any(out[n_bytes:])
+    assert one.flush() == other.flush()
+
+
+@pytest.mark.parametrize("hz", [44_100, 48_000])
+def test_a_long_frame_equals_its_parts(hz):
+    """One piece for the C code, or several: it is not to be heard."""
+    for source in (AudioFormat("mulaw", hz), AudioFormat("pcm_s16le", hz)):
+        chunk = signal(source, 5 * hz // 50)
+        frames = Converter(source, MULAW8)
+        n_bytes = len(chunk) // 5
+        joined = b"".join(frames.push(chunk[i : i + n_bytes]) for i in range(0, len(chunk), n_bytes))
+        assert joined + frames.flush() == composed(source, MULAW8, chunk, "balanced")
+
+
+def test_every_stream_tells_its_memory():
+    assert sys.getsizeof(Converter(MULAW8, PCM16)) <= 2048
+    assert sys.getsizeof(Converter(AudioFormat("pcm_s16le", 48_000), MULAW8)) <= 10_240
 
 
 def test_after_flush_only_reset_is_allowed():

@@ -213,5 +213,5 @@ def test_arrays_of_the_wrong_type_are_refused(law):
 
 @laws
 def test_a_read_only_output_is_refused(law):
-    with pytest.raises(TypeError, match="cannot write into bytes"):
+    with pytest.raises(BufferError, match="cannot write into a read-only bytes"):
         INTO[law][1](b"ab", b"12345678")

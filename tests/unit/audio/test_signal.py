@@ -1,6 +1,8 @@
 """resample: whole signals."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -51,6 +53,36 @@ def test_channels_are_resampled_each_for_itself(from_hz, to_hz, dtype, n_channel
 def test_strides_and_byte_order_do_not_matter(view):
     given = view(noise)
     assert np.array_equal(resample(given, 8000, 16000), resample(given.astype("<i2", copy=True), 8000, 16000))
+
+
+@pairs
+@pytest.mark.parametrize("n_samples", [1, 2, 31, 32, 33, 64, 65, 4095, 4096, 4097, 9000])
+def test_signals_of_any_length_lose_the_delay_alone(from_hz, to_hz, n_samples):
+    """Shorter than the delay, and at the edges of the blocks that are worked on."""
+    signal = np.resize(noise, n_samples)
+    stream = Resampler(from_hz, to_hz)
+    expected = (stream.push(signal) + stream.flush())[2 * stream.latency_samples :]
+    assert resample(signal, from_hz, to_hz).tobytes() == expected
+    two = resample(np.stack([signal, signal], axis=1), from_hz, to_hz)
+    assert two[:, 0].tobytes() == two[:, 1].tobytes() == expected
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_channels_may_lie_in_any_order_in_read_only_memory(order):
+    channels = np.array(np.stack([noise, noise[::-1]], axis=1), order=order)
+    channels.flags.writeable = False
+    whole = resample(channels[::3], 8000, 16_000)
+    assert whole.flags.c_contiguous
+    assert np.array_equal(whole[:, 1], resample(noise[::-1][::3], 8000, 16_000))
+
+
+def test_without_a_signal_numpy_is_not_loaded():
+    code = (
+        "import sys, vapimedia.audio as audio; audio.Resampler(8000, 16000).push(bytes(320));"
+        "assert 'numpy' not in sys.modules; audio.resample([], 8000, 16000)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "TypeError: got an array of float64" in done.stderr
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 2), (5, 0)])

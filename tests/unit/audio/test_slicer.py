@@ -45,6 +45,15 @@ def test_views_hold_the_same_bytes_as_frames(chunks):
         assert viewing.pending_bytes == slicer.pending_bytes
 
 
+@pytest.mark.parametrize("dtype", ["<i2", "u1", "i1"])
+@pytest.mark.parametrize("n_columns", [1, 4])
+def test_views_of_any_contiguous_array_are_bytes_in_its_order(dtype, n_columns):
+    array = np.arange(320).astype(dtype).reshape(-1, n_columns)
+    views = FrameSlicer(MULAW).push_views(array)
+    assert b"".join(views) == array.tobytes()
+    assert {(view.format, view.ndim) for view in views} == {("B", 1)}
+
+
 def test_views_do_not_copy_the_chunk():
     chunk = bytearray(320)
     first, second = FrameSlicer(MULAW).push_views(chunk)

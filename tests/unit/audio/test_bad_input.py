@@ -1,0 +1,214 @@
+"""What is no input is refused in a sentence that names it, and the object goes on as if it had not been given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vapimedia import audio
+from vapimedia.audio import Converter, FrameSlicer, Resampler, resample
+from vapimedia.errors import ConfigError, VapimediaError
+from vapimedia.formats import AudioFormat
+
+MULAW, PCM = AudioFormat("mulaw", 8000), AudioFormat("pcm_s16le", 16_000)
+FRAME = np.random.default_rng(7).integers(-20_000, 20_000, 320).astype("<i2").tobytes()
+
+STREAMS: dict[str, Callable[[], Any]] = {
+    "resampler": lambda: Resampler(16_000, 8000),
+    "copying resampler": lambda: Resampler(16_000, 16_000),
+    "converter": lambda: Converter(PCM, MULAW),
+    "copying converter": lambda: Converter(PCM, PCM),
+}
+G711_INTO = [
+    audio.mulaw_decode_into,
+    audio.alaw_decode_into,
+    audio.mulaw_encode_into,
+    audio.alaw_encode_into,
+]
+streams = pytest.mark.parametrize("make", STREAMS.values(), ids=STREAMS.keys())
+
+
+def read_only(n_bytes: int) -> np.ndarray:
+    array = np.zeros(n_bytes, np.uint8)
+    array.flags.writeable = False
+    return array
+
+
+def released() -> memoryview:
+    view = memoryview(bytes(8))
+    view.release()
+    return view
+
+
+SCATTERED = {
+    "array": (np.zeros(64, np.int16)[::2], r"ndarray of strides \(4,\) .* not C-contiguous"),
+    "backward array": (np.zeros(64, np.int16)[::-1], r"strides \(-2,\)"),
+    "columns": (np.zeros((8, 4), np.int16, order="F"), r"strides \(2, 16\)"),
+    "memoryview": (memoryview(bytearray(64))[::2], r"memoryview of strides \(2,\)"),
+    "released memoryview": (released(), "released memoryview"),
+}
+scattered = pytest.mark.parametrize(("given", "why"), SCATTERED.values(), ids=SCATTERED.keys())
+NO_BUFFERS = ["text", 5, None, [1, 2], 2.5, object()]
+NO_SAMPLES = r"bytes-like|-byte items, need at most 2"
+WIDE = [np.zeros(8, np.float32), np.zeros(8, np.int32), np.zeros(8)]
+
+
+class Judged:
+    """A stream in the middle of its work, half a sample carried, beside one that is left in peace."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.stream, self.untroubled = make(), make()
+        self.goes_on(FRAME[:321])
+
+    def goes_on(self, chunk: bytes = FRAME) -> None:
+        assert self.stream.push(chunk) == self.untroubled.push(chunk)
+
+    def refuses(self, error: type[Exception], match: str, call: Callable[[Any], object]) -> None:
+        with pytest.raises(error, match=match):
+            call(self.stream)
+        self.goes_on()
+        assert self.stream.flush() == self.untroubled.flush()
+
+
+@streams
+@scattered
+def test_scattered_chunks_are_refused(make, given, why):
+    Judged(make).refuses(BufferError, why, lambda stream: stream.push(given))
+    Judged(make).refuses(BufferError, why, lambda stream: stream.push_into(given, bytearray(999)))
+
+
+@streams
+@pytest.mark.parametrize("given", NO_BUFFERS + WIDE, ids=repr)
+def test_chunks_that_are_no_samples_are_refused(make, given):
+    Judged(make).refuses(TypeError, NO_SAMPLES, lambda stream: stream.push(given))
+    Judged(make).refuses(TypeError, NO_SAMPLES, lambda stream: stream.push_into(given, bytearray(999)))
+
+
+@streams
+@scattered
+def test_scattered_outputs_are_refused(make, given, why):
+    Judged(make).refuses(BufferError, f"{why}|read-only", lambda stream: stream.push_into(FRAME, given))
+
+
+@streams
+@pytest.mark.parametrize("out", [bytes(999), read_only(999), memoryview(bytes(999))], ids=repr)
+def test_read_only_outputs_are_refused_and_left_alone(make, out):
+    name = type(out).__name__
+    why = f"cannot write into a read-only {name}; pass a bytearray or a writable contiguous array"
+    Judged(make).refuses(BufferError, why, lambda stream: stream.push_into(FRAME, out))
+    assert bytes(out) == bytes(999)
+
+
+@streams
+@pytest.mark.parametrize("out", NO_BUFFERS + WIDE, ids=repr)
+def test_outputs_that_hold_no_samples_are_refused(make, out):
+    Judged(make).refuses(TypeError, NO_SAMPLES, lambda stream: stream.push_into(FRAME, out))
+
+
+@streams
+def test_small_outputs_are_refused_and_left_alone(make):
+    judged = Judged(make)
+    n_needed = len(make().push(FRAME))
+    out = bytearray(n_needed - 1)
+    judged.refuses(
+        ValueError,
+        f"the output holds {n_needed - 1} bytes, {n_needed} are needed",
+        lambda stream: stream.push_into(FRAME, out),
+    )
+    assert not any(out)
+
+
+@streams
+@pytest.mark.parametrize("n", [-1, 2**40 + 1, 2**70])
+def test_lengths_that_no_chunk_has_are_refused(make, n):
+    Judged(make).refuses(ValueError, f"{n} is no length", lambda stream: stream.max_output(n))
+
+
+@pytest.mark.parametrize(
+    "rate_hz", [0, -8000, 999, 192_001, 10**30, True, 8000.0, float("nan"), "8000", None]
+)
+def test_wrong_rates_are_refused(rate_hz):
+    told = re.escape(f"{rate_hz!r} is not a whole number of Hz in 1000..192000")
+    for make in (Resampler, lambda a, b: resample(np.zeros(8, np.int16), a, b)):
+        with pytest.raises(ValueError, match=f"from_hz {told}"):
+            make(rate_hz, 16_000)
+        with pytest.raises(ValueError, match=f"to_hz {told}"):
+            make(16_000, rate_hz)
+
+
+@pytest.mark.parametrize("rate_hz", [0, -8000, 999, 192_001, 10**30, True, 999.5])
+def test_wrong_rates_make_no_format(rate_hz):
+    with pytest.raises(ValueError, match=r"outside 1000\.\.192000"):
+        AudioFormat("mulaw", rate_hz)
+
+
+@pytest.mark.parametrize("quality", ["best", "", None, 3, b"high"])
+def test_unknown_presets_are_refused(quality):
+    for make in (
+        lambda: Resampler(8000, 16_000, quality=quality),
+        lambda: Converter(MULAW, PCM, quality=quality),
+        lambda: resample(np.zeros(8, np.int16), 8000, 16_000, quality=quality),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"{quality!r}; known are telephone, balanced, high")):
+            make()
+
+
+def test_wrong_settings_are_errors_of_the_package_and_of_values():
+    with pytest.raises(ConfigError) as caught:
+        Resampler(8000, 0)
+    assert isinstance(caught.value, VapimediaError)
+    assert isinstance(caught.value, ValueError)
+
+
+@scattered
+def test_scattered_chunks_are_not_sliced(given, why):
+    slicer = FrameSlicer(MULAW)
+    slicer.push(bytes(7))
+    for push in (slicer.push, slicer.push_views):
+        with pytest.raises(BufferError, match=why):
+            push(given)
+    assert slicer.pending_bytes == 7
+    assert slicer.push(FRAME[:153]) == [bytes(7) + FRAME[:153]]
+
+
+@pytest.mark.parametrize("given", NO_BUFFERS + WIDE, ids=repr)
+def test_chunks_that_are_no_samples_are_not_sliced(given):
+    slicer = FrameSlicer(MULAW)
+    slicer.push(bytes(7))
+    for push in (slicer.push, slicer.push_views):
+        with pytest.raises(TypeError, match=NO_SAMPLES):
+            push(given)
+    assert slicer.pending_bytes == 7
+
+
+@pytest.mark.parametrize("ptime_ms", [0, -20])
+def test_frames_of_no_length_are_refused(ptime_ms):
+    with pytest.raises(ValueError, match=f"{ptime_ms} ms of mulaw/8000 is not a whole number of samples"):
+        FrameSlicer(MULAW, ptime_ms=ptime_ms)
+
+
+@pytest.mark.parametrize("function", G711_INTO)
+@pytest.mark.parametrize(
+    "given", [np.zeros(64, np.uint8)[::2], memoryview(bytearray(64))[::2]], ids=["array", "view"]
+)
+def test_g711_refuses_scattered_memory(function, given):
+    with pytest.raises(BufferError, match=r"strides \(2,\) .* not C-contiguous"):
+        function(given, bytearray(999))
+    with pytest.raises(BufferError, match=r"strides \(2,\) .* not C-contiguous"):
+        function(FRAME, given)
+
+
+@pytest.mark.parametrize("function", G711_INTO)
+def test_g711_refuses_outputs_that_it_cannot_write(function):
+    for out in (bytes(999), read_only(999)):
+        with pytest.raises(BufferError, match=f"cannot write into a read-only {type(out).__name__}"):
+            function(FRAME, out)
+        assert not any(out)
+    with pytest.raises(TypeError, match="bytes-like"):
+        function(FRAME, "text")
+    with pytest.raises(TypeError, match="8-byte items"):
+        function(FRAME, np.zeros(999))
