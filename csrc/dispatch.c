@@ -6,24 +6,6 @@
 #include "g711.h"
 #include "isa.h"
 
-/*TEMP*/
-#define vm_g711_mulaw_encode_sse2 vm_g711_mulaw_encode_scalar
-#define vm_g711_mulaw_encode_avx2 vm_g711_mulaw_encode_scalar
-#define vm_g711_mulaw_encode_avx512 vm_g711_mulaw_encode_scalar
-#define vm_g711_mulaw_encode_neon vm_g711_mulaw_encode_scalar
-#define vm_g711_mulaw_decode_sse2 vm_g711_mulaw_decode_scalar
-#define vm_g711_mulaw_decode_avx2 vm_g711_mulaw_decode_scalar
-#define vm_g711_mulaw_decode_avx512 vm_g711_mulaw_decode_scalar
-#define vm_g711_mulaw_decode_neon vm_g711_mulaw_decode_scalar
-#define vm_g711_alaw_encode_sse2 vm_g711_alaw_encode_scalar
-#define vm_g711_alaw_encode_avx2 vm_g711_alaw_encode_scalar
-#define vm_g711_alaw_encode_avx512 vm_g711_alaw_encode_scalar
-#define vm_g711_alaw_encode_neon vm_g711_alaw_encode_scalar
-#define vm_g711_alaw_decode_sse2 vm_g711_alaw_decode_scalar
-#define vm_g711_alaw_decode_avx2 vm_g711_alaw_decode_scalar
-#define vm_g711_alaw_decode_avx512 vm_g711_alaw_decode_scalar
-#define vm_g711_alaw_decode_neon vm_g711_alaw_decode_scalar
-/*END*/
 /* One row: every kernel in its variant for one ISA. */
 #define VARIANT(isa)                                                                                         \
     {                                                                                                        \
