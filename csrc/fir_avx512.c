@@ -13,6 +13,7 @@ enum { VEC_FLOATS = 16, TILE_LARGE = 10, TILE_SMALL = 4, LANE_VECS = 1, LANE_COL
 #define vec_fma(acc, x, c) _mm512_fmadd_ps(x, c, acc)
 #define KERNEL(name) vm_fir_##name##_avx512
 
+#include "fir_tail.h"
 #include "fir_tile.h"
 
 static inline __mmask16 first(size_t n) { /* lanes of the last, partial register */
@@ -34,13 +35,13 @@ void vm_fir_widen_avx512(float *dst, const int16_t *src, size_t n) {
 void vm_fir_deal2_avx512(float *planes, size_t stride, const float *src, size_t n_rounds) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-    for (size_t i = 0; i < n_rounds; i += 16) {
-        size_t n = n_rounds - i < 16 ? n_rounds - i : 16;
-        __m512 a = _mm512_maskz_loadu_ps(first(n > 8 ? 16 : 2 * n), src + 2 * i);
-        __m512 b = _mm512_maskz_loadu_ps(first(n > 8 ? 2 * n - 16 : 0), src + 2 * i + 16);
-        _mm512_mask_storeu_ps(planes + i, first(n), _mm512_permutex2var_ps(a, even, b));
-        _mm512_mask_storeu_ps(planes + stride + i, first(n), _mm512_permutex2var_ps(a, odd, b));
+    size_t i = 0;
+    for (; n_rounds - i >= 16; i += 16) {
+        __m512 a = _mm512_loadu_ps(src + 2 * i), b = _mm512_loadu_ps(src + 2 * i + 16);
+        _mm512_storeu_ps(planes + i, _mm512_permutex2var_ps(a, even, b));
+        _mm512_storeu_ps(planes + stride + i, _mm512_permutex2var_ps(a, odd, b));
     }
+    tail_deal(planes + i, stride, src + 2 * i, n_rounds - i, 2);
 }
 
 /* Lane j of plane p is element 3 * j + p of three registers. Elements of the same lane of three registers are
@@ -56,17 +57,14 @@ void vm_fir_deal3_avx512(float *planes, size_t stride, const float *src, size_t 
     const __m512i order1 = _mm512_setr_epi32(1, 4, 7, 10, 13, 0, 3, 6, 9, 12, 15, 2, 5, 8, 11, 14);
     const __m512i order2 = _mm512_setr_epi32(2, 5, 8, 11, 14, 1, 4, 7, 10, 13, 0, 3, 6, 9, 12, 15);
     size_t i = 0;
-    for (; n_rounds - i >= 16; i += 16, src += 48) {
-        __m512 a = _mm512_loadu_ps(src), b = _mm512_loadu_ps(src + 16), c = _mm512_loadu_ps(src + 32);
+    for (; n_rounds - i >= 16; i += 16) {
+        const float *from = src + 3 * i;
+        __m512 a = _mm512_loadu_ps(from), b = _mm512_loadu_ps(from + 16), c = _mm512_loadu_ps(from + 32);
         _mm512_storeu_ps(planes + i, plane3(a, b, c, MOD2, MOD1, order0));
         _mm512_storeu_ps(planes + stride + i, plane3(a, b, c, MOD0, MOD2, order1));
         _mm512_storeu_ps(planes + 2 * stride + i, plane3(a, b, c, MOD1, MOD0, order2));
     }
-    for (; i < n_rounds; i++, src += 3) {
-        planes[i] = src[0];
-        planes[stride + i] = src[1];
-        planes[2 * stride + i] = src[2];
-    }
+    tail_deal(planes + i, stride, src + 3 * i, n_rounds - i, 3);
 }
 
 void vm_fir_round_avx512(int16_t *dst, const float *src, size_t n) {

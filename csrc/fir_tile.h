@@ -31,7 +31,8 @@ VM_INLINE void residue(vec *acc, const vm_fir_line *line, size_t first_block, si
         for (size_t m = 0; m < n_blocks + n_groups - 1; m++) {
             VM_UNROLL
             for (size_t v = 0; v < BLOCK_VECS; v++) {
-                const vec in = vec_load(x + m * VM_FIR_BLOCK + v * VEC_FLOATS);
+                vec in = vec_load(x + m * VM_FIR_BLOCK + v * VEC_FLOATS);
+                VM_IN_REGISTER(in);
                 VM_UNROLL
                 for (size_t q = 0; q < n_groups; q++) {
                     if (q <= m && m - q < n_blocks)
@@ -106,8 +107,10 @@ VM_INLINE void columns(float *out, const vm_fir_lanes *lanes, size_t lane, const
         for (size_t s = 0; s < VM_FIR_PARTIALS; s++) {
             vec c[LANE_VECS];
             VM_UNROLL
-            for (size_t v = 0; v < LANE_VECS; v++)
+            for (size_t v = 0; v < LANE_VECS; v++) {
                 c[v] = vec_load(lanes->coefs + (i + s) * VM_FIR_BLOCK + lane + v * VEC_FLOATS);
+                VM_IN_REGISTER(c[v]);
+            }
             VM_UNROLL
             for (size_t column = 0; column < n_columns; column++) {
                 const vec x = vec_splat(lanes->x[column * lanes->x_step + i + s]);

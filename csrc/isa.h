@@ -27,4 +27,13 @@
 #define VM_UNROLL
 #endif
 
+/* Load once: GCC would rather make one load for each use, as an operand in memory. */
+#if defined(__GNUC__) && defined(VM_X86)
+#define VM_IN_REGISTER(value) __asm__("" : "+v"(value))
+#elif defined(__GNUC__) && defined(VM_NEON)
+#define VM_IN_REGISTER(value) __asm__("" : "+w"(value))
+#else
+#define VM_IN_REGISTER(value) ((void)0)
+#endif
+
 #endif
