@@ -10,8 +10,7 @@
 /* --- decode: products of look-ups by the halves of a code --- */
 
 /* Half a sample is slope[high] * position[low] with its sign + WEIGHT * offset[high]; each fits 8 bits. But
- * for the offset, a segment that begins at 33 half steps (33, 35, ... 63) is what both laws have in common.
- */
+ * for the offset, both laws have segments that begin at 33 half steps (33, 35, ... 63). */
 typedef struct factor_table {
     uint8_t slope[16];
     int8_t position[16], offset[16];
@@ -55,8 +54,8 @@ VM_INLINE void decode_block(uint8_t *pcm, const uint8_t *codes, factors law) {
     __m256i slope = _mm256_shuffle_epi8(law.slope, high);
     __m256i offset = _mm256_shuffle_epi8(law.offset, high);
     __m256i position = _mm256_shuffle_epi8(law.negative_position, _mm256_and_si256(code, nibble));
-    position =
-        _mm256_sign_epi8(position, _mm256_or_si256(code, _mm256_set1_epi8(1))); /* of 0 it would make 0 */
+    __m256i sign = _mm256_or_si256(code, _mm256_set1_epi8(1)); /* 0 would be no sign */
+    position = _mm256_sign_epi8(position, sign);
     __m256i *out = (__m256i *)pcm;
     _mm256_storeu_si256(out, twice_sum_of_products(_mm256_unpacklo_epi8(slope, weight),
                                                    _mm256_unpacklo_epi8(position, offset)));
