@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from vapimedia import audio
-from vapimedia.audio import dispatch
+from vapimedia.audio import dispatch, resample
 from vapimedia.errors import ConfigError
 
 KNOWN = ("avx512", "avx2", "sse2", "neon", "scalar")
@@ -43,10 +44,21 @@ def test_an_unknown_name_is_a_clear_error_that_lists_what_there_is():
     assert ", ".join(dispatch.available) in done.stderr
 
 
-def test_force_reaches_the_kernels_and_tells_what_was_before(simd):
-    """SSE2 rounds each product: of all instruction sets only its floats differ from the others'."""
+def test_force_tells_what_was_before(simd):
     assert dispatch.force_simd("scalar") == simd
     assert dispatch.force_simd(simd) == "scalar"
+
+
+def test_force_reaches_the_kernels():
+    """SSE2 rounds each product, which floats show; all others give the reference's bits."""
+    noise = np.random.default_rng(1).standard_normal(4000).astype(np.float32)
+    results = {}
+    for name in dispatch.available:
+        before = dispatch.force_simd(name)
+        results[name] = resample(noise, 8000, 16_000)
+        dispatch.force_simd(before)
+    same = [name for name in results if np.array_equal(results[name], results["scalar"])]
+    assert same == [name for name in dispatch.available if name != "sse2"]
 
 
 def test_forcing_what_is_not_there_changes_nothing():
