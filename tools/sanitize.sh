@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 export CC=${CC:-gcc}
 work=$PWD/build/sanitize-$CC
-python=${PYTHON:-python3}
+python=$("${PYTHON:-python3}" -c 'import sys; print(sys.executable)') # itself, not a script that finds it
 flags="-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined,float-cast-overflow"
 if "$CC" --version | grep -q clang; then
     # Python itself has no sanitizer in it: the modules bring it as a library, as gcc's do by default.
@@ -36,7 +36,7 @@ case $place in "$work"/*) ;; *) echo "Python took $place for what was built in $
 tests=(tests/unit/audio tests/unit/media)
 case " $*" in *" tests/"*) tests=() ;; esac
 closing=() failed=0
-for simd in $(guarded -c 'import vapimedia.audio.dispatch as d; print(*d.available())'); do
+for simd in $(guarded -c 'import vapimedia.audio.dispatch as d; print(*d.available)'); do
     echo "== $simd"
     # What a sanitizer says goes to the descriptor, past pytest's capture.
     VAPIMEDIA_SIMD=$simd guarded -m pytest -q --capture=sys -o timeout=600 --hypothesis-profile=ci \

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 folder=$1
 shift
-python=$(command -v "${PYTHON:-python3}")
+python=$("${PYTHON:-python3}" -c 'import sys; print(sys.executable)')
 
 if ! use_cython=$("$python" -c 'import Cython, picows, cython_cmake as c; print(c.__path__[0] + "/cmake")' 2>/dev/null) ||
     ! command -v cmake ninja >/dev/null; then
