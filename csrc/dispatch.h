@@ -1,5 +1,6 @@
-/* One table of kernel variants, filled once at import. Each extension module links its own copy of the
- * kernels and so has its own table. */
+/* One table of kernel variants, filled once at import. Each extension module has its own:
+ * vapimedia.audio.dispatch alone links all variants, and fills the others' tables with the addresses of its
+ * own. A program that links the static library has one table and calls vm_dispatch_init. */
 #ifndef VM_DISPATCH_H
 #define VM_DISPATCH_H
 

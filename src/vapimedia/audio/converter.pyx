@@ -4,7 +4,7 @@
 
 from libc.stdint cimport uint8_t, uintptr_t
 
-from vapimedia.audio.dispatch cimport vm_dispatch_init
+from vapimedia.audio.dispatch cimport vm_dispatch
 from vapimedia.audio.stream cimport (
     VM_ALAW, VM_MULAW, VM_PCM_S16LE, Stream, push_chunk, push_chunk_into, vm_converter_count, vm_converter_push,
     vm_encoding)
@@ -15,7 +15,7 @@ from vapimedia.formats import AudioFormat
 
 __all__ = ["Converter"]
 
-adopt(<uintptr_t>&vm_dispatch_init)  # this module has its own copy of the kernels
+adopt(<uintptr_t>&vm_dispatch)
 
 
 cdef vm_encoding encoding_code(object encoding) except *:

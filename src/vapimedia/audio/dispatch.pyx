@@ -1,7 +1,8 @@
 # cython: freethreading_compatible=True
 """Which instruction set the kernels use. ``VAPIMEDIA_SIMD`` in the environment at import forces one.
 
-Every extension module holds its own copy of the kernels, and calls ``adopt`` once when it is imported.
+Every extension module has a table of its own, and calls ``adopt`` once when it is imported: the variants themselves are
+in this module alone.
 """
 
 import os
@@ -12,10 +13,8 @@ from vapimedia.errors import ConfigError
 
 __all__ = ["adopt", "available", "force_simd", "simd"]
 
-ctypedef int (*Choose)(const char *name) noexcept nogil
-
 cdef tuple KNOWN = ("avx512", "avx2", "sse2", "neon", "scalar")
-cdef list copies = []  # addresses of the modules' own vm_dispatch_init
+cdef list copies = []  # addresses of the modules' own tables
 
 
 cdef str choose(str name):
@@ -31,11 +30,10 @@ available = tuple(name for name in KNOWN if vm_dispatch_init(name.encode()) == 0
 simd = choose(os.environ.get("VAPIMEDIA_SIMD", ""))
 
 
-def adopt(uintptr_t init):
-    """Choose for one module's kernels what was chosen for all. *init* is the address of its ``vm_dispatch_init``."""
-    copies.append(init)
-    name = vm_dispatch_name()
-    (<Choose><void *>init)(name)
+def adopt(uintptr_t table):
+    """Give a module the kernels that were chosen. *table* is the address of its own ``vm_dispatch``."""
+    copies.append(table)
+    (<vm_dispatch_table *><void *>table)[0] = vm_dispatch
 
 
 def force_simd(str name):
@@ -45,6 +43,6 @@ def force_simd(str name):
     """
     before = vm_dispatch_name().decode()
     choose(name)
-    for init in copies:
-        (<Choose><void *><uintptr_t>init)(vm_dispatch_name())
+    for table in copies:
+        (<vm_dispatch_table *><void *><uintptr_t>table)[0] = vm_dispatch
     return before

@@ -6,7 +6,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int16_t, uint8_t, uintptr_t
 
 from vapimedia.audio.buffer cimport BULK, Chunk, check_room, close_chunk, open_output, open_samples
-from vapimedia.audio.dispatch cimport vm_dispatch_init
+from vapimedia.audio.dispatch cimport vm_dispatch
 
 from vapimedia.audio.dispatch import adopt
 
@@ -27,7 +27,7 @@ __all__ = [
     "mulaw_encode_into",
 ]
 
-adopt(<uintptr_t>&vm_dispatch_init)  # this module has its own copy of the kernels
+adopt(<uintptr_t>&vm_dispatch)
 
 ctypedef void (*Kernel)(void *dst, const void *src, size_t n) noexcept nogil
 

@@ -6,7 +6,7 @@ from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyO
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int16_t, uint8_t, uint32_t, uintptr_t
 
-from vapimedia.audio.dispatch cimport vm_dispatch_init
+from vapimedia.audio.dispatch cimport vm_dispatch
 from vapimedia.audio.stream cimport (
     VM_PCM_S16LE, Stream, push_chunk, push_chunk_into, quality_code, vm_converter_count, vm_converter_latency,
     vm_converter_push, vm_fir_quality)
@@ -30,7 +30,7 @@ cdef extern from "line.h":
 
 __all__ = ["Resampler", "output_length", "resample_lines"]
 
-adopt(<uintptr_t>&vm_dispatch_init)  # this module has its own copy of the kernels
+adopt(<uintptr_t>&vm_dispatch)
 
 cdef enum:
     PCM = 2  # bytes of a sample

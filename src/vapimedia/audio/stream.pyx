@@ -7,14 +7,14 @@ import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uintptr_t
 
-from vapimedia.audio.dispatch cimport vm_dispatch_init
+from vapimedia.audio.dispatch cimport vm_dispatch
 
 from vapimedia.audio.dispatch import adopt
 from vapimedia.errors import ConfigError, StateError
 
 __all__ = ["Stream"]
 
-adopt(<uintptr_t>&vm_dispatch_init)  # this module has its own copy of the kernels
+adopt(<uintptr_t>&vm_dispatch)
 
 _LONGEST_CHUNK = 2**40  # far above any memory, and its products with rates fit in 64 bits
 

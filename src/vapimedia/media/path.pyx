@@ -10,7 +10,7 @@ from vapimedia.errors import ConfigError, StateError
 from vapimedia.formats import AudioFormat
 from vapimedia.media._types import HopStats, PathStats
 
-from vapimedia.audio.dispatch cimport vm_dispatch_init
+from vapimedia.audio.dispatch cimport vm_dispatch
 from vapimedia.media.envelope cimport (
     VM_ENVELOPE_FOREIGN, VM_ENVELOPE_MEDIA, Envelope, vm_envelope_kind, vm_envelope_scan, vm_envelope_size,
     vm_envelope_write)
@@ -18,7 +18,7 @@ from vapimedia.media.envelope cimport (
 cdef extern from "base64.h" nogil:
     ptrdiff_t vm_base64_decode(uint8_t* dst, const char* src, size_t n) noexcept
 
-adopt(<uintptr_t>&vm_dispatch_init)  # this module has its own copy of the kernels
+adopt(<uintptr_t>&vm_dispatch)
 
 __all__ = ["MediaPath"]
 
