@@ -1,0 +1,117 @@
+"""Measure everything and write the tables of ``README.md`` between its markers: ``python benchmarks/report.py``."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import delay
+from instructions import instruction_table
+from memory import memory_table
+from speed import speed_table
+from variants import variant_table
+
+from vapimedia import audio
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- report: begin -->\n", "<!-- report: end -->"
+LIBRARIES = ["vapimedia", "numpy", "soxr", "samplerate", "av", "scipy", "audioop-lts"]
+
+
+def sections(*, quick: bool) -> Iterator[tuple[str, str, Iterable[Sequence[str]]]]:
+    """Yield title, how to read it, table. Nothing is measured before its table is taken."""
+    yield (
+        "Delay",
+        "Milliseconds of audio held back after a call, mean / worst, and how many of the first calls returned nothing.",
+        delay.table(delay.all_held()),
+    )
+    yield (
+        "Speed from Python",
+        f"Bytes in, bytes out, with `audio.simd` = {audio.simd!r}. Ratio: of the minima, of the medians in brackets.",
+        speed_table(n_rounds=30 if quick else 300),
+    )
+    yield (
+        "Instruction sets",
+        "Ours, forced by `VAPIMEDIA_SIMD`, in turns; the cheapest round.",
+        variant_table(n_turns=3 if quick else 30),
+    )
+    yield (
+        "Instructions",
+        "Of one call from Python, the empty loop taken off.",
+        instruction_table(with_peers=not quick),
+    )
+    yield (
+        "Memory",
+        "What a stream says of itself, and by how much the process grows for it; filters are shared and not counted. "
+        "Goals for `balanced`: 2 KiB between 8 and 16 kHz, 10 KiB at 48 kHz.",
+        memory_table(),
+    )
+
+
+def machine() -> str:
+    """Return what was measured, where and when, as one paragraph."""
+    versions = []
+    for library in LIBRARIES:
+        try:
+            versions.append(f"{library} {importlib.metadata.version(library)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    today = datetime.datetime.now(datetime.UTC).date()
+    return f"Measured on {today}: {processor()}, {platform.system()}, {python}, {', '.join(versions)}."
+
+
+def processor() -> str:
+    """Return the processor's name; Linux keeps it in a file."""
+    names = Path("/proc/cpuinfo")
+    if names.exists():
+        for line in names.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def markdown(table: Iterable[Sequence[str]]) -> str:
+    """Return the table, its first row the head; a lone cell is a sentence."""
+    rows = list(table)
+    if len(rows) == 1 and len(rows[0]) == 1:
+        return rows[0][0] + "\n"
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "| --- " * len(rows[0]) + "|", *lines[1:]]) + "\n"
+
+
+def write(text: str) -> None:
+    """Put *text* between the markers; everything around them stays."""
+    before, rest = README.read_text(encoding="utf-8").split(BEGIN)
+    _, after = rest.split(END)
+    README.write_text(before + BEGIN + text + END + after, encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="few rounds, no peers' instructions: a look, not a record"
+    )
+    parser.add_argument(
+        "--print", action="store_true", help="write to standard output and leave README.md alone"
+    )
+    options = parser.parse_args()
+
+    parts = [machine() + (" A quick look.\n" if options.quick else "\n")]
+    for title, reading, table in sections(quick=options.quick):
+        print(f"{title} ...", file=sys.stderr, flush=True)
+        parts.append(f"### {title}\n\n{reading}\n\n{markdown(table)}")
+    text = "\n" + "\n".join(parts) + "\n"
+    if options.print:
+        print(text)
+        return
+    write(text)
+
+
+if __name__ == "__main__":
+    main()
