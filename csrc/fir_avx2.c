@@ -10,6 +10,7 @@ enum { VEC_FLOATS = 8, TILE_LARGE = 5, TILE_SMALL = 2, LANE_VECS = 2, LANE_COLUM
 #define vec_store(p, a) _mm256_storeu_ps(p, a)
 #define vec_splat(c) _mm256_set1_ps(c)
 #define vec_add(a, b) _mm256_add_ps(a, b)
+#define vec_mul(a, b) _mm256_mul_ps(a, b)
 #define vec_fma(acc, x, c) _mm256_fmadd_ps(x, c, acc)
 #define KERNEL(name) vm_fir_##name##_avx2
 

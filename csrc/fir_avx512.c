@@ -10,6 +10,7 @@ enum { VEC_FLOATS = 16, TILE_LARGE = 10, TILE_SMALL = 4, LANE_VECS = 1, LANE_COL
 #define vec_store(p, a) _mm512_storeu_ps(p, a)
 #define vec_splat(c) _mm512_set1_ps(c)
 #define vec_add(a, b) _mm512_add_ps(a, b)
+#define vec_mul(a, b) _mm512_mul_ps(a, b)
 #define vec_fma(acc, x, c) _mm512_fmadd_ps(x, c, acc)
 #define KERNEL(name) vm_fir_##name##_avx512
 

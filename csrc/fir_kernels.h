@@ -16,8 +16,9 @@ enum {
     VM_FIR_PARTIALS = 4, /* sums of `lanes` for each output */
 };
 
-/* Add the terms of some taps to y[0 .. 16 * n_blocks), 16 neighbouring outputs of one phase a block:
+/* Write, or add to, y[0 .. 16 * n_blocks), 16 neighbouring outputs of one phase a block:
  *
+ *   y[k] = adds ? y[k] : lone != NULL ? lone[k] * lone_coef : 0
  *   for r in 0..15, plane in 0..n_planes-1, q in 0..(n_taps - r - 1) / 16:
  *       y[k] = fma(x[plane][k + 16 * q + r], coefs[(r * n_planes + plane) * stride + q], y[k])
  *
@@ -26,6 +27,9 @@ typedef struct vm_fir_line {
     const float *const *x; /* n_planes pointers to 16 * n_blocks + n_taps - 1 inputs */
     const float *coefs;
     size_t n_planes, n_taps, stride, n_blocks;
+    const float *lone; /* a tap by itself */
+    float lone_coef;
+    int adds;
 } vm_fir_line;
 typedef void vm_fir_line_kernel(float *y, const vm_fir_line *line);
 

@@ -10,6 +10,7 @@ enum { VEC_FLOATS = 4, TILE_LARGE = 5, TILE_SMALL = 2, LANE_VECS = 4, LANE_COLUM
 #define vec_store(p, a) vst1q_f32(p, a)
 #define vec_splat(c) vdupq_n_f32(c)
 #define vec_add(a, b) vaddq_f32(a, b)
+#define vec_mul(a, b) vmulq_f32(a, b)
 #define vec_fma(acc, x, c) vfmaq_f32(acc, x, c)
 #define KERNEL(name) vm_fir_##name##_neon
 

@@ -69,16 +69,6 @@ static planes deal(float *line, float *spare, size_t n, size_t n_rounds) {
 static void run_phase(float *y, const vm_fir_table *table, const planes *dealt, const vm_fir_phase *phase,
                       size_t start, size_t n_blocks) {
     const float *x[VM_FIR_MAX_PHASES];
-    size_t n_outputs = n_blocks * VM_FIR_BLOCK;
-
-    if (phase->lone != 0.0f) {
-        const float *lone = at(dealt, start + phase->lone_tap);
-        for (size_t k = 0; k < n_outputs; k++)
-            y[k] = lone[k] * phase->lone;
-    } else {
-        memset(y, 0, n_outputs * sizeof *y);
-    }
-    if (phase->n_dense == 0) return;
     for (size_t d = 0; d < phase->n_dense; d++)
         x[d] = at(dealt, start + phase->dense[d]);
 
@@ -91,10 +81,14 @@ static void run_phase(float *y, const vm_fir_table *table, const planes *dealt, 
         .n_planes = phase->n_dense,
         .stride = table->n_groups,
         .n_blocks = n_blocks,
+        .lone = phase->lone != 0.0f ? at(dealt, start + phase->lone_tap) : NULL,
+        .lone_coef = phase->lone,
     };
     for (size_t n_left = table->n_plane_taps; n_left > 0; n_left -= line.n_taps) {
         line.n_taps = n_left < n_most ? n_left : n_most;
         vm_dispatch.fir_line(y, &line);
+        if (phase->n_dense == 0) break;
+        line.adds = 1;
         line.coefs += n_most / VM_FIR_BLOCK;
         for (size_t d = 0; d < phase->n_dense; d++)
             x[d] += n_most;

@@ -8,7 +8,8 @@
 void vm_fir_line_scalar(float *y, const vm_fir_line *line) {
     for (size_t k = 0; k < VM_FIR_BLOCK * line->n_blocks; k++) {
         const float *coefs = line->coefs;
-        float sum = y[k];
+        float sum = line->lone != NULL ? line->lone[k] * line->lone_coef : 0.0f;
+        if (line->adds) sum = y[k];
         for (size_t r = 0; r < VM_FIR_BLOCK; r++) {
             for (size_t plane = 0; plane < line->n_planes; plane++, coefs += line->stride) {
                 for (size_t q = 0; VM_FIR_BLOCK * q + r < line->n_taps; q++)

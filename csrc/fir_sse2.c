@@ -10,6 +10,7 @@ enum { VEC_FLOATS = 4, TILE_LARGE = 2, TILE_SMALL = 1, LANE_VECS = 2, LANE_COLUM
 #define vec_store(p, a) _mm_storeu_ps(p, a)
 #define vec_splat(c) _mm_set1_ps(c)
 #define vec_add(a, b) _mm_add_ps(a, b)
+#define vec_mul(a, b) _mm_mul_ps(a, b)
 #define vec_fma(acc, x, c) _mm_add_ps(acc, _mm_mul_ps(x, c)) /* the only ISA that rounds the product */
 #define KERNEL(name) vm_fir_##name##_sse2
 

@@ -4,7 +4,7 @@
  *   VEC_FLOATS                how many, a divisor of VM_FIR_BLOCK
  *   vec_load, vec_store       any alignment
  *   vec_splat(c)              the float c in every lane
- *   vec_add(a, b)
+ *   vec_add(a, b), vec_mul(a, b)
  *   vec_fma(acc, x, c)        acc + x * c
  *   TILE_LARGE, TILE_SMALL    blocks of outputs whose sums stay in registers together
  *   LANE_VECS, LANE_COLUMNS   registers of a block, and columns, whose sums do
@@ -49,9 +49,20 @@ VM_INLINE void tile(float *y, const vm_fir_line *line, size_t first_block, const
     const size_t n_last = line->n_taps - (n_groups - 1) * VM_FIR_BLOCK; /* taps of the last group, 1..16 */
 
     y += first_block * VM_FIR_BLOCK;
-    VM_UNROLL
-    for (size_t i = 0; i < n_blocks * BLOCK_VECS; i++)
-        acc[i] = vec_load(y + i * VEC_FLOATS);
+    if (line->adds) {
+        VM_UNROLL
+        for (size_t i = 0; i < n_blocks * BLOCK_VECS; i++)
+            acc[i] = vec_load(y + i * VEC_FLOATS);
+    } else if (line->lone != NULL) {
+        const float *lone = line->lone + first_block * VM_FIR_BLOCK;
+        VM_UNROLL
+        for (size_t i = 0; i < n_blocks * BLOCK_VECS; i++)
+            acc[i] = vec_mul(vec_load(lone + i * VEC_FLOATS), vec_splat(line->lone_coef));
+    } else {
+        VM_UNROLL
+        for (size_t i = 0; i < n_blocks * BLOCK_VECS; i++)
+            acc[i] = vec_splat(0.0f);
+    }
     for (size_t r = 0; r < n_last; r++)
         residue(acc, line, first_block, r, n_blocks, n_groups);
     if (n_groups > 1) {
