@@ -8,8 +8,9 @@ folder=$1
 shift
 python=$("${PYTHON:-python3}" -c 'import sys; print(sys.executable)')
 
-if ! use_cython=$("$python" -c 'import Cython, picows, cython_cmake as c; print(c.__path__[0] + "/cmake")' 2>/dev/null) ||
-    ! command -v cmake ninja >/dev/null; then
+find_use_cython='import Cython, picows, cython_cmake as c; print(c.__path__[0] + "/cmake")'
+if ! use_cython=$("$python" -c "$find_use_cython" 2>/dev/null) ||
+    ! command -v cmake >/dev/null || ! command -v ninja >/dev/null; then
     echo "$python has no tools to build with; install them: pip install --group dev 'picows>=2.3.1,<2.4'" >&2
     exit 2
 fi
