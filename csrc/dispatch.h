@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fir.h"
 #include "fir_kernels.h"
+
+struct vm_fir_table;
 
 typedef struct vm_dispatch_table {
     const char *name; /* "avx512", "avx2", "sse2", "neon", "scalar" */
@@ -22,6 +25,8 @@ typedef struct vm_dispatch_table {
     vm_fir_deal3_kernel *fir_deal3;
     vm_fir_round_kernel *fir_round;
     vm_fir_round2_kernel *fir_round2;
+    struct vm_fir_table *(*fir_table_acquire)(uint32_t up, uint32_t down, vm_fir_quality quality);
+    void (*fir_table_release)(struct vm_fir_table *table);
 } vm_dispatch_table;
 
 /* Holds the portable variants until vm_dispatch_init chooses. */

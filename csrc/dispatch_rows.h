@@ -3,6 +3,7 @@
 #define VM_DISPATCH_ROWS_H
 
 #include "dispatch.h"
+#include "fir_table.h"
 #include "g711.h"
 
 /* One row: every kernel in its variant for one ISA. */
@@ -20,6 +21,8 @@
         vm_fir_deal3_##isa,                                                                                  \
         vm_fir_round_##isa,                                                                                  \
         vm_fir_round2_##isa,                                                                                 \
+        vm_fir_table_acquire,                                                                                \
+        vm_fir_table_release,                                                                                \
     }
 
 #endif

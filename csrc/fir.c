@@ -45,12 +45,12 @@ vm_fir *vm_fir_new(uint32_t from_hz, uint32_t to_hz, vm_fir_quality quality) {
     if (from_hz == to_hz) return calloc(1, sizeof(vm_fir));
 
     uint32_t divisor = gcd(from_hz, to_hz);
-    vm_fir_table *table = vm_fir_table_acquire(to_hz / divisor, from_hz / divisor, quality);
+    vm_fir_table *table = vm_dispatch.fir_table_acquire(to_hz / divisor, from_hz / divisor, quality);
     if (table == NULL) return NULL;
 
     vm_fir *fir = malloc(sizeof *fir + (table->n_taps + count_wide(table)) * sizeof(float));
     if (fir == NULL) {
-        vm_fir_table_release(table);
+        vm_dispatch.fir_table_release(table);
         return NULL;
     }
     uint64_t n_piece = (uint64_t)(VM_FIR_PIECE_OUT - 1) * table->down / table->up;
@@ -63,7 +63,7 @@ vm_fir *vm_fir_new(uint32_t from_hz, uint32_t to_hz, vm_fir_quality quality) {
 
 void vm_fir_free(vm_fir *fir) {
     if (fir == NULL) return;
-    if (fir->table != NULL) vm_fir_table_release(fir->table);
+    if (fir->table != NULL) vm_dispatch.fir_table_release(fir->table);
     free(fir);
 }
 

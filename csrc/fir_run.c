@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "dispatch.h"
+#include "fir_tail.h"
 
 /* From the start of the first window of a block of lanes to that of the last. */
 static size_t lanes_spread(const vm_fir_table *table) {
@@ -57,10 +58,7 @@ static planes deal(float *line, float *spare, size_t n, size_t n_rounds) {
             second(line + i * n_rounds, n_first * n_rounds, spare + i * n_inner, n_rounds);
         dealt.first = line;
     } else {
-        for (size_t i = 0; i < n_rounds; i++) {
-            for (size_t plane = 0; plane < n; plane++)
-                spare[plane * n_rounds + i] = line[i * n + plane];
-        }
+        tail_deal(spare, n_rounds, line, n_rounds, n);
     }
     return dealt;
 }
@@ -170,6 +168,13 @@ static void run_lanes(const vm_fir_table *table, vm_fir_place place, const vm_fi
 }
 
 /* --- dot --- */
+
+/* Where compilers may fuse by themselves and are not told otherwise on the command line. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
 
 /* The same on every machine: 16 sums, each product rounded, then added pairwise. */
 static float dot(const float *x, const float *row, size_t n) {

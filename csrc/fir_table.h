@@ -1,4 +1,5 @@
-/* Coefficients of a resampler, shared by all streams of the same ratio and quality. */
+/* Coefficients of a resampler, shared by all streams of the same ratio and quality: reached through the table
+ * of dispatch.h, so that modules that each link the kernels share them too. */
 #ifndef VM_FIR_TABLE_H
 #define VM_FIR_TABLE_H
 
@@ -65,6 +66,9 @@ typedef struct vm_fir_table {
 /* Take a share; NULL when memory runs out. Safe from several threads. */
 vm_fir_table *vm_fir_table_acquire(uint32_t up, uint32_t down, vm_fir_quality quality);
 void vm_fir_table_release(vm_fir_table *table);
+
+/* Tables designed so far. */
+size_t vm_fir_table_designed(void);
 
 /* Fill a new table, or return NULL when memory runs out; free() releases it. */
 vm_fir_table *vm_fir_design(uint32_t up, uint32_t down, vm_fir_quality quality);
