@@ -1,9 +1,9 @@
 /* The arithmetic of the resampler, in variants: reached through the table of dispatch.h, named by their ISA.
  *
- * Every output is one sum in an order that the table of coefficients fixes, each term a fused multiply-add:
- * AVX2, AVX-512, NEON and the portable reference (fmaf) give identical bits. SSE2 has no fused multiply-add
- * and rounds product and sum (build with -ffp-contract=off). Floats are aligned as floats; 16-bit samples may
- * have any alignment. Nothing overlaps but what is added to. */
+ * The order of operations is fixed, and products are added by fused multiply-adds: AVX2, AVX-512, NEON and
+ * the portable reference (fmaf) give identical bits. SSE2 has no fused multiply-add and rounds product and
+ * sum (build with -ffp-contract=off). Floats are aligned as floats; 16-bit samples may have any alignment.
+ * Nothing overlaps but what is added to. */
 #ifndef VM_FIR_KERNELS_H
 #define VM_FIR_KERNELS_H
 
