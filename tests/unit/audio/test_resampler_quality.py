@@ -134,14 +134,18 @@ def look_at_ratio(ratio: Ratio, quality: str, oversampling: int) -> Sight:
     n = up * n_in  # so that a frequency and its images lie on the same grid
     gain = np.abs(np.fft.rfft(response, n))
     fn_bins = n_in * min(1, up / down) / 2
-    passed = gain[: int(promise.pass_edge * fn_bins) + 1]
+    edges = 2 * np.pi / n * fn_bins * np.array([promise.pass_edge, promise.stop_edge])
+    middle = np.arange(len(response)) - len(response) // 2
+    at_pass_edge, at_stop_edge = (abs(response @ np.cos(edge * middle)) for edge in edges)  # between bins
+    passed = np.append(gain[: int(promise.pass_edge * fn_bins) + 1], at_pass_edge)
+    stopped = np.append(gain[math.ceil(promise.stop_edge * fn_bins) :], at_stop_edge)
 
     # Of a tone, and all of its images together, those that the new rate folds included.
     power = np.concatenate([gain, gain[(n - 1) // 2 : 0 : -1]]).reshape(up, n_in) ** 2
     tones = power[:, 1 : int(LOSS_EDGE * fn_bins) + 1]
     images = tones[1:].sum(axis=0) / tones[0]
     return Sight(
-        rejection_db=-20 * math.log10(gain[math.ceil(promise.stop_edge * fn_bins) :].max()),
+        rejection_db=-20 * math.log10(stopped.max()),
         ripple_db=20 * np.abs(np.log10(passed)).max(),
         loss_db=10 * np.log10(1 + AMPLITUDE**2 / 2 * images.max() / ideal_noise(up, down)),
         asymmetry=np.abs(response - response[::-1]).max() * up,
