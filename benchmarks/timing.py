@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import statistics
 import timeit
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 from peers import MissingPeerError, Row
+
+from vapimedia.audio import dispatch
 
 __all__ = ["Cost", "in_turns"]
 
@@ -25,26 +28,42 @@ class Cost(NamedTuple):
     median_ns: float
 
 
-def in_turns(rows: Mapping[str, Row], *, n_rounds: int) -> dict[str, Cost | None]:
-    """Return the cost of each row, None where its peer is not installed."""
+def in_turns(
+    rows: Mapping[str, Row], *, n_rounds: int, forced: Mapping[str, str] | None = None
+) -> dict[str, Cost | None]:
+    """Return the cost of each row, None where its peer is not installed.
+
+    Rows named in *forced* run with that instruction set, all others with the one chosen at import.
+    """
     timers: dict[str, tuple[Any, int]] = {}
+    simd = {name: (forced or {}).get(name, dispatch.simd) for name in rows}
     for name, row in rows.items():
-        try:
-            timer = _timer(*row())
-        except MissingPeerError:
-            continue
-        timers[name] = timer, _calls_of_a_round(timer)
+        with _running(simd[name]):
+            try:
+                timer = _timer(*row())
+            except MissingPeerError:
+                continue
+            timers[name] = timer, _calls_of_a_round(timer)
     rounds: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(n_rounds):
         for name, (timer, n_calls) in timers.items():
-            timer.timeit(
-                1
-            )  # what the one before left in the caches, or took from the heap, is not this one's
-            rounds[name].append(timer.timeit(n_calls) / n_calls)
+            with _running(simd[name]):
+                # What the one before left in the caches, or took from the heap, is not this one's.
+                timer.timeit(1)
+                rounds[name].append(timer.timeit(n_calls) / n_calls)
     return {
         name: Cost(min(rounds[name]), statistics.median(rounds[name])) if name in rounds else None
         for name in rows
     }
+
+
+@contextmanager
+def _running(simd: str) -> Iterator[None]:
+    before = dispatch.force_simd(simd)
+    try:
+        yield
+    finally:
+        dispatch.force_simd(before)
 
 
 def _timer(call: Any, *arguments: Any) -> Any:
