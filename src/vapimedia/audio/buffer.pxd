@@ -1,6 +1,6 @@
 """Reading and writing other objects' memory at the cost of a frame, not of a typed memoryview."""
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_Clear, PyErr_ExceptionMatches
 from libc.stdint cimport uint8_t
@@ -8,9 +8,6 @@ from libc.stdint cimport uint8_t
 cdef extern from "Python.h":
     # Its errors are looked at by hand: a `try` would cost every call something.
     int borrow "PyObject_GetBuffer"(object given, Py_buffer *view, int flags) noexcept
-
-cdef enum:
-    BULK = 16384  # samples or bytes; from about 10 us of work on, other threads may run meanwhile
 
 
 cdef struct Chunk:
@@ -20,20 +17,40 @@ cdef struct Chunk:
     Py_buffer view
 
 
-cdef inline int open_view(Chunk *chunk, object given, int flags, Py_ssize_t max_itemsize) except -1:
+cdef inline char item_code(const Py_buffer *view) noexcept:
+    """Return the letter that ``struct`` has for the items, ``B`` if none is given; 0 for what is not one native number.
+
+    pcm_s16le is native: machines of the other byte order are not supported.
+    """
+    cdef const char *code = view.format
+    if code is NULL:
+        return b"B"
+    if code[0] == b"<" or code[0] == b"=" or code[0] == b"@":
+        code += 1
+    return code[0] if code[0] != 0 and code[1] == 0 else 0
+
+
+cdef inline bint holds_samples(const Py_buffer *view, Py_ssize_t max_itemsize) noexcept:
+    cdef char code = item_code(view)
+    if view.itemsize > max_itemsize:
+        return False
+    return code == b"B" or code == b"h" or code == b"b" or code == b"c" or code == b"H"
+
+
+cdef inline int open_view(Chunk *chunk, object given, int writable, Py_ssize_t max_itemsize) except -1:
     chunk.held = False
-    if borrow(given, &chunk.view, flags) < 0:
+    if borrow(given, &chunk.view, PyBUF_ND | PyBUF_FORMAT | writable) < 0:
         if not PyErr_ExceptionMatches(BufferError) and not PyErr_ExceptionMatches(ValueError):
             return -1
         PyErr_Clear()
         from vapimedia.audio.refusal import refusal
-        raise refusal(given, bool(flags & PyBUF_WRITABLE))
-    if chunk.view.itemsize > max_itemsize:
+        raise refusal(given, bool(writable))
+    if not holds_samples(&chunk.view, max_itemsize):
         itemsize = chunk.view.itemsize
+        code = b"" if chunk.view.format is NULL else <bytes>chunk.view.format
         PyBuffer_Release(&chunk.view)
-        raise TypeError(
-            f"got an array of {itemsize}-byte items, need at most {max_itemsize}; convert it with astype"
-        )
+        from vapimedia.audio.refusal import misfit
+        raise misfit(code.decode(), itemsize, max_itemsize)
     chunk.data = <uint8_t *>chunk.view.buf
     chunk.n_bytes = <size_t>chunk.view.len
     chunk.held = True
@@ -41,16 +58,16 @@ cdef inline int open_view(Chunk *chunk, object given, int flags, Py_ssize_t max_
 
 
 cdef inline int open_chunk(Chunk *chunk, object source, Py_ssize_t max_itemsize) except -1:
-    """Borrow *source* for reading until ``close_chunk``; refuse arrays of wider items than *max_itemsize*.
+    """Borrow *source* for reading until ``close_chunk``; bytes, or 16-bit integers if *max_itemsize* allows.
 
-    Raises ``BufferError`` for memory that is not contiguous.
+    Raises ``TypeError`` for items of other formats, ``BufferError`` for memory that is not contiguous.
     """
     if PyBytes_CheckExact(source):
         chunk.data = <uint8_t *>PyBytes_AS_STRING(source)
         chunk.n_bytes = <size_t>PyBytes_GET_SIZE(source)
         chunk.held = False
         return 0
-    return open_view(chunk, source, PyBUF_SIMPLE, max_itemsize)
+    return open_view(chunk, source, 0, max_itemsize)
 
 
 cdef inline int open_output(Chunk *chunk, object target, Py_ssize_t max_itemsize) except -1:

@@ -6,26 +6,14 @@ from libc.stdint cimport uint8_t, uintptr_t
 
 from vapimedia.audio.dispatch cimport vm_dispatch
 from vapimedia.audio.stream cimport (
-    VM_ALAW, VM_MULAW, VM_PCM_S16LE, Stream, push_chunk, push_chunk_into, vm_converter_count, vm_converter_push,
-    vm_encoding)
+    Stream, encoding_code, push_chunk, push_chunk_into, vm_converter_count, vm_converter_push)
 
 from vapimedia.audio.dispatch import adopt
-from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 
 __all__ = ["Converter"]
 
-adopt(<uintptr_t>&vm_dispatch)
-
-
-cdef vm_encoding encoding_code(object encoding) except *:
-    if encoding == "mulaw":
-        return VM_MULAW
-    if encoding == "alaw":
-        return VM_ALAW
-    if encoding == "pcm_s16le":
-        return VM_PCM_S16LE
-    raise ConfigError(f"unknown encoding {encoding!r}; known are mulaw, alaw, pcm_s16le")
+adopt(<uintptr_t>&vm_dispatch, __name__)
 
 
 cdef class Converter(Stream):
@@ -33,7 +21,8 @@ cdef class Converter(Stream):
 
     Any chunking gives the same bytes: a 16-bit sample split between chunks is carried. The delay is the
     ``Resampler``'s; equal rates have none, equal formats are copied. One stream is for one thread at a time.
-    Raises ``ConfigError`` for an unknown quality, ``TypeError`` for other formats.
+    Raises ``ConfigError`` for an unknown quality, ``TypeError`` for other formats. The first stream of a pair of rates
+    and a quality designs its filter, as the first ``Resampler`` of that pair does.
     """
 
     def __cinit__(self, source, target, *, quality="balanced"):

@@ -1,8 +1,8 @@
 # cython: freethreading_compatible=True
 """Which instruction set the kernels use. ``VAPIMEDIA_SIMD`` in the environment at import forces one.
 
-Every extension module has a table of its own, and calls ``adopt`` once when it is imported: the variants themselves are
-in this module alone.
+Every extension module that calls kernels has a table of its own, and calls ``adopt`` once when it is imported: the
+variants themselves, and the coefficients that streams share, are in this module alone.
 """
 
 import os
@@ -11,10 +11,13 @@ from libc.stdint cimport uintptr_t
 
 from vapimedia.errors import ConfigError
 
-__all__ = ["adopt", "available", "force_simd", "simd"]
+cdef extern from "fir_table.h":
+    size_t vm_fir_table_designed() noexcept nogil
+
+__all__ = ["adopt", "available", "designed", "force_simd", "simd", "variants"]
 
 cdef tuple KNOWN = ("avx512", "avx2", "sse2", "neon", "scalar")
-cdef list copies = []  # addresses of the modules' own tables
+cdef dict copies = {}  # modules' names, and the addresses of their tables
 
 
 cdef str choose(str name):
@@ -30,9 +33,9 @@ available = tuple(name for name in KNOWN if vm_dispatch_init(name.encode()) == 0
 simd = choose(os.environ.get("VAPIMEDIA_SIMD", ""))
 
 
-def adopt(uintptr_t table):
-    """Give a module the kernels that were chosen. *table* is the address of its own ``vm_dispatch``."""
-    copies.append(table)
+def adopt(uintptr_t table, str module not None):
+    """Give *module* the kernels that were chosen. *table* is the address of its own ``vm_dispatch``."""
+    copies[module] = table
     (<vm_dispatch_table *><void *>table)[0] = vm_dispatch
 
 
@@ -43,6 +46,18 @@ def force_simd(str name):
     """
     before = vm_dispatch_name().decode()
     choose(name)
-    for table in copies:
+    for table in copies.values():
         (<vm_dispatch_table *><void *><uintptr_t>table)[0] = vm_dispatch
     return before
+
+
+def variants():
+    """Return which instruction set each module that adopted uses now, for tests."""
+    return {
+        module: (<vm_dispatch_table *><void *><uintptr_t>table).name.decode() for module, table in copies.items()
+    }
+
+
+def designed():
+    """Return how many filters were designed so far in this process, for tests."""
+    return vm_fir_table_designed()

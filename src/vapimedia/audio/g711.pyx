@@ -5,7 +5,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int16_t, uint8_t, uintptr_t
 
-from vapimedia.audio.buffer cimport BULK, Chunk, check_room, close_chunk, open_output, open_samples
+from vapimedia.audio.buffer cimport Chunk, check_room, close_chunk, open_output, open_samples
 from vapimedia.audio.dispatch cimport vm_dispatch
 
 from vapimedia.audio.dispatch import adopt
@@ -27,13 +27,14 @@ __all__ = [
     "mulaw_encode_into",
 ]
 
-adopt(<uintptr_t>&vm_dispatch)
+adopt(<uintptr_t>&vm_dispatch, __name__)
 
 ctypedef void (*Kernel)(void *dst, const void *src, size_t n) noexcept nogil
 
 cdef enum:
     CODE = 1  # bytes of a sample
     PCM = 2
+    BULK = 65536  # samples; from about 20 us of work on, other threads may run meanwhile
 
 
 cdef void decode_mulaw(int16_t *pcm, const uint8_t *mulaw, size_t n_samples) noexcept nogil:

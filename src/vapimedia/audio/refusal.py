@@ -1,10 +1,10 @@
-"""Why an object's memory cannot be borrowed, in one sentence. Loaded with the first such error."""
+"""Why an object's memory cannot be used, in one sentence. Loaded with the first such error."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["refusal"]
+__all__ = ["misfit", "refusal"]
 
 
 def refusal(given: Any, for_writing: bool) -> BufferError:
@@ -23,3 +23,12 @@ def refusal(given: Any, for_writing: bool) -> BufferError:
             f"cannot take a {name} of strides {view.strides} for items of {view.itemsize} bytes: it is not"
             " C-contiguous; pass a copy (numpy.ascontiguousarray)"
         )
+
+
+def misfit(code: str, itemsize: int, max_itemsize: int) -> TypeError:
+    """Return the error for items of *itemsize* bytes with the format *code* of ``struct``."""
+    if max_itemsize == 1:
+        expected = "bytes; convert them to uint8"
+    else:
+        expected = "bytes or native 16-bit integers; convert them to int16"
+    return TypeError(f"got {itemsize}-byte items of format {code!r}, expected {expected}")

@@ -3,7 +3,7 @@ import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t
 
-from vapimedia.audio.buffer cimport BULK, Chunk, check_room, close_chunk, open_chunk, open_output
+from vapimedia.audio.buffer cimport Chunk, check_room, close_chunk, open_chunk, open_output
 
 cdef extern from "fir.h":
     ctypedef enum vm_fir_quality:
@@ -34,6 +34,7 @@ cdef extern from "convert.h":
     size_t vm_converter_state_bytes(const vm_converter *converter) noexcept nogil
 
 
+cdef vm_encoding encoding_code(object encoding) except *
 cdef vm_fir_quality quality_code(object quality) except *
 
 
@@ -51,6 +52,8 @@ cdef enum State:
 cdef class Stream:
     cdef vm_converter *converter
     cdef State state
+    cdef bint has_long_tail  # a flush is bulk
+    cdef size_t n_bulk  # bytes of a chunk; from here on, other threads may run meanwhile
     cdef uint32_t target_hz
 
     cdef int open(
@@ -64,7 +67,7 @@ cdef class Stream:
 # Methods of the classes themselves call these: Python calls inherited methods more slowly.
 
 cdef inline void run(Stream stream, uint8_t *out, const Chunk *given) noexcept:
-    if given.n_bytes < BULK:
+    if given.n_bytes < stream.n_bulk:
         vm_converter_push(stream.converter, out, given.data, given.n_bytes)
     else:
         stream.state = BUSY

@@ -6,11 +6,12 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
 from vapimedia.audio.dispatch import adopt
-from vapimedia.errors import ConfigError, StateError
+from vapimedia.errors import StateError
 from vapimedia.formats import AudioFormat
 from vapimedia.media._types import HopStats, PathStats
 
 from vapimedia.audio.dispatch cimport vm_dispatch
+from vapimedia.audio.stream cimport encoding_code, quality_code
 from vapimedia.media.envelope cimport (
     VM_ENVELOPE_FOREIGN, VM_ENVELOPE_MEDIA, Envelope, vm_envelope_kind, vm_envelope_scan, vm_envelope_size,
     vm_envelope_write)
@@ -18,16 +19,13 @@ from vapimedia.media.envelope cimport (
 cdef extern from "base64.h" nogil:
     ptrdiff_t vm_base64_decode(uint8_t* dst, const char* src, size_t n) noexcept
 
-adopt(<uintptr_t>&vm_dispatch)
+adopt(<uintptr_t>&vm_dispatch, __name__)
 
 __all__ = ["MediaPath"]
 
 cdef enum:
     PIECE = 768    # audio bytes handled at a time; the scratch buffers are sized for it
     PIECE_TEXT = 1024    # the same as base64
-
-_ENCODINGS = {"mulaw": VM_MULAW, "alaw": VM_ALAW, "pcm_s16le": VM_PCM_S16LE}
-_QUALITIES = {"telephone": VM_FIR_TELEPHONE, "balanced": VM_FIR_BALANCED, "high": VM_FIR_HIGH}
 
 
 cdef object _hop_stats(const vm_histogram* hop):
@@ -40,16 +38,18 @@ cdef object _hop_stats(const vm_histogram* hop):
 cdef class MediaPath:
     """One direction of a call's media: unwrap, convert, slice, wrap. No socket, no clock.
 
-    Times are ns of one monotonic clock. A path belongs to one thread at a time.
+    Times are ns of one monotonic clock. A path belongs to one thread at a time. The first of a pair of rates designs
+    its filter, which takes up to 30 ms.
     """
 
     def __cinit__(self, source, target, *, Envelope unwrap=None, Envelope wrap=None, int ptime_ms=20,
                   str quality="balanced", **_policy):
         cdef int hop
+        cdef uint32_t source_hz, target_hz
+        cdef vm_encoding encoding
+        cdef vm_fir_quality filter_quality
         if not isinstance(source, AudioFormat) or not isinstance(target, AudioFormat):
             raise TypeError("source and target must be AudioFormat; AudioFormat.parse reads 'mulaw/8000'")
-        if quality not in _QUALITIES:
-            raise ConfigError(f"unknown quality {quality!r}; known are {', '.join(_QUALITIES)}")
         self.source = source
         self.target = target
         vm_queue_init(&self._queue)
@@ -59,10 +59,13 @@ cdef class MediaPath:
         self._source_is_wide = source.bytes_per_sample > 1
         self._source_bytes_per_s = source.sample_rate * source.bytes_per_sample
         self._target_bytes_per_s = target.sample_rate * target.bytes_per_sample
-        self._encoding = _ENCODINGS[target.encoding]
-        self._converter = vm_converter_new(
-            _ENCODINGS[source.encoding], source.sample_rate, _ENCODINGS[target.encoding], target.sample_rate,
-            _QUALITIES[quality])
+        self._encoding = <vm_encoding>encoding_code(target.encoding)
+        encoding = <vm_encoding>encoding_code(source.encoding)
+        filter_quality = <vm_fir_quality>quality_code(quality)
+        source_hz = source.sample_rate
+        target_hz = target.sample_rate
+        with nogil:    # the first path of a pair of rates designs its filter
+            self._converter = vm_converter_new(encoding, source_hz, self._encoding, target_hz, filter_quality)
         self._hops = <vm_histogram*>malloc(HOPS * sizeof(vm_histogram))
         if self._converter == NULL or self._hops == NULL:
             raise MemoryError

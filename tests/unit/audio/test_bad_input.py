@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import ctypes
 import re
 from collections.abc import Callable
 from typing import Any
@@ -53,8 +55,26 @@ SCATTERED = {
 }
 scattered = pytest.mark.parametrize(("given", "why"), SCATTERED.values(), ids=SCATTERED.keys())
 NO_BUFFERS = ["text", 5, None, [1, 2], 2.5, object()]
-NO_SAMPLES = r"bytes-like|-byte items, need at most 2"
-WIDE = [np.zeros(8, np.float32), np.zeros(8, np.int32), np.zeros(8)]
+NO_SAMPLES = r"bytes-like|-byte items of format '.*', expected bytes or native 16-bit integers"
+NO_PCM = [
+    *(np.zeros(8, kind) for kind in ("f4", "i4", "f8", "f2", ">i2", ">u2", "?", "S2", "S1", "i1,i1", "c8")),
+    array.array("f", range(8)),
+    (ctypes.c_int16.__ctype_be__ * 8)(),
+]
+SAMPLES = np.frombuffer(FRAME, "<i2")
+SPELLINGS = {
+    "bytearray": bytearray(FRAME),
+    "memoryview": memoryview(FRAME),
+    "characters": memoryview(FRAME).cast("c"),
+    "array of shorts": array.array("h", FRAME),
+    "array of bytes": array.array("b", FRAME),
+    "samples of C": (ctypes.c_int16 * 320).from_buffer_copy(FRAME),
+    "bytes of C": (ctypes.c_ubyte * 640).from_buffer_copy(FRAME),
+    "int16": SAMPLES,
+    "odd address": np.frombuffer(b"\x00" + FRAME, np.uint8)[1:].view("<i2"),
+    "rows": SAMPLES.reshape(4, 80),
+    **{kind: SAMPLES.view(kind) for kind in ("=i2", "u2", "i1", "u1")},
+}
 
 
 class Judged:
@@ -82,10 +102,25 @@ def test_scattered_chunks_are_refused(make, given, why):
 
 
 @streams
-@pytest.mark.parametrize("given", NO_BUFFERS + WIDE, ids=repr)
+@pytest.mark.parametrize("given", NO_BUFFERS + NO_PCM, ids=repr)
 def test_chunks_that_are_no_samples_are_refused(make, given):
     Judged(make).refuses(TypeError, NO_SAMPLES, lambda stream: stream.push(given))
     Judged(make).refuses(TypeError, NO_SAMPLES, lambda stream: stream.push_into(given, bytearray(999)))
+
+
+@streams
+@pytest.mark.parametrize("given", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_bytes_and_samples_are_taken_in_any_spelling(make, given):
+    expected = make().push(FRAME)
+    assert make().push(given) == expected
+    if isinstance(given, np.ndarray):
+        out = np.zeros(1280 // given.itemsize, given.dtype)
+    elif isinstance(given, array.array):
+        out = array.array(given.typecode, bytes(1280))
+    else:
+        out = (ctypes.c_int16 * 640)() if isinstance(given, ctypes.Array) else bytearray(1280)
+    make().push_into(FRAME, out)
+    assert bytes(memoryview(out).cast("B"))[: len(expected)] == expected
 
 
 @streams
@@ -104,7 +139,7 @@ def test_read_only_outputs_are_refused_and_left_alone(make, out):
 
 
 @streams
-@pytest.mark.parametrize("out", NO_BUFFERS + WIDE, ids=repr)
+@pytest.mark.parametrize("out", NO_BUFFERS + NO_PCM, ids=repr)
 def test_outputs_that_hold_no_samples_are_refused(make, out):
     Judged(make).refuses(TypeError, NO_SAMPLES, lambda stream: stream.push_into(FRAME, out))
 
@@ -128,8 +163,20 @@ def test_lengths_that_no_chunk_has_are_refused(make, n):
     Judged(make).refuses(ValueError, f"{n} is no length", lambda stream: stream.max_output(n))
 
 
+@streams
+@pytest.mark.parametrize("n", [1.5, 320.0, "320", None])
+def test_lengths_that_are_no_whole_numbers_are_refused(make, n):
+    Judged(make).refuses(TypeError, "integer", lambda stream: stream.max_output(n))
+
+
+@streams
+def test_lengths_may_be_numpys(make):
+    assert make().max_output(np.int64(320)) == make().max_output(320)
+
+
 @pytest.mark.parametrize(
-    "rate_hz", [0, -8000, 999, 192_001, 10**30, True, 8000.0, float("nan"), "8000", None]
+    "rate_hz",
+    [0, -8000, 999, 192_001, 10**30, True, np.True_, 8000.0, np.float64(8000), float("nan"), "8000", None],
 )
 def test_wrong_rates_are_refused(rate_hz):
     told = re.escape(f"{rate_hz!r} is not a whole number of Hz in 1000..192000")
@@ -138,6 +185,14 @@ def test_wrong_rates_are_refused(rate_hz):
             make(rate_hz, 16_000)
         with pytest.raises(ValueError, match=f"to_hz {told}"):
             make(16_000, rate_hz)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint16, np.int32])
+def test_whole_rates_may_be_numpys(kind):
+    stream, same = Resampler(kind(8000), kind(16_000)), Resampler(8000, 16_000)
+    assert (stream.from_hz, stream.to_hz, repr(stream)) == (8000, 16_000, repr(same))
+    assert stream.push(FRAME) == same.push(FRAME)
+    assert len(resample(SAMPLES, kind(8000), kind(16_000))) == 640
 
 
 @pytest.mark.parametrize("rate_hz", [0, -8000, 999, 192_001, 10**30, True, 999.5])
@@ -175,7 +230,7 @@ def test_scattered_chunks_are_not_sliced(given, why):
     assert slicer.push(FRAME[:153]) == [bytes(7) + FRAME[:153]]
 
 
-@pytest.mark.parametrize("given", NO_BUFFERS + WIDE, ids=repr)
+@pytest.mark.parametrize("given", NO_BUFFERS + NO_PCM, ids=repr)
 def test_chunks_that_are_no_samples_are_not_sliced(given):
     slicer = FrameSlicer(MULAW)
     slicer.push(bytes(7))
@@ -210,5 +265,6 @@ def test_g711_refuses_outputs_that_it_cannot_write(function):
         assert not any(out)
     with pytest.raises(TypeError, match="bytes-like"):
         function(FRAME, "text")
-    with pytest.raises(TypeError, match="8-byte items"):
-        function(FRAME, np.zeros(999))
+    for out in (np.zeros(999), np.zeros(999, "?")):
+        with pytest.raises(TypeError, match=f"{out.itemsize}-byte items of format '.', expected bytes"):
+            function(FRAME, out)

@@ -1,8 +1,11 @@
 """Choosing the instruction set at import, and by force in tests."""
 
+import importlib
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,9 @@ from vapimedia.audio import dispatch, resample
 from vapimedia.errors import ConfigError
 
 KNOWN = ("avx512", "avx2", "sse2", "neon", "scalar")
+SOURCES = Path(__file__).parents[3] / "src"
+# Through these a module reaches its own table of kernels, and the filters of the process.
+THROUGH_A_TABLE = re.compile(r"\b(?:vm_(?:g711|fir|converter|line)|push_chunk)_?\w*\(")
 
 
 def import_with(name: str) -> subprocess.CompletedProcess[str]:
@@ -59,6 +65,21 @@ def test_force_reaches_the_kernels():
         dispatch.force_simd(before)
     same = [name for name in results if np.array_equal(results[name], results["scalar"])]
     assert same == [name for name in dispatch.available if name != "sse2"]
+
+
+def test_every_module_that_calls_kernels_is_reached(simd):
+    """One that did not adopt would go on with the portable kernels, and with filters of its own."""
+    users = {
+        ".".join(path.relative_to(SOURCES).with_suffix("").parts)
+        for path in SOURCES.rglob("*.pyx")
+        if THROUGH_A_TABLE.search(path.read_text(encoding="utf-8"))
+    } - {dispatch.__name__}
+    if not SOURCES.exists():  # tests of an installed package
+        users = set(dispatch.variants())
+    for name in users:
+        importlib.import_module(name)
+    assert dispatch.variants() == dict.fromkeys(users, simd)
+    assert {"vapimedia.audio.g711", "vapimedia.audio.stream", "vapimedia.media.path"} <= users
 
 
 def test_forcing_what_is_not_there_changes_nothing():

@@ -182,6 +182,24 @@ def test_a_change_in_mid_stream_goes_on_with_the_same_bits(pair, quality, parts)
     assert changing.flush() == steady.flush()
 
 
+@kinds
+def test_what_lies_in_memory_from_before_is_not_heard(simd, from_hz, to_hz):
+    """Coefficients of zero meet what stands beside the samples: zero times no number is no zero."""
+    n_chunks = (1, 20, 160, 441, 900)
+    pcm = noise(sum(n_chunks)).tobytes()
+    outcomes = []
+    for value in (0, np.nan):
+        left_behind = np.full(n_enough(from_hz, to_hz), value, np.float32)
+        stream, out, done = Resampler(from_hz, to_hz), [], 0
+        for n in n_chunks:
+            resample(left_behind, from_hz, to_hz)
+            out.append(stream.push(pcm[done : done + 2 * n]))
+            done += 2 * n
+        resample(left_behind, from_hz, to_hz)
+        outcomes.append([*out, stream.flush()])
+    assert outcomes[0] == outcomes[1]
+
+
 # --- streams ---
 
 

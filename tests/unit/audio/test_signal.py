@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vapimedia.audio import Resampler, resample
+from vapimedia.audio.resampler import resample_lines
 from vapimedia.errors import ConfigError
 
 PAIRS = [(8000, 16000), (16000, 8000), (44100, 16000), (7919, 8011), (16000, 16000)]
@@ -95,6 +96,15 @@ def test_empty_signals_stay_empty(shape):
 def test_other_types_are_refused(dtype):
     with pytest.raises(TypeError, match="int16 or float32"):
         resample(np.zeros(10, dtype), 8000, 16000)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [("i2", "u2"), ("i2", "f2"), ("f4", "i4"), ("i4", "f4"), (">i2", ">i2"), ("f2", "f2")],
+)
+def test_lines_of_one_type_alone_are_resampled(given, wanted):
+    with pytest.raises(TypeError, match=r"cannot become .* expected 'h' .* or 'f'"):
+        resample_lines(np.zeros(10, given), np.zeros(20, wanted), 8000, 16000, "balanced")
 
 
 @pytest.mark.parametrize("shape", [(), (2, 3, 4)])
