@@ -12,25 +12,21 @@ enum {
 /* A sinc under a Kaiser window. Times are in periods of the lower rate, frequencies in units of fn, half the
  * lower rate. The filter reaches `half_width` periods to each side, which is the delay. With its cutoff at fn
  * the sinc is zero at every whole period but one: an output that falls on an input is that input, and half of
- * the work of 1:2 and 2:1 is gone. For this a window may be bent a little: it is, with u = (time / reach)^2,
+ * the work of 1:2 and 2:1 is gone. There the window is bent a little, by 1 + tilt * (time / half_width)^2.
+ * beta and tilt were searched for the widest rejection, and more of it from 1.54 fn on, where the images of
+ * the lower half of the band are; pass .. stop band, rejection, ripple:
  *
- *   I0(beta * (1 - u)^root) * (1 + bend[0] * u + bend[1] * u^2 + bend[2] * u^3 + bend[3] * u^4)
- *
- * where Kaiser's has the reach half_width, the root 1/2, and is not bent. All were searched for the widest
- * rejection. Pass .. stop band, rejection of what the stop band holds, ripple:
- *
- *   telephone  .85 .. 1.15 fn,  90 dB (from 1.54 fn on  99 dB), 0.0003 dB
+ *   telephone  .85 .. 1.15 fn,  90 dB (from 1.54 fn on 100 dB), 0.0003 dB
  *   balanced   .90 .. 1.10 fn, 100 dB (from 1.54 fn on 112 dB), 0.0001 dB
  *   high       .91 .. 1.00 fn, 100 dB, 0.001 dB */
-enum { BENDS = 4 };
 typedef struct design {
     uint32_t half_width;
-    double cutoff, reach, root, beta, bend[BENDS];
+    double cutoff, beta, tilt;
 } design;
 static const design DESIGNS[] = {
-    [VM_FIR_TELEPHONE] = {19, 1.0, 19.0946, 0.4231, 9.3189, {-0.5345, 0.159, -0.0175, 0.0618}},
-    [VM_FIR_BALANCED] = {32, 1.0, 32.0238, 0.4506, 10.1884, {-0.407, 0.0993, -0.0181, 0.0564}},
-    [VM_FIR_HIGH] = {71, 0.9541, 71.0, 0.50, 10.2, {0}},
+    [VM_FIR_TELEPHONE] = {19, 1.0, 8.8594, -0.0205},
+    [VM_FIR_BALANCED] = {32, 1.0, 9.9411, -0.0223},
+    [VM_FIR_HIGH] = {71, 0.9541, 10.2, 0},
 };
 
 /* Modified Bessel function of the first kind, order 0, by its power series: all terms are positive. */
@@ -43,33 +39,32 @@ static double bessel_i0(double x) {
     return sum;
 }
 
-static double prototype(const design *d, double periods) {
-    const double pi = 3.14159265358979323846;
-    if (fabs(periods) >= d->half_width) return 0;
-    double u = periods * periods / (d->reach * d->reach);
-    double bent = 0;
-    for (int i = BENDS; i-- > 0;)
-        bent = (bent + d->bend[i]) * u;
-    double window = bessel_i0(d->beta * pow(1 - u, d->root)) * (1 + bent);
-    double x = d->cutoff * periods;
-    if (fabs(x) < 1e-9) return window;
-    if (fabs(x - round(x)) < 1e-9) return 0; /* a zero of the sinc, exactly */
-    return sin(pi * x) / (pi * x) * window;
+static double window_at(const design *d, double periods) {
+    double u = periods * periods / ((double)d->half_width * d->half_width);
+    return u < 1 ? bessel_i0(d->beta * sqrt(1 - u)) * (1 + d->tilt * u) : 0;
 }
 
-/* Taps of an output that lies `phase` (0..1) of an input behind its newest input, oldest first. Their sum is
- * 1: constant stays constant whatever the phase. */
-static void fill_row(double *taps, const vm_fir_table *table, double phase) {
+/* Taps of an output that lies `phase` (0..1) of an input behind its newest input, oldest first; `shape` is
+ * scratch for as many. Their sum is 1: constant stays constant whatever the phase. What the sum lacks is
+ * added in the shape of the window, a low-pass far narrower than the filter, which disturbs the stop band
+ * only where the images of DC are; scaling each phase would lift all of it. Zeros of the sinc stay zero. */
+static void fill_row(double *taps, double *shape, const vm_fir_table *table, double phase) {
+    const double pi = 3.14159265358979323846;
     const design *d = &DESIGNS[table->quality];
     double center = (double)table->latency * table->down / table->up;
     double scale = table->up < table->down ? (double)table->up / table->down : 1.0;
-    double sum = 0;
+    double gain = scale * d->cutoff / bessel_i0(d->beta), sum = 0, shape_sum = 0;
     for (uint32_t i = 0; i < table->n_taps; i++) {
-        taps[i] = prototype(d, scale * ((double)(table->n_taps - 1 - i) + phase - center));
+        double periods = scale * ((double)(table->n_taps - 1 - i) + phase - center);
+        double x = d->cutoff * periods, window = window_at(d, periods);
+        int is_whole = fabs(x - round(x)) < 1e-9;
+        shape[i] = is_whole ? 0 : window;
+        taps[i] = gain * window * (is_whole ? fabs(x) < 0.5 : sin(pi * x) / (pi * x));
         sum += taps[i];
+        shape_sum += shape[i];
     }
-    for (uint32_t i = 0; i < table->n_taps; i++)
-        taps[i] /= sum;
+    for (uint32_t i = 0; i < table->n_taps && shape_sum > 0; i++)
+        taps[i] += (1 - sum) / shape_sum * shape[i];
 }
 
 static void fill_phase(vm_fir_table *table, uint32_t number, float *coefs, const double *taps) {
@@ -97,31 +92,31 @@ static void fill_phase(vm_fir_table *table, uint32_t number, float *coefs, const
     }
 }
 
-static void fill_grid(vm_fir_table *table, double *taps) {
+static void fill_grid(vm_fir_table *table, double *taps, double *shape) {
     size_t n_phase = (size_t)VM_FIR_BLOCK * table->down * table->n_groups;
     for (uint32_t phase = 0; phase < table->up; phase++) {
-        fill_row(taps, table, (double)phase / table->up);
+        fill_row(taps, shape, table, (double)phase / table->up);
         fill_phase(table, phase, table->coefs + phase * n_phase, taps);
     }
 }
 
-static void fill_lanes(vm_fir_table *table, double *taps) {
+static void fill_lanes(vm_fir_table *table, double *taps, double *shape) {
     for (uint32_t output = 0; output < table->up; output++) {
         uint32_t block = output / VM_FIR_BLOCK, lane = output % VM_FIR_BLOCK;
         uint64_t ticks = (uint64_t)output * table->down;
         uint64_t start = ticks / table->up - (uint64_t)block * VM_FIR_BLOCK * table->down / table->up;
         float *coefs = table->coefs + ((size_t)block * table->n_block_taps + (size_t)start) * VM_FIR_BLOCK;
-        fill_row(taps, table, (double)(ticks % table->up) / table->up);
+        fill_row(taps, shape, table, (double)(ticks % table->up) / table->up);
         for (uint32_t i = 0; i < table->n_taps; i++)
             coefs[i * VM_FIR_BLOCK + lane] = (float)taps[i];
     }
 }
 
-static void fill_dot(vm_fir_table *table, double *taps) {
+static void fill_dot(vm_fir_table *table, double *taps, double *shape) {
     double n_phases = (double)(table->spread ? table->n_rows - 1 : table->n_rows);
     for (uint32_t row = 0; row < table->n_rows; row++) {
         float *coefs = table->coefs + (size_t)row * table->row_stride;
-        fill_row(taps, table, row / n_phases);
+        fill_row(taps, shape, table, row / n_phases);
         for (uint32_t i = 0; i < table->n_taps; i++)
             coefs[i] = (float)taps[i];
     }
@@ -175,7 +170,7 @@ vm_fir_table *vm_fir_design(uint32_t up, uint32_t down, vm_fir_quality quality) 
     uint64_t n_coefs = lay_out(&layout);
 
     vm_fir_table *table = calloc(1, sizeof *table + ALIGNMENT + (size_t)n_coefs * sizeof(float));
-    double *taps = malloc(layout.n_taps * sizeof *taps);
+    double *taps = malloc(2 * layout.n_taps * sizeof *taps);
     if (table == NULL || taps == NULL) {
         free(table);
         free(taps);
@@ -185,13 +180,13 @@ vm_fir_table *vm_fir_design(uint32_t up, uint32_t down, vm_fir_quality quality) 
     table->coefs = (float *)(((uintptr_t)(table + 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
     switch (table->kind) {
     case VM_FIR_GRID:
-        fill_grid(table, taps);
+        fill_grid(table, taps, taps + layout.n_taps);
         break;
     case VM_FIR_LANES:
-        fill_lanes(table, taps);
+        fill_lanes(table, taps, taps + layout.n_taps);
         break;
     case VM_FIR_DOT:
-        fill_dot(table, taps);
+        fill_dot(table, taps, taps + layout.n_taps);
         break;
     }
     free(taps);
