@@ -90,29 +90,6 @@ static void decode(int16_t *pcm, const uint8_t *codes, size_t n, const factor_ta
         decode_block(out + 2 * i, codes + i, law);
 }
 
-void vm_g711_mulaw_decode_avx2(int16_t *pcm, const uint8_t *mulaw, size_t n) {
-    if (n < VM_G711_BLOCK)
-        vm_g711_mulaw_decode_sse2(pcm, mulaw, n);
-    else
-        decode(pcm, mulaw, n, &MULAW);
-}
-void vm_g711_alaw_decode_avx2(int16_t *pcm, const uint8_t *alaw, size_t n) {
-    if (n < VM_G711_BLOCK)
-        vm_g711_alaw_decode_sse2(pcm, alaw, n);
-    else
-        decode(pcm, alaw, n, &ALAW);
-}
-void vm_g711_mulaw_encode_avx2(uint8_t *mulaw, const int16_t *pcm, size_t n) {
-    if (n < VM_G711_BLOCK)
-        vm_g711_mulaw_encode_sse2(mulaw, pcm, n);
-    else
-        encode(mulaw, pcm, n, 1);
-}
-void vm_g711_alaw_encode_avx2(uint8_t *alaw, const int16_t *pcm, size_t n) {
-    if (n < VM_G711_BLOCK)
-        vm_g711_alaw_encode_sse2(alaw, pcm, n);
-    else
-        encode(alaw, pcm, n, 0);
-}
+VM_G711_ENTRY_POINTS(avx2, VM_G711_BLOCK, sse2, &MULAW, &ALAW)
 
 #endif

@@ -58,4 +58,19 @@ VM_INLINE size_t vm_g711_next(size_t i, size_t width, size_t n) {
     return end >= n || n - end >= width ? end : n - width;
 }
 
+/* Entry points of an ISA whose decode() and encode() want at least `width` samples; fewer go to a smaller
+ * ISA. decode() takes `mulaw` or `alaw` as its law. */
+#define VM_G711_ENTRY_POINTS(isa, width, smaller, mulaw, alaw)                                               \
+    VM_G711_ENTRY_POINT(mulaw_decode, isa, int16_t, uint8_t, width, smaller, decode, mulaw)                  \
+    VM_G711_ENTRY_POINT(alaw_decode, isa, int16_t, uint8_t, width, smaller, decode, alaw)                    \
+    VM_G711_ENTRY_POINT(mulaw_encode, isa, uint8_t, int16_t, width, smaller, encode, 1)                      \
+    VM_G711_ENTRY_POINT(alaw_encode, isa, uint8_t, int16_t, width, smaller, encode, 0)
+#define VM_G711_ENTRY_POINT(name, isa, to, from, width, smaller, run, law)                                   \
+    void vm_g711_##name##_##isa(to *dst, const from *src, size_t n) {                                        \
+        if (n < (width))                                                                                     \
+            vm_g711_##name##_##smaller(dst, src, n);                                                         \
+        else                                                                                                 \
+            run(dst, src, n, law);                                                                           \
+    }
+
 #endif

@@ -99,29 +99,6 @@ VM_INLINE void encode(uint8_t *codes, const int16_t *pcm, size_t n, int is_mulaw
 
 /* --- entry points --- */
 
-void vm_g711_mulaw_decode_neon(int16_t *pcm, const uint8_t *mulaw, size_t n) {
-    if (n < WIDTH)
-        vm_g711_mulaw_decode_scalar(pcm, mulaw, n);
-    else
-        decode(pcm, mulaw, n, &MULAW);
-}
-void vm_g711_alaw_decode_neon(int16_t *pcm, const uint8_t *alaw, size_t n) {
-    if (n < WIDTH)
-        vm_g711_alaw_decode_scalar(pcm, alaw, n);
-    else
-        decode(pcm, alaw, n, &ALAW);
-}
-void vm_g711_mulaw_encode_neon(uint8_t *mulaw, const int16_t *pcm, size_t n) {
-    if (n < WIDTH)
-        vm_g711_mulaw_encode_scalar(mulaw, pcm, n);
-    else
-        encode(mulaw, pcm, n, 1);
-}
-void vm_g711_alaw_encode_neon(uint8_t *alaw, const int16_t *pcm, size_t n) {
-    if (n < WIDTH)
-        vm_g711_alaw_encode_scalar(alaw, pcm, n);
-    else
-        encode(alaw, pcm, n, 0);
-}
+VM_G711_ENTRY_POINTS(neon, WIDTH, scalar, &MULAW, &ALAW)
 
 #endif

@@ -74,29 +74,6 @@ VM_INLINE void decode(int16_t *pcm, const uint8_t *codes, size_t n, int is_mulaw
 
 /* --- entry points --- */
 
-void vm_g711_mulaw_decode_sse2(int16_t *pcm, const uint8_t *mulaw, size_t n) {
-    if (n < VM_G711_BLOCK)
-        vm_g711_mulaw_decode_scalar(pcm, mulaw, n);
-    else
-        decode(pcm, mulaw, n, 1);
-}
-void vm_g711_alaw_decode_sse2(int16_t *pcm, const uint8_t *alaw, size_t n) {
-    if (n < VM_G711_BLOCK)
-        vm_g711_alaw_decode_scalar(pcm, alaw, n);
-    else
-        decode(pcm, alaw, n, 0);
-}
-void vm_g711_mulaw_encode_sse2(uint8_t *mulaw, const int16_t *pcm, size_t n) {
-    if (n < VM_G711_BLOCK)
-        vm_g711_mulaw_encode_scalar(mulaw, pcm, n);
-    else
-        encode(mulaw, pcm, n, 1);
-}
-void vm_g711_alaw_encode_sse2(uint8_t *alaw, const int16_t *pcm, size_t n) {
-    if (n < VM_G711_BLOCK)
-        vm_g711_alaw_encode_scalar(alaw, pcm, n);
-    else
-        encode(alaw, pcm, n, 0);
-}
+VM_G711_ENTRY_POINTS(sse2, VM_G711_BLOCK, scalar, 1, 0)
 
 #endif
