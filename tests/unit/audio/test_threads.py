@@ -2,10 +2,12 @@
 
 import contextlib
 import itertools
+import operator
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,63 +22,65 @@ from vapimedia.media import MediaPath
 
 MULAW, PCM = AudioFormat("mulaw", 8000), AudioFormat("pcm_s16le", 16_000)
 IS_LOCKED = getattr(sys, "_is_gil_enabled", lambda: True)()
+NEVER_S = 1000.0
 ATTEMPTS = 200  # the other thread may come too late for a short piece of work, but not that often
 # Rates whose filters no test has had designed.
 FRESH = itertools.count(70_001, 2)
 
 
 @contextlib.contextmanager
-def meanwhile(work: Callable[[], object]) -> Iterator[Callable[[], int]]:
-    """Do *work* over and over in another thread, which is told how often.
+def meanwhile(work: Callable[[], object], interval_s: float) -> Iterator[Callable[[], int]]:
+    """Do *work* over and over in another thread; yield what tells how often.
 
-    Neither thread is made to give up Python's lock: each runs only while the other does so by itself.
+    Between two steps of Python, a thread must give up the lock if another has waited for *interval_s*.
     """
-    n_done, ended, interval = 0, threading.Event(), sys.getswitchinterval()
+    done: list[None] = []
+    ended, before_s = threading.Event(), sys.getswitchinterval()
 
     def run() -> None:
-        nonlocal n_done
         while not ended.is_set():
             work()
-            n_done += 1
+            done.append(None)
             time.sleep(0.0002)
 
     other = threading.Thread(target=run)
-    sys.setswitchinterval(1000)
+    sys.setswitchinterval(interval_s)
     try:
         other.start()
-        yield lambda: n_done
+        yield done.__len__
     finally:
         ended.set()
         other.join()
-        sys.setswitchinterval(interval)
+        sys.setswitchinterval(before_s)
 
 
-def lets_others_run(work: Callable[[], object]) -> bool:
-    with meanwhile(lambda: None) as count:
+def nothing() -> None:
+    pass
+
+
+def lets_others_run(work: Callable[[], object], n_turns: int = 1) -> bool:
+    """Whether another thread comes to its turn *n_turns* times during *work*, where nobody is made to wait."""
+    with meanwhile(nothing, NEVER_S) as count:
         for _ in range(ATTEMPTS):
             before = count()
             work()
-            if count() > before:
+            if count() >= before + n_turns:
                 return True
     return False
 
 
-def pushing(stream: Any, n_bytes: int) -> Callable[[], object]:
-    chunk = bytes(n_bytes)
-    return lambda: stream.push(chunk)
+def gives_up_the_lock(*calls: Callable[[], object]) -> bool:
+    """Whether any of *calls*, which must be of C, gives up the lock however shortly: another thread always waits.
 
-
-def pushing_into(stream: Any, n_bytes: int) -> Callable[[], object]:
-    chunk, out = bytes(n_bytes), bytearray(4 * n_bytes)
-    return lambda: stream.push_into(chunk, out)
+    All are made, and turns counted, in one step of Python.
+    """
+    with meanwhile(nothing, 1e-6) as count:
+        before, *_, after = map(operator.call, [count, *calls * 10_000, count])
+    return after > before
 
 
 def flushing(stream: Any) -> Callable[[], object]:
     return lambda: (stream.flush(), stream.reset())
-
-
-def calling(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
-    return lambda: function(*arguments)
 
 
 def alaw(sample_rate: int) -> AudioFormat:
@@ -85,25 +89,27 @@ def alaw(sample_rate: int) -> AudioFormat:
 
 # Little input may become much output, and each of it may be much work. Streams are made before: that gives up the lock.
 LONG: dict[str, Callable[[], Callable[[], object]]] = {
-    "a long chunk": lambda: pushing(Resampler(8000, 16_000), 400_000),
-    "a long chunk into": lambda: pushing_into(Resampler(8000, 16_000), 400_000),
-    "a few slow samples": lambda: pushing(Resampler(1000, 192_000, quality="high"), 2000),
-    "codes": lambda: pushing(Converter(MULAW, PCM), 200_000),
-    "a copy": lambda: pushing(Resampler(8000, 8000), 4_000_000),
+    "a long chunk": lambda: partial(Resampler(8000, 16_000).push, bytes(400_000)),
+    "a long chunk into": lambda: partial(
+        Resampler(8000, 16_000).push_into, bytes(400_000), bytearray(800_000)
+    ),
+    "a few slow samples": lambda: partial(Resampler(1000, 192_000, quality="high").push, bytes(2000)),
+    "codes": lambda: partial(Converter(MULAW, PCM).push, bytes(200_000)),
+    "a copy": lambda: partial(Resampler(8000, 8000).push, bytes(4_000_000)),
     "a long tail": lambda: flushing(Resampler(1000, 191_999, quality="high")),
     "codes of a long tail": lambda: flushing(Converter(alaw(1000), alaw(191_999), quality="high")),
-    "a signal": lambda: calling(resample, np.zeros(100_000, np.float32), 8000, 16_000),
-    "decoding": lambda: calling(audio.mulaw_decode, bytes(2_000_000)),
-    "encoding": lambda: calling(audio.alaw_encode_into, bytes(2_000_000), bytearray(1_000_000)),
+    "decoding": lambda: partial(audio.mulaw_decode, bytes(2_000_000)),
+    "encoding": lambda: partial(audio.alaw_encode_into, bytes(2_000_000), bytearray(1_000_000)),
 }
-SHORT: dict[str, Callable[[], Callable[[], object]]] = {
-    "a frame": lambda: pushing(Resampler(8000, 16_000), 320),
-    "a frame into": lambda: pushing_into(Resampler(8000, 16_000), 320),
-    "a frame of 48 kHz": lambda: pushing(Resampler(48_000, 16_000), 1920),
-    "codes": lambda: pushing(Converter(MULAW, PCM), 160),
-    "a tail": lambda: flushing(Resampler(8000, 16_000)),
-    "decoding": lambda: calling(audio.mulaw_decode, bytes(160)),
-    "encoding": lambda: calling(audio.alaw_encode, bytes(320)),
+FRAME = Resampler(8000, 16_000)
+SHORT: dict[str, list[Callable[[], object]]] = {
+    "a frame": [partial(FRAME.push, bytes(320))],
+    "a frame into": [partial(FRAME.push_into, bytes(320), bytearray(640))],
+    "a frame of 48 kHz": [partial(Resampler(48_000, 16_000).push, bytes(1920))],
+    "codes": [partial(Converter(MULAW, PCM).push, bytes(160))],
+    "a tail": [FRAME.flush, FRAME.reset],
+    "decoding": [partial(audio.mulaw_decode, bytes(160))],
+    "encoding": [partial(audio.alaw_encode_into, bytes(320), bytearray(160))],
 }
 
 
@@ -131,10 +137,22 @@ def test_the_design_of_a_filter_lets_other_threads_run(design):
     assert lets_others_run(lambda: design(next(FRESH)))
 
 
+def test_a_whole_signal_lets_other_threads_run_all_along():
+    """More than once: the look for its filter gives up the lock for a moment too."""
+    signal = np.zeros(2_000_000, np.float32)
+    assert lets_others_run(lambda: resample(signal, 8000, 16_000), n_turns=4)
+
+
 @pytest.mark.skipif(not IS_LOCKED, reason="this Python has no lock")
-@pytest.mark.parametrize("make", SHORT.values(), ids=SHORT.keys())
-def test_frames_are_too_short_to_let_other_threads_run(make):
-    assert not lets_others_run(make())
+@pytest.mark.parametrize("calls", SHORT.values(), ids=SHORT.keys())
+def test_a_frame_is_too_short_to_give_up_the_lock(calls):
+    assert not gives_up_the_lock(*calls)
+
+
+@pytest.mark.skipif(not IS_LOCKED, reason="this Python has no lock")
+def test_what_gives_up_the_lock_for_a_moment_is_seen():
+    assert gives_up_the_lock(partial(time.sleep, 0))
+    assert gives_up_the_lock(partial(Resampler, 8000, 16_000))
 
 
 @pytest.mark.parametrize("use", ["push", "push_into"])
@@ -158,7 +176,7 @@ def test_a_stream_in_use_by_another_thread_says_so_and_goes_on(make, n_samples, 
         except StateError as error:
             told.append(str(error))
 
-    with meanwhile(intrude):
+    with meanwhile(intrude, NEVER_S):
         for _ in range(ATTEMPTS):
             assert stream.push(chunk) == alone.push(chunk)
             if told:
