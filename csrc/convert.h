@@ -12,7 +12,8 @@ typedef enum vm_encoding { VM_MULAW = 0, VM_ALAW = 1, VM_PCM_S16LE = 2 } vm_enco
 
 typedef struct vm_converter vm_converter;
 
-/* NULL when memory runs out. Rates are in 1000..192000. Nothing after this allocates. */
+/* NULL when memory runs out, a rate is outside 1000..192000 or there is no such quality. Nothing after this
+ * allocates. */
 vm_converter *vm_converter_new(vm_encoding from, uint32_t from_hz, vm_encoding to, uint32_t to_hz,
                                vm_fir_quality quality);
 void vm_converter_free(vm_converter *converter);

@@ -41,7 +41,12 @@ static size_t count_wide(const vm_fir_table *table) {
     return table->n_taps + VM_FIR_PIECE_IN + VM_FIR_DOT_LANES;
 }
 
+static int is_rate(uint32_t hz) {
+    return hz >= 1000 && hz <= 192000;
+}
+
 vm_fir *vm_fir_new(uint32_t from_hz, uint32_t to_hz, vm_fir_quality quality) {
+    if (!is_rate(from_hz) || !is_rate(to_hz) || quality > VM_FIR_HIGH) return NULL;
     if (from_hz == to_hz) return calloc(1, sizeof(vm_fir));
 
     uint32_t divisor = gcd(from_hz, to_hz);

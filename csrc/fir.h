@@ -14,9 +14,9 @@ typedef enum vm_fir_quality { VM_FIR_TELEPHONE = 0, VM_FIR_BALANCED = 1, VM_FIR_
 
 typedef struct vm_fir vm_fir;
 
-/* NULL when memory runs out. Rates are in 1000..192000. Nothing after this allocates. The first stream of a
- * pair of rates designs its coefficients (tens of microseconds for small ratios, tens of milliseconds at
- * worst); the others share them. */
+/* NULL when memory runs out, a rate is outside 1000..192000 or there is no such quality. Nothing after this
+ * allocates. The first stream of a pair of rates designs its coefficients (tens of microseconds for small
+ * ratios, tens of milliseconds at worst); the others share them. */
 vm_fir *vm_fir_new(uint32_t from_hz, uint32_t to_hz, vm_fir_quality quality);
 void vm_fir_free(vm_fir *fir);
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from numbers import Integral
 from typing import Literal, get_args
 
 import msgspec
@@ -48,8 +49,8 @@ class AudioFormat(msgspec.Struct, frozen=True):
             raise ConfigError(
                 f"unknown encoding {self.encoding!r}; known are {', '.join(get_args(Encoding))}"
             )
-        if not 1000 <= self.sample_rate <= 192_000:
-            raise ConfigError(f"sample rate {self.sample_rate} Hz is outside 1000..192000")
+        if not isinstance(self.sample_rate, Integral) or not 1000 <= self.sample_rate <= 192_000:
+            raise ConfigError(f"sample rate {self.sample_rate!r} is not a whole number of Hz in 1000..192000")
 
     @classmethod
     def parse(cls, text: str) -> AudioFormat:
@@ -75,10 +76,12 @@ class AudioFormat(msgspec.Struct, frozen=True):
     def frame_bytes(self, ptime_ms: int = 20) -> int:
         """Return the bytes of one frame: 160 for mulaw/8000, 640 for pcm_s16le/16000.
 
-        Raises ``ConfigError`` when *ptime_ms* is not a whole number of samples.
+        Raises ``ConfigError`` when *ptime_ms* is not in 1..1000, or not a whole number of samples.
         """
+        if not isinstance(ptime_ms, Integral) or not 1 <= ptime_ms <= 1000:
+            raise ConfigError(f"ptime_ms {ptime_ms!r} is not a whole number in 1..1000")
         n_samples, rest = divmod(self.sample_rate * ptime_ms, 1000)
-        if rest or n_samples <= 0:
+        if rest:
             raise ConfigError(f"{ptime_ms} ms of {self} is not a whole number of samples")
         return n_samples * self.bytes_per_sample
 

@@ -187,6 +187,13 @@ def test_every_source_file_that_is_named_exists(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_the_example_of_the_kernels_page_runs() -> None:
+    (block,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "audio.md").read_text(encoding="utf-8"), re.S
+    )
+    exec(block, {})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_examples_of_the_testing_page_run(number: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -76,18 +77,37 @@ int main(int argc, char **argv) {
 """
 
 
-def test_a_c_program_gives_the_bytes_of_python(tmp_path: Path) -> None:
-    source, program = tmp_path / "user.c", tmp_path / "user"
-    source.write_text(SOURCE)
+def build(source: str, folder: Path) -> Path:
+    file, program = folder / "user.c", folder / "user"
+    file.write_text(source)
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
     warnings = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     libraries = [f"-L{get_library_dir()}", "-lvm_kernels", "-lm"]
-    command = [*compiler, "-O1", *warnings, f"-I{get_include()}", str(source), "-o", str(program), *libraries]
+    command = [*compiler, "-O1", *warnings, f"-I{get_include()}", str(file), "-o", str(program), *libraries]
     try:
         built = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         pytest.skip(f"there is no C compiler: {compiler[0]}")
     assert built.returncode == 0, built.stderr
+    return program
+
+
+def test_the_program_in_the_kernels_page_runs(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "audio.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```c\n(.*?)```", page, re.S)
+    subprocess.run([str(build(source, tmp_path))], check=True)
+
+
+def test_what_cannot_be_made_is_null(tmp_path: Path) -> None:
+    """In C there is nobody to raise an error."""
+    made = ("0, 16000, 1", "8000, 999, 1", "192001, 8000, 1", "8000, 16000, 3", "8000, 8000, 99")
+    checks = " || ".join(f"vm_fir_new({arguments}) != NULL" for arguments in made)
+    source = f'#include <stddef.h>\n#include "fir.h"\nint main(void) {{ return {checks}; }}\n'
+    subprocess.run([str(build(source, tmp_path))], check=True)
+
+
+def test_a_c_program_gives_the_bytes_of_python(tmp_path: Path) -> None:
+    program = build(SOURCE, tmp_path)
     said = subprocess.run([str(program), simd], capture_output=True, text=True, check=True).stdout
 
     mulaw = bytes((i * 37 + i // 256) % 256 for i in range(2100))

@@ -195,9 +195,9 @@ def test_whole_rates_may_be_numpys(kind):
     assert len(resample(SAMPLES, kind(8000), kind(16_000))) == 640
 
 
-@pytest.mark.parametrize("rate_hz", [0, -8000, 999, 192_001, 10**30, True, 999.5])
+@pytest.mark.parametrize("rate_hz", [0, -8000, 999, 192_001, 10**30, True, 999.5, 8000.0, "8000", None])
 def test_wrong_rates_make_no_format(rate_hz):
-    with pytest.raises(ValueError, match=r"outside 1000\.\.192000"):
+    with pytest.raises(ValueError, match=r"is not a whole number of Hz in 1000\.\.192000"):
         AudioFormat("mulaw", rate_hz)
 
 
@@ -240,9 +240,9 @@ def test_chunks_that_are_no_samples_are_not_sliced(given):
     assert slicer.pending_bytes == 7
 
 
-@pytest.mark.parametrize("ptime_ms", [0, -20])
-def test_frames_of_no_length_are_refused(ptime_ms):
-    with pytest.raises(ValueError, match=f"{ptime_ms} ms of mulaw/8000 is not a whole number of samples"):
+@pytest.mark.parametrize("ptime_ms", [0, -20, 1001, 10**9, 2.5, "20"])
+def test_frames_of_absurd_lengths_are_refused(ptime_ms):
+    with pytest.raises(ValueError, match=rf"ptime_ms {ptime_ms!r} is not a whole number in 1\.\.1000"):
         FrameSlicer(MULAW, ptime_ms=ptime_ms)
 
 
