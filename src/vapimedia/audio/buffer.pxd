@@ -80,9 +80,30 @@ cdef inline void close_chunk(Chunk *chunk) noexcept:
         PyBuffer_Release(&chunk.view)
 
 
+cdef inline bint is_mono(const Chunk *chunk) noexcept:
+    """Return whether all axes of an array but one have the length 1."""
+    cdef int axis
+    if not chunk.held or chunk.view.ndim <= 1:
+        return True
+    for axis in range(chunk.view.ndim):
+        if chunk.view.shape[axis] * chunk.view.itemsize == chunk.view.len:
+            return True
+    return False
+
+
+cdef inline int open_mono(Chunk *chunk, object source, Py_ssize_t max_itemsize) except -1:
+    """Do as ``open_chunk`` does for what is one line of samples; ``ValueError`` for several channels."""
+    open_chunk(chunk, source, max_itemsize)
+    if not is_mono(chunk):
+        close_chunk(chunk)
+        from vapimedia.audio.refusal import not_mono
+        raise not_mono(source)
+    return 0
+
+
 cdef inline size_t open_samples(Chunk *chunk, object source, size_t n_bytes) except? <size_t>-1:
     """Do as ``open_chunk`` does for samples of *n_bytes* each; return how many."""
-    open_chunk(chunk, source, <Py_ssize_t>n_bytes)
+    open_mono(chunk, source, <Py_ssize_t>n_bytes)
     if chunk.n_bytes % n_bytes:
         n_given = chunk.n_bytes
         close_chunk(chunk)

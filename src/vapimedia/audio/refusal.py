@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["misfit", "refusal"]
+__all__ = ["misfit", "not_mono", "refusal"]
 
 
 def refusal(given: Any, for_writing: bool) -> BufferError:
@@ -27,8 +27,21 @@ def refusal(given: Any, for_writing: bool) -> BufferError:
 
 def misfit(code: str, itemsize: int, max_itemsize: int) -> TypeError:
     """Return the error for items of *itemsize* bytes with the format *code* of ``struct``."""
-    if max_itemsize == 1:
-        expected = "bytes; convert them to uint8"
+    expected = "bytes" if max_itemsize == 1 else "bytes or native 16-bit integers"
+    if code.lstrip("<>=@!") in ("e", "f", "d"):
+        advice = "floats in -1..1 become 16-bit samples by (array * 32767).astype('int16')"
+        if max_itemsize == 1:
+            advice += ", and those become codes by mulaw_encode or alaw_encode"
+    elif max_itemsize == 1:
+        advice = "codes are uint8, 16-bit samples become codes by mulaw_encode or alaw_encode"
     else:
-        expected = "bytes or native 16-bit integers; convert them to int16"
-    return TypeError(f"got {itemsize}-byte items of format {code!r}, expected {expected}")
+        advice = "convert them to int16"
+    return TypeError(f"got {itemsize}-byte items of format {code!r}, expected {expected}; {advice}")
+
+
+def not_mono(given: Any) -> ValueError:
+    """Return the error for an array with several channels."""
+    return ValueError(
+        f"got an array of shape {memoryview(given).shape}, expected (n,): a stream is mono; give each channel its"
+        " own, or take resample for whole signals"
+    )

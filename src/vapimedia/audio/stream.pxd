@@ -3,7 +3,7 @@ import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t
 
-from vapimedia.audio.buffer cimport Chunk, check_room, close_chunk, open_chunk, open_output
+from vapimedia.audio.buffer cimport Chunk, check_room, close_chunk, open_mono, open_output
 
 cdef extern from "fir.h":
     ctypedef enum vm_fir_quality:
@@ -38,10 +38,6 @@ cdef vm_encoding encoding_code(object encoding) except *
 cdef vm_fir_quality quality_code(object quality) except *
 
 
-cdef enum:
-    WIDEST_ITEM = 2  # bytes of a 16-bit sample
-
-
 cdef enum State:
     EMPTY  # by itself a Stream has no converter
     READY
@@ -52,6 +48,7 @@ cdef enum State:
 cdef class Stream:
     cdef vm_converter *converter
     cdef State state
+    cdef Py_ssize_t source_bytes, target_bytes  # of a sample
     cdef bint has_long_tail  # a flush is bulk
     cdef size_t n_bulk  # bytes of a chunk; from here on, other threads may run meanwhile
     cdef uint32_t target_hz
@@ -80,7 +77,7 @@ cdef inline bytes push_chunk(Stream stream, object chunk):
     """Take *chunk*; return what it becomes."""
     cdef Chunk given
     with cython.critical_section(stream):
-        open_chunk(&given, chunk, WIDEST_ITEM)
+        open_mono(&given, chunk, stream.source_bytes)
         try:
             if stream.state != READY:
                 stream.refuse()
@@ -98,9 +95,9 @@ cdef inline size_t push_chunk_into(Stream stream, object chunk, object out) exce
     cdef Chunk given, target
     cdef size_t n_out
     with cython.critical_section(stream):
-        open_chunk(&given, chunk, WIDEST_ITEM)
+        open_mono(&given, chunk, stream.source_bytes)
         try:
-            open_output(&target, out, WIDEST_ITEM)
+            open_output(&target, out, stream.target_bytes)
             try:
                 if stream.state != READY:
                     stream.refuse()

@@ -63,7 +63,10 @@ cdef class Stream:
     ) except -1:
         """Begin, once; all streams are made and freed by this module's copy of the kernels."""
         cdef vm_fir_quality code = quality_code(quality)
-        cdef uint64_t n_bytes = 2 if source == VM_PCM_S16LE else 1, latency
+        cdef uint64_t n_bytes, latency
+        self.source_bytes = 2 if source == VM_PCM_S16LE else 1
+        self.target_bytes = 2 if target == VM_PCM_S16LE else 1
+        n_bytes = <uint64_t>self.source_bytes
         with nogil:  # the first stream of a pair of rates designs its filter
             self.converter = vm_converter_new(source, source_hz, target, target_hz, code)
         if self.converter is NULL:

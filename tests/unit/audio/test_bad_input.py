@@ -55,7 +55,7 @@ SCATTERED = {
 }
 scattered = pytest.mark.parametrize(("given", "why"), SCATTERED.values(), ids=SCATTERED.keys())
 NO_BUFFERS = ["text", 5, None, [1, 2], 2.5, object()]
-NO_SAMPLES = r"bytes-like|-byte items of format '.*', expected bytes or native 16-bit integers"
+NO_SAMPLES = r"bytes-like|-byte items of format '.*', expected bytes"
 NO_PCM = [
     *(np.zeros(8, kind) for kind in ("f4", "i4", "f8", "f2", ">i2", ">u2", "?", "S2", "S1", "i1,i1", "c8")),
     array.array("f", range(8)),
@@ -72,7 +72,8 @@ SPELLINGS = {
     "bytes of C": (ctypes.c_ubyte * 640).from_buffer_copy(FRAME),
     "int16": SAMPLES,
     "odd address": np.frombuffer(b"\x00" + FRAME, np.uint8)[1:].view("<i2"),
-    "rows": SAMPLES.reshape(4, 80),
+    "row": SAMPLES.reshape(1, 320),
+    "column": SAMPLES.reshape(320, 1),
     **{kind: SAMPLES.view(kind) for kind in ("=i2", "u2", "i1", "u1")},
 }
 
@@ -102,6 +103,29 @@ def test_scattered_chunks_are_refused(make, given, why):
 
 
 @streams
+@pytest.mark.parametrize("shape", [(160, 2), (2, 160), (4, 5, 16)])
+def test_several_channels_are_refused(make, shape):
+    match = re.escape(f"got an array of shape {shape}, expected (n,): a stream is mono")
+    given = np.zeros(shape, np.uint8)
+    Judged(make).refuses(ValueError, match, lambda stream: stream.push(given))
+    Judged(make).refuses(ValueError, match, lambda stream: stream.push_into(given, bytearray(999)))
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "advice"),
+    [
+        (Resampler(8000, 16_000).push, np.zeros(8, np.float32), r"\(array \* 32767\)\.astype\('int16'\)"),
+        (audio.mulaw_decode, np.zeros(8, np.int16), "16-bit samples become codes by mulaw_encode"),
+        (Converter(MULAW, PCM).push, np.zeros(8, np.int16), "16-bit samples become codes by mulaw_encode"),
+        (Resampler(8000, 16_000).push, np.zeros(8, np.int32), "convert them to int16"),
+    ],
+)
+def test_the_refusal_tells_what_would_be_right(call, given, advice):
+    with pytest.raises(TypeError, match=advice):
+        call(given)
+
+
+@streams
 @pytest.mark.parametrize("given", NO_BUFFERS + NO_PCM, ids=repr)
 def test_chunks_that_are_no_samples_are_refused(make, given):
     Judged(make).refuses(TypeError, NO_SAMPLES, lambda stream: stream.push(given))
@@ -113,7 +137,9 @@ def test_chunks_that_are_no_samples_are_refused(make, given):
 def test_bytes_and_samples_are_taken_in_any_spelling(make, given):
     expected = make().push(FRAME)
     assert make().push(given) == expected
-    if isinstance(given, np.ndarray):
+    if make is STREAMS["converter"]:  # to codes, which are bytes
+        out = bytearray(1280)
+    elif isinstance(given, np.ndarray):
         out = np.zeros(1280 // given.itemsize, given.dtype)
     elif isinstance(given, array.array):
         out = array.array(given.typecode, bytes(1280))
