@@ -17,7 +17,10 @@ adopt(<uintptr_t>&vm_dispatch, __name__)
 
 
 cdef class Converter(Stream):
-    """Convert one stream from *source* to *target*, two ``AudioFormat``.
+    """Converter(source, target, *, quality='balanced')
+--
+
+    Convert one stream from *source* to *target*, two ``AudioFormat``.
 
     Any chunking gives the same bytes: a 16-bit sample split between chunks is carried. The delay is the
     ``Resampler``'s; equal rates have none, equal formats are copied. One stream is for one thread at a time.

@@ -49,7 +49,10 @@ cdef uint32_t checked_rate(object name, object rate_hz) except 0:
 
 
 cdef class Resampler(Stream):
-    """Convert one stream of pcm_s16le from *from_hz* to *to_hz*.
+    """Resampler(from_hz, to_hz, *, quality='balanced')
+--
+
+    Convert one stream of pcm_s16le from *from_hz* to *to_hz*.
 
     After n input samples in all, exactly ``ceil(n * to_hz / from_hz)`` output samples have been returned,
     from the first call on, and any chunking gives the same bits: a sample split between chunks is carried. Full

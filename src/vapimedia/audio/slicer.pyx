@@ -30,7 +30,10 @@ cdef inline bint is_bytes(const Py_buffer *view) noexcept:
 
 
 cdef class FrameSlicer:
-    """Cut a stream of *fmt* into frames of *ptime_ms*; the remainder waits for the next chunk.
+    """FrameSlicer(fmt, *, ptime_ms=20)
+--
+
+    Cut a stream of *fmt* into frames of *ptime_ms*; the remainder waits for the next chunk.
 
     No byte is lost, added or moved, whatever the chunks. Raises ``ConfigError`` when *ptime_ms* is not a
     whole number of samples.

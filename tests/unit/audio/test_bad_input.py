@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -294,3 +295,15 @@ def test_g711_refuses_outputs_that_it_cannot_write(function):
     for out in (np.zeros(999), np.zeros(999, "?")):
         with pytest.raises(TypeError, match=f"{out.itemsize}-byte items of format '.', expected bytes"):
             function(FRAME, out)
+
+
+@pytest.mark.parametrize(
+    ("made", "signature"),
+    [
+        (Resampler, "(from_hz, to_hz, *, quality='balanced')"),
+        (Converter, "(source, target, *, quality='balanced')"),
+        (FrameSlicer, "(fmt, *, ptime_ms=20)"),
+    ],
+)
+def test_constructors_tell_what_they_take(made, signature):
+    assert str(inspect.signature(made)) == signature
