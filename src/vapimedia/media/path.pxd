@@ -1,31 +1,13 @@
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from vapimedia.audio.stream cimport (
+    vm_converter, vm_converter_flush, vm_converter_free, vm_converter_latency, vm_converter_max_flush,
+    vm_converter_max_output, vm_converter_new, vm_converter_push, vm_converter_reset, vm_encoding, vm_fir_quality)
 from vapimedia.media.envelope cimport Envelope
 
 cdef extern from "<stdbool.h>" nogil:
     ctypedef unsigned char c_bool "bool"
-
-cdef extern from "convert.h" nogil:
-    ctypedef enum vm_encoding:
-        VM_MULAW
-        VM_ALAW
-        VM_PCM_S16LE
-    ctypedef enum vm_fir_quality:
-        VM_FIR_TELEPHONE
-        VM_FIR_BALANCED
-        VM_FIR_HIGH
-    ctypedef struct vm_converter:
-        pass
-    vm_converter* vm_converter_new(vm_encoding source, uint32_t source_hz, vm_encoding target,
-                                   uint32_t target_hz, vm_fir_quality quality) noexcept
-    void vm_converter_free(vm_converter* converter) noexcept
-    size_t vm_converter_max_output(const vm_converter* converter, size_t n) noexcept
-    size_t vm_converter_max_flush(const vm_converter* converter) noexcept
-    size_t vm_converter_push(vm_converter* converter, uint8_t* dst, const uint8_t* src, size_t n) noexcept
-    size_t vm_converter_flush(vm_converter* converter, uint8_t* dst) noexcept
-    void vm_converter_reset(vm_converter* converter) noexcept
-    uint32_t vm_converter_latency(const vm_converter* converter) noexcept
 
 cdef extern from "queue.h" nogil:
     ctypedef struct vm_queue:

@@ -246,25 +246,25 @@ def test_wrong_settings_are_errors_of_the_package_and_of_values():
     assert isinstance(caught.value, ValueError)
 
 
-@scattered
-def test_scattered_chunks_are_not_sliced(given, why):
+def refuses_to_slice(given: object, error: type[Exception], match: str) -> None:
+    """Before and after the refusal the same bytes are pending, and the slicer goes on."""
     slicer = FrameSlicer(MULAW)
     slicer.push(bytes(7))
     for push in (slicer.push, slicer.push_views):
-        with pytest.raises(BufferError, match=why):
+        with pytest.raises(error, match=match):
             push(given)
     assert slicer.pending_bytes == 7
     assert slicer.push(FRAME[:153]) == [bytes(7) + FRAME[:153]]
 
 
+@scattered
+def test_scattered_chunks_are_not_sliced(given, why):
+    refuses_to_slice(given, BufferError, why)
+
+
 @pytest.mark.parametrize("given", NO_BUFFERS + NO_PCM, ids=repr)
 def test_chunks_that_are_no_samples_are_not_sliced(given):
-    slicer = FrameSlicer(MULAW)
-    slicer.push(bytes(7))
-    for push in (slicer.push, slicer.push_views):
-        with pytest.raises(TypeError, match=NO_SAMPLES):
-            push(given)
-    assert slicer.pending_bytes == 7
+    refuses_to_slice(given, TypeError, NO_SAMPLES)
 
 
 @pytest.mark.parametrize("ptime_ms", [0, -20, 1001, 10**9, 2.5, "20"])

@@ -358,7 +358,7 @@ def wide_chain(speech: np.ndarray, resample_with: Resample) -> tuple[int, np.nda
 @pytest.mark.parametrize(("chain", "of_sox"), [(narrow_chain, SOX_NARROW), (wide_chain, SOX_WIDE)])
 def test_speech_sounds_no_worse_than_through_sox(chain, of_sox):
     """Taken as 16 kHz, the clips of 8 kHz are a voice of twice the pitch, which fills the wide band."""
-    pesq = pytest.importorskip("pesq").pesq
+    pesq = pytest.importorskip("pesq", reason="speech is judged by pesq, which is not installed").pesq
     clips = [load_speech(name) for name in SPOKEN]
 
     def judge(resample_with: Resample) -> float:
