@@ -8,7 +8,7 @@ import pytest
 from recorder import listening
 from wire import connected, descriptors, on_both_loops, until, upgrade_request
 
-from vapimedia.io import public_port
+from vapimedia.io import front_door
 
 POST = b"POST /echo HTTP/1.1\r\nHost: b\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -46,14 +46,14 @@ async def test_a_head_and_the_first_frame_may_come_together() -> None:
 async def peeks_while_waiting(monkeypatch: pytest.MonkeyPatch, *, half_close: bool) -> int:
     """Count how often the port looks at a connection that stopped in the middle of its head."""
     n_peeks = 0
-    peek = public_port.PublicPort._peek
+    peek = front_door.FrontDoor._peek
 
-    def counted(self: public_port.PublicPort, connection: object) -> None:
+    def counted(self: front_door.FrontDoor, connection: object) -> None:
         nonlocal n_peeks
         n_peeks += 1
         peek(self, connection)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(public_port.PublicPort, "_peek", counted)
+    monkeypatch.setattr(front_door.FrontDoor, "_peek", counted)
     async with listening() as recorder, connected(recorder.port) as wire:
         wire.send(b"GET /media HTTP/1.1\r\nHost")
         if half_close:
@@ -86,7 +86,7 @@ async def test_a_client_that_leaves_within_its_head_is_let_go_of_at_once() -> No
 @on_both_loops
 @pytest.mark.parametrize("beginning", [b"", b"G", b"GET /media HTTP/1.1\r\nHost: b\r\n"])
 async def test_a_head_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
-    monkeypatch.setattr(public_port, "HANDSHAKE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(front_door, "HANDSHAKE_TIMEOUT_S", 0.1)
     async with listening() as recorder, connected(recorder.port) as wire:
         wire.send(beginning)
         drip = asyncio.create_task(_drip(wire.send)) if beginning else None
@@ -224,14 +224,13 @@ async def test_closing_the_port_lets_go_of_everything() -> None:
 async def test_a_connection_whose_handover_is_cancelled_before_it_began_is_closed(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hand_over = public_port.PublicPort._hand_over
+    hand_over = front_door.FrontDoor._hand_over
 
-    def hand_over_and_cancel(self: public_port.PublicPort, connection: object, head: object) -> None:
+    def hand_over_and_cancel(self: front_door.FrontDoor, connection: object, head: object) -> None:
         hand_over(self, connection, head)  # type: ignore[arg-type]
-        for task in self._handovers:
-            task.cancel()
+        self.handovers.cancel()
 
-    monkeypatch.setattr(public_port.PublicPort, "_hand_over", hand_over_and_cancel)
+    monkeypatch.setattr(front_door.FrontDoor, "_hand_over", hand_over_and_cancel)
     version = {"Sec-WebSocket-Version": "7"} if kind == "refused" else {}
     async with listening() as recorder, connected(recorder.port) as wire:
         wire.send(POST if kind == "http" else upgrade_request("/media", version))
