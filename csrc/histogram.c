@@ -15,19 +15,19 @@ static unsigned log2_floor(uint64_t value) {
 #endif
 }
 
-/* Values below 8 have a bucket each; above, an octave [2^e, 2^(e+1)) is cut into 8 equal ones. */
-static size_t bucket_of(uint64_t value) {
-    if (value < SUB) return (size_t)value;
-    unsigned octave = log2_floor(value) - VM_HISTOGRAM_SUB_BITS;
-    size_t index = ((size_t)(octave + 1) << VM_HISTOGRAM_SUB_BITS) + (size_t)((value >> octave) & (SUB - 1));
-    return index < VM_HISTOGRAM_BUCKETS ? index : VM_HISTOGRAM_BUCKETS - 1;
+size_t vm_histogram_bucket(uint64_t value) {
+    if (value >> VM_HISTOGRAM_LOW_BITS == 0) return 0;
+    if (value >> VM_HISTOGRAM_TOP_BITS != 0) return VM_HISTOGRAM_BUCKETS - 1;
+    const unsigned octave = log2_floor(value);
+    const size_t part = (size_t)(value >> (octave - VM_HISTOGRAM_SUB_BITS)) & (SUB - 1);
+    return 1 + ((size_t)(octave - VM_HISTOGRAM_LOW_BITS) << VM_HISTOGRAM_SUB_BITS) + part;
 }
 
-static uint64_t bucket_middle(size_t index) {
-    if (index < SUB) return index;
-    unsigned octave = (unsigned)(index >> VM_HISTOGRAM_SUB_BITS) - 1;
-    uint64_t low = (uint64_t)(SUB + (index & (SUB - 1))) << octave;
-    return low + (((uint64_t)1 << octave) >> 1);
+uint64_t vm_histogram_middle(size_t bucket) {
+    if (bucket == 0) return UINT64_C(1) << (VM_HISTOGRAM_LOW_BITS - 1);
+    const unsigned octave = (unsigned)((bucket - 1) >> VM_HISTOGRAM_SUB_BITS) + VM_HISTOGRAM_LOW_BITS;
+    const uint64_t part = SUB + ((bucket - 1) & (SUB - 1));
+    return (2 * part + 1) << (octave - VM_HISTOGRAM_SUB_BITS - 1);
 }
 
 void vm_histogram_reset(vm_histogram *histogram) {
@@ -35,22 +35,47 @@ void vm_histogram_reset(vm_histogram *histogram) {
 }
 
 void vm_histogram_add(vm_histogram *histogram, uint64_t value) {
+    const size_t bucket = vm_histogram_bucket(value);
     histogram->count++;
     histogram->sum += value;
     if (value > histogram->max) histogram->max = value;
-    histogram->buckets[bucket_of(value)]++;
+    if (histogram->low[bucket] != UINT16_MAX) {
+        histogram->low[bucket]++;
+    } else if (histogram->high[bucket] != UINT8_MAX) {
+        histogram->high[bucket]++;
+        histogram->low[bucket] = 0;
+    }
+}
+
+static uint64_t counted(const vm_histogram *histogram, size_t bucket) {
+    return (uint64_t)histogram->high[bucket] << 16 | histogram->low[bucket];
 }
 
 uint64_t vm_histogram_quantile(const vm_histogram *histogram, double q) {
     if (histogram->count == 0) return 0;
-    double wanted = q * (double)histogram->count;
+    const double wanted = q * (double)histogram->count;
     uint64_t seen = 0;
     for (size_t i = 0; i < VM_HISTOGRAM_BUCKETS; i++) {
-        seen += histogram->buckets[i];
+        seen += counted(histogram, i);
         if (seen > 0 && (double)seen >= wanted) {
-            uint64_t middle = bucket_middle(i);
+            const uint64_t middle = vm_histogram_middle(i);
             return middle < histogram->max ? middle : histogram->max;
         }
     }
     return histogram->max;
+}
+
+void vm_histogram_total_add(vm_histogram_total *total, uint64_t value) {
+    total->count++;
+    total->sum += value;
+    if (value > total->max) total->max = value;
+    total->buckets[vm_histogram_bucket(value)]++;
+}
+
+void vm_histogram_total_merge(vm_histogram_total *total, const vm_histogram *histogram) {
+    total->count += histogram->count;
+    total->sum += histogram->sum;
+    if (histogram->max > total->max) total->max = histogram->max;
+    for (size_t i = 0; i < VM_HISTOGRAM_BUCKETS; i++)
+        total->buckets[i] += counted(histogram, i);
 }

@@ -6,12 +6,12 @@ import asyncio
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from vapimedia.errors import StateError
 from vapimedia.io.hooks import CallInfo
 from vapimedia.io.live_call import LiveCall
+from vapimedia.io.totals import Totals
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.token import TokenClaims, TokenLedger, TokenSigner
 from vapimedia.session import CallSummary, EndReason
@@ -19,16 +19,6 @@ from vapimedia.session import CallSummary, EndReason
 __all__ = ["CallBook", "EndedCall", "TokenDesk"]
 
 _REMEMBERED_CALLS = 1000
-_TOTALS = (
-    "messages_in",
-    "messages_out",
-    "dropped_flood_ms",
-    "dropped_overflow_ms",
-    "dropped_closed_ms",
-    "dropped_wrong_size_ms",
-    "cleared_ms",
-    "inserted_silence_ms",
-)
 
 
 class EndedCall(NamedTuple):
@@ -50,7 +40,9 @@ class CallBook:
         self.is_empty.set()
         self._ended: dict[tuple[str, str], EndedCall] = {}
         self._given_up: dict[str, None] = {}
-        self._totals: dict[str, Counter[str]] = {"uplink": Counter(), "downlink": Counter()}
+        self.barge_ins = 0
+        self.totals = Totals()
+        """Media of the calls that ended."""
 
     def add(self, call: LiveCall) -> None:
         """A call begins."""
@@ -69,7 +61,8 @@ class CallBook:
         self.summaries.append(summary)
         self.ended_by_reason[str(summary.end_reason)] += 1
         self.counters.update(summary.counters)
-        _add_up(self._totals, summary)
+        self.barge_ins += summary.barge_ins
+        self.totals.add(call.session, summary)
         if not self.live:
             self.is_empty.set()
 
@@ -105,13 +98,6 @@ class CallBook:
     def find_vapi(self, vapi_call_id: str) -> LiveCall | None:
         """Return the live call that Vapi knows as *vapi_call_id*."""
         return next((c for c in self.live if vapi_call_id and c.vapi_call_id == vapi_call_id), None)
-
-    def media_totals(self, live: Iterable[CallSummary]) -> dict[str, Counter[str]]:
-        """Return messages and audio by path, over ended calls and the *live* ones."""
-        totals = {name: Counter(counter) for name, counter in self._totals.items()}
-        for summary in live:
-            _add_up(totals, summary)
-        return totals
 
 
 class TokenDesk:
@@ -172,10 +158,3 @@ class TokenDesk:
         claims = self._claims.pop(call, None)
         if claims is not None:
             self._waiting.pop(claims.jti, None)
-
-
-def _add_up(totals: dict[str, Counter[str]], summary: CallSummary) -> None:
-    for name, stats in (("uplink", summary.uplink), ("downlink", summary.downlink)):
-        if stats is not None:
-            for field in _TOTALS:
-                totals[name][field] += getattr(stats, field)

@@ -23,11 +23,13 @@ from vapimedia.io.outbound import Order, dial
 from vapimedia.io.public_port import PublicPort
 from vapimedia.io.pump import Pump
 from vapimedia.io.reception import OnCall, OnFallback, Reception
+from vapimedia.io.snapshot import source_of
 from vapimedia.io.tools import ToolBox, ToolFunction
 from vapimedia.io.user_code import describe_failure, is_async
 from vapimedia.io.vapi_client import VapiClient
 from vapimedia.io.webhooks import public_app
 from vapimedia.media import HopStats
+from vapimedia.media.distribution import hop_of
 from vapimedia.protocols.commands import HttpCall
 from vapimedia.session import CallSummary
 
@@ -167,7 +169,7 @@ class Bridge:
         try:
             self.port = self._public.start(self.config.host, self.config.port)
             host, port = self.config.admin_address()
-            admin = await self._runner(admin_app(self))
+            admin = await self._runner(admin_app(source_of(self)))
             await web.TCPSite(admin, host, port).start()
         except (OSError, UnicodeError) as error:  # UnicodeError: no host can be called so
             await self.close()
@@ -327,8 +329,7 @@ class Bridge:
     @property
     def loop_lag(self) -> HopStats | None:
         """How late the media timer was; ``None`` before the first call."""
-        count, p50_us, p99_us, max_us = self.pump.lag_us()
-        return HopStats(count, p50_us, p99_us, max_us) if count else None
+        return hop_of(self.pump.lag.read())
 
     # --- what live calls ask for (CallHost) ------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from picows import WSListener
 
 from vapimedia.media import MediaPath
+from vapimedia.media.tally import Tally
 
 class SocketOwner(Protocol):
     """Who is told about one leg's socket. Called on the loop; never on the path of plain media."""
@@ -74,8 +75,8 @@ class Pump:
     def close(self) -> None: ...
     @property
     def n_driven(self) -> int: ...
-    def lag_us(self) -> tuple[int, float, float, float]:
-        """Return count, p50, p99 and maximum of how late ticks were, in microseconds."""
+    lag: Tally
+    """How late ticks were, in ns."""
 
 def now_ns() -> int:
     """Return the pump's clock: monotonic, in nanoseconds."""

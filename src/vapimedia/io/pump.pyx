@@ -16,10 +16,9 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime
 
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from vapimedia.media.path cimport (
-    HOP_CONVERT, HOP_SEND, NOT_TAKEN, NS_PER_S, MediaPath, vm_histogram, vm_histogram_add,
-    vm_histogram_quantile, vm_histogram_reset)
+from vapimedia.media.path cimport HOP_CONVERT, HOP_SEND, NOT_TAKEN, NS_PER_S, MediaPath
 from vapimedia.media.playout cimport PlayoutPath
+from vapimedia.media.tally cimport Tally
 
 __all__ = ["MediaSocket", "Pump", "now_ns"]
 
@@ -305,12 +304,12 @@ cdef class Pump:
     cdef list _driven
     cdef int64_t _due_ns
     cdef bint _has_waited
-    cdef vm_histogram _lag
+    cdef readonly Tally lag
 
     def __init__(self, loop):
         self._loop = loop
         self._driven = []
-        vm_histogram_reset(&self._lag)
+        self.lag = Tally()
 
     @property
     def n_driven(self):
@@ -338,10 +337,6 @@ cdef class Pump:
             self._timer.cancel()
             self._timer = None
 
-    def lag_us(self):
-        return (self._lag.count, vm_histogram_quantile(&self._lag, 0.5) / 1e3,
-                vm_histogram_quantile(&self._lag, 0.99) / 1e3, self._lag.max / 1e3)
-
     cdef _schedule(self):
         cdef int64_t wait_ns = self._due_ns - _now()
         self._timer = self._loop.call_later(wait_ns / 1e9 if wait_ns > 0 else 0.0, self._tick)
@@ -357,7 +352,7 @@ cdef class Pump:
             self._timer = self._loop.call_later(0.001, self._tick)
             return
         self._has_waited = False
-        vm_histogram_add(&self._lag, <uint64_t>late_ns if late_ns > 0 else 0)
+        self.lag.note(<uint64_t>late_ns if late_ns > 0 else 0)
         for receiver in list(self._driven):
             # One call's fault must not stop the timer of all.
             try:

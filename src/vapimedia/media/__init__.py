@@ -4,13 +4,14 @@ Media messages pass through here in C, without a Python object of ours: other Cy
 functions through ``path.pxd``.
 """
 
-from vapimedia.media._types import HopStats, LivePolicy, PathStats, PlayoutPolicy
+from vapimedia.media._types import Distribution, HopStats, LivePolicy, PathStats, PlayoutPolicy
 from vapimedia.media.envelope import Envelope
 from vapimedia.media.live import LivePath
 from vapimedia.media.path import MediaPath
 from vapimedia.media.playout import PlayoutPath
 
 __all__ = [
+    "Distribution",
     "Envelope",
     "HopStats",
     "LivePath",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["HopStats", "LivePolicy", "PathStats", "PlayoutPolicy"]
+__all__ = ["Distribution", "HopStats", "LivePolicy", "PathStats", "PlayoutPolicy"]
 
 
 class LivePolicy(msgspec.Struct, frozen=True):
@@ -49,6 +49,19 @@ class HopStats(msgspec.Struct, frozen=True):
     max_us: float
 
 
+class Distribution(msgspec.Struct, frozen=True):
+    """A whole histogram, read out, to be added to others (``vapimedia.media.distribution``).
+
+    ``buckets`` holds those that are not empty, by their number in ``csrc/histogram.h``. ``sum`` and ``max`` are exact,
+    in the unit of what was counted (ns, bytes).
+    """
+
+    count: int = 0
+    sum: int = 0
+    max: int = 0
+    buckets: dict[int, int] = {}
+
+
 class PathStats(msgspec.Struct, frozen=True):
     """Figures of one direction since its start. Nothing is lost silently: what came in or was inserted is what
     went out, is queued, was cleared or repaid, or stands in a ``dropped_*`` field. On playout paths what went out
@@ -89,6 +102,6 @@ class PathStats(msgspec.Struct, frozen=True):
     convert: HopStats | None = None
     """Received to converted."""
     queue: HopStats | None = None
-    """Converted to due for sending, prebuffer and pacing included."""
+    """Received to due for sending, prebuffer and pacing included."""
     send: HopStats | None = None
     """Received to handed to the socket."""

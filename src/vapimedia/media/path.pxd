@@ -5,6 +5,7 @@ from vapimedia.audio.stream cimport (
     vm_converter, vm_converter_flush, vm_converter_free, vm_converter_latency, vm_converter_max_flush,
     vm_converter_max_output, vm_converter_new, vm_converter_push, vm_converter_reset, vm_encoding, vm_fir_quality)
 from vapimedia.media.envelope cimport Envelope
+from vapimedia.media.tally cimport vm_histogram
 
 cdef extern from "<stdbool.h>" nogil:
     ctypedef unsigned char c_bool "bool"
@@ -18,14 +19,6 @@ cdef extern from "queue.h" nogil:
     bint vm_queue_push(vm_queue* queue, const uint8_t* src, size_t n, int64_t received_ns) noexcept
     size_t vm_queue_pop(vm_queue* queue, uint8_t* dst, size_t n, int64_t* received_ns) noexcept
     void vm_queue_clear(vm_queue* queue) noexcept
-
-cdef extern from "histogram.h" nogil:
-    ctypedef struct vm_histogram:
-        uint64_t count
-        uint64_t max
-    void vm_histogram_reset(vm_histogram* histogram) noexcept
-    void vm_histogram_add(vm_histogram* histogram, uint64_t value) noexcept
-    uint64_t vm_histogram_quantile(const vm_histogram* histogram, double q) noexcept
 
 cdef enum Taken:
     TAKEN = 0    # media of this stream, or foreign media: dealt with

@@ -3,6 +3,7 @@ from typing import Literal
 from vapimedia.formats import AudioFormat, Quality
 from vapimedia.media._types import PathStats
 from vapimedia.media.envelope import Envelope
+from vapimedia.media.tally import Tally
 
 class MediaPath:
     """One direction of a call's media: unwrap, convert, slice, wrap. No socket, no clock.
@@ -51,3 +52,5 @@ class MediaPath:
     def close(self) -> None:
         """Drop what is queued (counted) and take no more."""
     def stats(self, now_ns: int = 0) -> PathStats: ...
+    def add_hops(self, convert: Tally, queue: Tally, send: Tally) -> None:
+        """Add this path's histograms to the tallies of many. Costs well under 1 us."""

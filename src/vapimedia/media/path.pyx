@@ -8,13 +8,14 @@ from libc.string cimport memset
 from vapimedia.audio.dispatch import adopt
 from vapimedia.errors import StateError
 from vapimedia.formats import AudioFormat
-from vapimedia.media._types import HopStats, PathStats
+from vapimedia.media._types import PathStats
 
 from vapimedia.audio.dispatch cimport vm_dispatch
 from vapimedia.audio.stream cimport encoding_code, quality_code
 from vapimedia.media.envelope cimport (
     VM_ENVELOPE_FOREIGN, VM_ENVELOPE_MEDIA, Envelope, vm_envelope_kind, vm_envelope_scan, vm_envelope_size,
     vm_envelope_write)
+from vapimedia.media.tally cimport Tally, hop_stats, vm_histogram, vm_histogram_add, vm_histogram_reset
 
 cdef extern from "base64.h" nogil:
     ptrdiff_t vm_base64_decode(uint8_t* dst, const char* src, size_t n) noexcept
@@ -26,13 +27,6 @@ __all__ = ["MediaPath"]
 cdef enum:
     PIECE = 768    # audio bytes handled at a time; the scratch buffers are sized for it
     PIECE_TEXT = 1024    # the same as base64
-
-
-cdef object _hop_stats(const vm_histogram* hop):
-    if hop.count == 0:
-        return None
-    return HopStats(count=hop.count, p50_us=vm_histogram_quantile(hop, 0.5) / 1e3,
-                    p99_us=vm_histogram_quantile(hop, 0.99) / 1e3, max_us=hop.max / 1e3)
 
 
 cdef class MediaPath:
@@ -388,10 +382,15 @@ cdef class MediaPath:
             invalid=c.invalid,
             wrong_size=c.wrong_size,
             codec_delay_ms=self.codec_delay_ms,
-            convert=_hop_stats(&self._hops[<int>HOP_CONVERT]),
-            queue=_hop_stats(&self._hops[<int>HOP_QUEUE]),
-            send=_hop_stats(&self._hops[<int>HOP_SEND]),
+            convert=hop_stats(&self._hops[<int>HOP_CONVERT]),
+            queue=hop_stats(&self._hops[<int>HOP_QUEUE]),
+            send=hop_stats(&self._hops[<int>HOP_SEND]),
         )
 
     def stats(self, int64_t now_ns=0):
         return self._stats(self._ns(self._queue.n_bytes), 0)
+
+    def add_hops(self, Tally convert not None, Tally queue not None, Tally send not None):
+        convert.merge(&self._hops[<int>HOP_CONVERT])
+        queue.merge(&self._hops[<int>HOP_QUEUE])
+        send.merge(&self._hops[<int>HOP_SEND])

@@ -1,0 +1,138 @@
+"""A snapshot as metrics for Prometheus: base units, no label that a call or a caller would add to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from vapimedia.io.snapshot import Snapshot
+from vapimedia.media import Distribution, distribution
+
+__all__ = ["expose"]
+
+_NS = 1e9
+_HOP_BOUNDS_S = (
+    *(2e-6, 5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6),
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
+)
+_LAG_BOUNDS_S = (
+    50e-6,
+    100e-6,
+    200e-6,
+    500e-6,
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    5.0,
+)
+
+
+def expose(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
+    """Return *snapshot* in the exposition format that *accept* (a request's header) asks for, and its content type."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Once(snapshot))
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+class _Once(Collector):
+    """One snapshot, scraped once."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterable[Metric]:
+        snapshot = self._snapshot
+        info = GaugeMetricFamily(
+            "vapimedia_build_info", "Always 1; the labels tell what runs.", labels=["version", "simd"]
+        )
+        info.add_metric([snapshot.version, snapshot.simd], 1)
+        yield info
+        yield GaugeMetricFamily("vapimedia_calls", "Calls that live now.", len(snapshot.calls))
+        yield _counter("vapimedia_calls_ended", "Calls that ended, by reason.", "reason", snapshot.ended)
+        yield _counter(
+            "vapimedia_irregularities",
+            "What was dropped, unknown, malformed or stale.",
+            "what",
+            snapshot.counters,
+        )
+        yield CounterMetricFamily(
+            "vapimedia_barge_ins", "Times a caller interrupted the assistant.", snapshot.barge_ins
+        )
+        yield from self._media()
+        yield from self._workers()
+
+    def _media(self) -> Iterator[Metric]:
+        messages = CounterMetricFamily(
+            "vapimedia_media_messages", "Media messages.", labels=["path", "direction"]
+        )
+        audio = CounterMetricFamily(
+            "vapimedia_audio_seconds", "Audio, by what became of it.", labels=["path", "fate"]
+        )
+        hops = HistogramMetricFamily(
+            "vapimedia_hop_seconds", "From a message's arrival to the end of a hop.", labels=["path", "hop"]
+        )
+        for name, path in self._snapshot.paths.items():
+            messages.add_metric([name, "in"], path.messages_in)
+            messages.add_metric([name, "out"], path.messages_out)
+            for fate, duration_ms in path.audio_ms.items():
+                audio.add_metric([name, fate], duration_ms / 1000)
+            for hop, durations in path.hops.items():
+                _add_histogram(hops, [name, hop], durations, _HOP_BOUNDS_S, _NS)
+        yield from (messages, audio, hops)
+
+    def _workers(self) -> Iterator[Metric]:
+        label = ["worker"]
+        calls = GaugeMetricFamily("vapimedia_worker_calls", "Calls that live in a worker.", labels=label)
+        cpu = CounterMetricFamily("vapimedia_worker_cpu_seconds", "Processor time of a worker.", labels=label)
+        memory = GaugeMetricFamily(
+            "vapimedia_worker_resident_memory_bytes", "Resident memory of a worker.", labels=label
+        )
+        lag = HistogramMetricFamily(
+            "vapimedia_loop_lag_seconds", "How late a worker's media timer was.", labels=label
+        )
+        for worker in self._snapshot.workers:
+            name = [str(worker.worker)]
+            calls.add_metric(name, worker.calls)
+            cpu.add_metric(name, worker.cpu_s)
+            if worker.memory_bytes is not None:
+                memory.add_metric(name, worker.memory_bytes)
+            _add_histogram(lag, name, worker.loop_lag, _LAG_BOUNDS_S, _NS)
+        yield from (calls, cpu, memory, lag)
+
+
+def _counter(name: str, text: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, count in sorted(counts.items()):
+        family.add_metric([value], count)
+    return family
+
+
+def _add_histogram(
+    family: HistogramMetricFamily,
+    labels: list[str],
+    values: Distribution,
+    bounds: tuple[float, ...],
+    per_unit: float,
+) -> None:
+    counts = distribution.counts_up_to(values, [bound * per_unit for bound in bounds])
+    buckets: list[tuple[str, float]] = [
+        (f"{bound:g}", count) for bound, count in zip(bounds, counts, strict=True)
+    ]
+    family.add_metric(labels, [*buckets, ("+Inf", values.count)], values.sum / per_unit)
