@@ -89,6 +89,12 @@ vm_live_verdict vm_live_judge(vm_live *live, vm_encoding encoding, const uint8_t
     return VM_LIVE_SEND;
 }
 
+int64_t vm_live_expires_ns(const vm_live *live, int64_t waiting_ns, int64_t max_age_ns) {
+    if (waiting_ns > max_age_ns) return INT64_MIN;
+    /* A pause between messages is no age: only when nothing comes for longer does the newest grow old. */
+    return live->last_media_ns + gap_ns(live) + max_age_ns - waiting_ns;
+}
+
 /* Largest magnitudes that count as silence: 16-bit, and in G.711 codes the steps of the lowest segment up to
  * the same. */
 enum { SILENT_PCM = 64, SILENT_MULAW = 8, SILENT_ALAW = 4 };

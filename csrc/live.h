@@ -55,6 +55,10 @@ vm_live_verdict vm_live_judge(vm_live *live, vm_encoding encoding, const uint8_t
  * for the rest of their frame. */
 bool vm_live_silence_due(vm_live *live, int64_t held_ns, int64_t now_ns);
 
+/* Until when `waiting_ns` of audio may wait while the far side takes nothing, if `max_age_ns` of it may. What
+ * waits grows older as well when nothing comes any more. */
+int64_t vm_live_expires_ns(const vm_live *live, int64_t waiting_ns, int64_t max_age_ns);
+
 /* Whether nobody would miss these `n` bytes: no sample above about -54 dBFS. */
 bool vm_live_is_silent(vm_encoding encoding, const uint8_t *audio, size_t n);
 

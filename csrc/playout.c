@@ -9,7 +9,7 @@ enum {
 }; /* Vapi's messages come at most this far apart (about 103 ms were seen) */
 
 void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
-                     bool exact_frames) {
+                     bool exact_frames, int64_t max_late_ns) {
     memset(playout, 0, sizeof *playout);
     playout->lead_ns = lead_ns;
     /* Of exact frames up to one stays behind as a remainder: what has not left is no cushion. */
@@ -17,6 +17,7 @@ void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns,
     playout->guard_ns = GUARD_NS;
     playout->step_ns = step_ns;
     playout->frame_ns = exact_frames ? step_ns : 0;
+    playout->max_late_ns = max_late_ns;
     playout->waiting_since_ns = INT64_MAX;
 }
 
@@ -37,8 +38,9 @@ void vm_playout_open(vm_playout *playout, int64_t now_ns) {
     if (playout->waiting_since_ns < now_ns) playout->waiting_since_ns = now_ns;
 }
 
-void vm_playout_arrived(vm_playout *playout, int64_t chunk_ns, int64_t now_ns) {
+void vm_playout_arrived(vm_playout *playout, int64_t chunk_ns, int64_t queued_ns, int64_t now_ns) {
     now_ns = advance(playout, now_ns);
+    if (queued_ns == 0) playout->fresh_ns = now_ns;
     playout->period_ns = chunk_ns < MAX_PERIOD_NS ? chunk_ns : MAX_PERIOD_NS;
     playout->ending = false;
     if (playout->waiting_since_ns == INT64_MAX) playout->waiting_since_ns = now_ns;
@@ -63,7 +65,7 @@ int64_t vm_playout_allow(const vm_playout *playout, int64_t queued_ns, int64_t m
     int64_t room = max_ns;
     if (playout->lead_ns != INT64_MAX) {
         /* At the lead exactly a message is due, or the next one would always be due now. */
-        const int64_t credit = playout->lead_ns - vm_playout_ahead_ns(playout, now_ns);
+        const int64_t credit = playout->lead_ns - (playout->dry_ns > now_ns ? playout->dry_ns - now_ns : 0);
         if (credit < 0) return 0;
         if (credit < room) room = credit < playout->step_ns ? playout->step_ns : credit;
     }
@@ -81,7 +83,8 @@ void vm_playout_sent(vm_playout *playout, int64_t duration_ns, int64_t now_ns) {
     now_ns = advance(playout, now_ns);
     playout->waiting_since_ns = INT64_MAX;
     playout->sent_ns += duration_ns;
-    if (playout->dry_ns < now_ns) playout->dry_ns = now_ns;
+    const int64_t earliest_ns = now_ns + playout->held_ns;
+    if (playout->dry_ns < earliest_ns) playout->dry_ns = earliest_ns;
     playout->dry_ns += duration_ns;
 }
 
@@ -98,9 +101,27 @@ int64_t vm_playout_next_ns(const vm_playout *playout, int64_t queued_ns) {
     return due;
 }
 
+int64_t vm_playout_due_ns(const vm_playout *playout) {
+    return playout->dry_ns > playout->fresh_ns ? playout->dry_ns : playout->fresh_ns;
+}
+
+int64_t vm_playout_expires_ns(const vm_playout *playout) {
+    if (!playout->is_open || playout->max_late_ns == INT64_MAX) return INT64_MAX;
+    /* What our socket holds goes first: it is part of how late the queue will be. */
+    const int64_t left_ns = playout->max_late_ns - playout->held_ns;
+    return vm_playout_due_ns(playout) + (left_ns > 0 ? left_ns : 0);
+}
+
+void vm_playout_skipped(vm_playout *playout, int64_t duration_ns) {
+    playout->dry_ns = vm_playout_due_ns(playout) + duration_ns;
+}
+
 int64_t vm_playout_ahead_ns(const vm_playout *playout, int64_t now_ns) {
-    now_ns = clock_ns(playout, now_ns);
-    return playout->dry_ns > now_ns ? playout->dry_ns - now_ns : 0;
+    const int64_t playing_ns = playout->dry_ns - clock_ns(playout, now_ns);
+    const int64_t ahead_ns = playing_ns > playout->held_ns ? playing_ns : playout->held_ns;
+    /* What our socket holds is an estimate, and may be from before the clear. */
+    const int64_t most_ns = playout->sent_ns - playout->cleared_at_ns;
+    return ahead_ns < most_ns ? ahead_ns : most_ns;
 }
 
 int64_t vm_playout_heard_ns(const vm_playout *playout, int64_t now_ns) {

@@ -6,7 +6,8 @@
  * played all
  *
  * The provider plays in real time and without a gap while it holds audio. A mark that comes back corrects
- * `dry_ns`. */
+ * `dry_ns`. What is queued is due to be heard from there on; while the far side takes nothing that moment
+ * passes, and what is too late is dropped. */
 #ifndef VM_PLAYOUT_H
 #define VM_PLAYOUT_H
 
@@ -20,6 +21,8 @@ typedef struct vm_playout {
     int64_t guard_ns;     /* a partial frame is padded this long before the provider runs dry */
     int64_t step_ns;      /* one frame: what is sent at least when the lead allows anything */
     int64_t frame_ns;     /* the same where only whole frames may be sent; 0: any size */
+    int64_t max_late_ns;  /* what is due for longer than this is dropped while the far side takes nothing */
+    int64_t held_ns;      /* sent, but still in our socket: nobody has played it */
     int64_t sent_ns;
     int64_t lost_ns;       /* sent, but dropped by a clear before it was heard */
     int64_t cleared_at_ns; /* position of the last clear: the provider holds nothing from before */
@@ -27,6 +30,7 @@ typedef struct vm_playout {
     int64_t latest_ns; /* newest time seen; an older `now_ns` counts as this */
     int64_t period_ns; /* what the newest message lasts: it covers the time until the next and is no cushion
                           itself */
+    int64_t fresh_ns;  /* when the queue was last filled from empty: what is in it was not due before */
     int64_t waiting_since_ns; /* first arrival of an utterance that has not started; INT64_MAX: none */
     uint64_t generation;
     bool is_open;
@@ -34,11 +38,11 @@ typedef struct vm_playout {
 } vm_playout;
 
 void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
-                     bool exact_frames);
+                     bool exact_frames, int64_t max_late_ns);
 void vm_playout_open(vm_playout *playout, int64_t now_ns);
 
-/* Audio of `chunk_ns` came in. */
-void vm_playout_arrived(vm_playout *playout, int64_t chunk_ns, int64_t now_ns);
+/* Audio of `chunk_ns` came in, behind `queued_ns` of it. */
+void vm_playout_arrived(vm_playout *playout, int64_t chunk_ns, int64_t queued_ns, int64_t now_ns);
 
 /* How much of `queued_ns` may be sent now, at most `max_ns`: a duration, rounded down to whole frames where
  * frames must be exact. `*pad` says that a last partial frame is to be padded and sent. */
@@ -51,6 +55,13 @@ void vm_playout_sent(vm_playout *playout, int64_t duration_ns, int64_t now_ns);
 /* The first moment at which vm_playout_allow allows something of `queued_ns`, which may have passed;
  * INT64_MAX if only new audio changes anything. */
 int64_t vm_playout_next_ns(const vm_playout *playout, int64_t queued_ns);
+
+/* When the head of the queue is due to be heard, and when it is too late for that. */
+int64_t vm_playout_due_ns(const vm_playout *playout);
+int64_t vm_playout_expires_ns(const vm_playout *playout);
+
+/* `duration_ns` of what is due was dropped from the queue: what is behind it is due later by as much. */
+void vm_playout_skipped(vm_playout *playout, int64_t duration_ns);
 
 /* What the provider holds unplayed, and what the caller has heard. */
 int64_t vm_playout_ahead_ns(const vm_playout *playout, int64_t now_ns);

@@ -115,6 +115,39 @@ size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_n
     return taken;
 }
 
+/* The page that holds the byte at `*at` from the head; `*at` becomes its place there. */
+static vm_page *find(const vm_queue *queue, size_t *at) {
+    vm_page *page = queue->head;
+    *at += queue->head_at;
+    while (*at >= VM_QUEUE_PAGE) {
+        page = page->next;
+        *at -= VM_QUEUE_PAGE;
+    }
+    return page;
+}
+
+const uint8_t *vm_queue_peek(const vm_queue *queue, size_t at, size_t *n) {
+    const vm_page *page = find(queue, &at);
+    *n = (page == queue->tail ? queue->tail_at : VM_QUEUE_PAGE) - at;
+    return page->bytes + at;
+}
+
+void vm_queue_cut(vm_queue *queue, size_t at, size_t n) {
+    /* From the back, piece by piece: the longest run that ends at `at` and lies in one page here and there.
+     */
+    while (at > 0) {
+        size_t from = at - 1, to = at - 1 + n;
+        vm_page *source = find(queue, &from);
+        vm_page *target = find(queue, &to);
+        size_t n_run = from < to ? from + 1 : to + 1;
+        if (n_run > at) n_run = at;
+        memmove(target->bytes + to + 1 - n_run, source->bytes + from + 1 - n_run, n_run);
+        at -= n_run;
+    }
+    int64_t ignored = 0;
+    (void)vm_queue_pop(queue, NULL, n, &ignored);
+}
+
 void vm_queue_clear(vm_queue *queue) {
     int64_t ignored = 0;
     (void)vm_queue_pop(queue, NULL, queue->n_bytes, &ignored);

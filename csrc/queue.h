@@ -48,6 +48,14 @@ bool vm_queue_push(vm_queue *queue, const uint8_t *src, size_t n, int64_t receiv
  * arrival of the oldest, and is left alone when there were none. */
 size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_ns);
 
+/* Where the bytes that lie `at` bytes from the head are, and how many of them lie there one after another;
+ * `at` is less than n_bytes. */
+const uint8_t *vm_queue_peek(const vm_queue *queue, size_t at, size_t *n);
+
+/* Take out the `n` bytes that lie `at` bytes from the head; there are so many. Those before them move up, and
+ * may count as received later than they were, by what lies between. */
+void vm_queue_cut(vm_queue *queue, size_t at, size_t n);
+
 void vm_queue_clear(vm_queue *queue);
 
 #endif

@@ -22,6 +22,7 @@ AUDIO_FATES: Mapping[str, str] = {
     "dropped_flood": "dropped_flood_ms",
     "dropped_overflow": "dropped_overflow_ms",
     "dropped_closed": "dropped_closed_ms",
+    "dropped_late": "dropped_late_ms",
     "dropped_wrong_size": "dropped_wrong_size_ms",
     "cleared": "cleared_ms",
 }

@@ -13,7 +13,8 @@ class LivePolicy(msgspec.Struct, frozen=True):
     ``gap_ms``: silence is inserted after this much without media, or twice the largest chunk if that is more.
     ``max_backlog_ms``: how far the stream may run ahead of real time before frames are dropped (flood), and how
     much is kept while the far side is not open yet. ``max_age_ms``: how much is kept while the far side does not
-    read; older audio is dropped. ``paced=False`` lifts the flood limit and inserts no silence (benchmarks).
+    read, what the socket still holds included; of what is older silence is dropped first. ``paced=False`` lifts
+    the flood limit and inserts no silence (benchmarks).
     """
 
     gap_ms: int = 60
@@ -29,7 +30,8 @@ class PlayoutPolicy(msgspec.Struct, frozen=True):
     when the assistant has finished, or just before the provider runs dry. ``lead_ms``: how far ahead of playout
     audio is sent. ``prebuffer_ms``: the cushion that starts each utterance. ``max_playout_ms``: what may be queued;
     more is dropped, newest first, and counted; ``early_ms`` is the same limit before the provider takes audio.
-    ``paced=False`` sends everything at once (benchmarks).
+    ``max_late_ms``: what should have been heard longer ago than this is dropped while the provider does not read.
+    ``paced=False`` sends everything at once and drops nothing for being late (benchmarks).
     """
 
     exact_frames: bool = False
@@ -37,6 +39,7 @@ class PlayoutPolicy(msgspec.Struct, frozen=True):
     prebuffer_ms: int = 40
     max_playout_ms: int = 120_000
     early_ms: int = 10_000
+    max_late_ms: int = 200
     paced: bool = True
 
 
@@ -86,6 +89,9 @@ class PathStats(msgspec.Struct, frozen=True):
     dropped_overflow_ms: float = 0.0
     dropped_closed_ms: float = 0.0
     """Audio left when the path was closed or its far side was gone or stalled."""
+    dropped_late_ms: float = 0.0
+    """Audio that should have been heard ``max_late_ms`` ago and could not be sent: the provider did not read
+    (playout paths)."""
     dropped_wrong_size_ms: float = 0.0
     """The audio of the messages in ``wrong_size``."""
     cleared_ms: float = 0.0

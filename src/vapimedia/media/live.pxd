@@ -19,14 +19,15 @@ cdef extern from "live.h" nogil:
     vm_live_verdict vm_live_judge(vm_live* live, vm_encoding encoding, const uint8_t* frame, size_t n,
                                   c_bool is_own, int64_t now_ns) noexcept
     bint vm_live_silence_due(vm_live* live, int64_t held_ns, int64_t now_ns) noexcept
+    int64_t vm_live_expires_ns(const vm_live* live, int64_t waiting_ns, int64_t max_age_ns) noexcept
     int64_t vm_live_next_ns(const vm_live* live) noexcept
 
 
 cdef class LivePath(MediaPath):
     cdef vm_live _live
-    cdef size_t _max_held
-    cdef size_t _max_stalled
+    cdef int64_t _max_early_ns
+    cdef int64_t _max_age_ns
     cdef bint _was_stalled
     cdef uint64_t _own_end    # position in the queue's stream where audio of our own ends
 
-    cdef size_t _bytes_of(self, int64_t ms) noexcept
+    cdef int64_t _expires_ns(self) noexcept

@@ -2,13 +2,13 @@
 """Caller to Vapi: continuous and live."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t
 from libc.string cimport memset
 
 from vapimedia.media._types import LivePolicy
 
 from vapimedia.media.envelope cimport Envelope
-from vapimedia.media.path cimport NS_PER_MS, NS_PER_S, MediaPath, c_bool, vm_queue_pop
+from vapimedia.media.path cimport NS_PER_MS, NS_PER_S, MediaPath, c_bool, vm_queue_pop, vm_shed, vm_shed_frame
 
 __all__ = ["LivePath"]
 
@@ -18,13 +18,10 @@ cdef class LivePath(MediaPath):
 
     def __init__(self, source, target, *, policy=LivePolicy(), Envelope unwrap=None, Envelope wrap=None,
                  int ptime_ms=20, str quality="balanced"):
-        self._max_held = self._bytes_of(policy.max_backlog_ms)
-        self._max_stalled = self._bytes_of(policy.max_age_ms)
+        self._max_early_ns = max(self._ns(self._frame_bytes), policy.max_backlog_ms * <int64_t>NS_PER_MS)
+        self._max_age_ns = max(self._ns(self._frame_bytes), policy.max_age_ms * <int64_t>NS_PER_MS)
         vm_live_init(&self._live, self._ns(self._frame_bytes), policy.gap_ms * <int64_t>NS_PER_MS,
                      policy.max_backlog_ms * <int64_t>NS_PER_MS, policy.paced)
-
-    cdef size_t _bytes_of(self, int64_t ms) noexcept:
-        return max(self._frame_bytes, <size_t>(ms * self._target_bytes_per_s // 1000))
 
     def open(self, int64_t now_ns):
         """The far side takes audio from now on: return what was held; silence runs from here."""
@@ -62,14 +59,27 @@ cdef class LivePath(MediaPath):
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept:
         vm_live_arrived(&self._live, <int64_t>n_source * NS_PER_S // self._source_bytes_per_s, now_ns)
 
-    cdef void _bound(self) noexcept:
-        """Drop the oldest while the far side takes nothing."""
-        cdef int64_t ignored = 0
-        cdef size_t most = self._max_stalled if self._live.is_open else self._max_held
+    cdef int64_t _expires_ns(self) noexcept:
+        """Return until when all that waits may wait, while the far side takes nothing."""
+        cdef int64_t queued_ns = self._ns(self._queue.n_bytes)
+        if self._queue.n_bytes == 0:
+            return INT64_MAX
+        if not self._live.is_open:
+            return INT64_MAX if queued_ns <= self._max_early_ns else INT64_MIN
+        return vm_live_expires_ns(&self._live, queued_ns + self._held_ns, self._max_age_ns)
+
+    cdef void _bound(self, int64_t now_ns) noexcept:
+        """Drop what is too old while the far side takes nothing: silence, but none of our own, then the oldest."""
+        cdef vm_shed shed
+        cdef size_t n_own
         if self._live.is_open and not self._is_stalled:
             return
-        while self._queue.n_bytes > most:
-            self._counters.unsent += vm_queue_pop(&self._queue, NULL, self._frame_bytes, &ignored)
+        while now_ns > self._expires_ns():
+            n_own = self._own_end - self._queue.popped if self._own_end > self._queue.popped else 0
+            shed = vm_shed_frame(&self._queue, self._encoding, self._frame_bytes, n_own, self._queue.n_bytes)
+            if shed.at > 0:
+                self._own_end += shed.n    # what stood before it moved up
+            self._counters.unsent += shed.n
 
     cdef size_t _take(self, uint8_t* dst, int64_t now_ns) noexcept:
         cdef vm_live_verdict verdict
@@ -100,4 +110,10 @@ cdef class LivePath(MediaPath):
         return 0
 
     cdef int64_t next_due(self) noexcept:
-        return INT64_MAX if self._is_stalled or self._is_closed else vm_live_next_ns(&self._live)
+        cdef int64_t expires_ns
+        if self._is_closed:
+            return INT64_MAX
+        if not self._is_stalled:
+            return vm_live_next_ns(&self._live)
+        expires_ns = self._expires_ns()
+        return expires_ns if expires_ns == INT64_MAX else expires_ns + 1

@@ -20,6 +20,13 @@ cdef extern from "queue.h" nogil:
     size_t vm_queue_pop(vm_queue* queue, uint8_t* dst, size_t n, int64_t* received_ns) noexcept
     void vm_queue_clear(vm_queue* queue) noexcept
 
+cdef extern from "shed.h" nogil:
+    ctypedef struct vm_shed:
+        size_t at
+        size_t n
+    vm_shed vm_shed_frame(vm_queue* queue, vm_encoding encoding, size_t n_frame, size_t n_kept,
+                          size_t n_window) noexcept
+
 cdef enum Taken:
     TAKEN = 0    # media of this stream, or foreign media: dealt with
     NOT_TAKEN = 1    # not media, or media that only a full parser can read: the caller's
@@ -61,6 +68,7 @@ cdef struct Counters:
     uint64_t invalid
     uint64_t wrong_size    # messages
     uint64_t misfit    # the audio in them
+    uint64_t late    # due for too long while the far side took nothing
     uint64_t late_source_bytes    # came in after close
     int64_t cleared_unplayed_ns    # dropped by the far side
 
@@ -86,6 +94,7 @@ cdef class MediaPath:
     cdef int64_t _target_bytes_per_s
     cdef int64_t _oldest_ns    # arrival of the audio in the last message
     cdef vm_encoding _encoding    # of the target
+    cdef int64_t _held_ns    # of what was sent, what our socket still holds
     cdef bint _is_closed
     cdef bint _is_stalled
     cdef bint _source_is_wide    # 16-bit samples
@@ -101,10 +110,11 @@ cdef class MediaPath:
     # What the kinds of path do differently.
     cdef size_t _take(self, uint8_t* dst, int64_t now_ns) noexcept
     cdef size_t _admit(self, size_t n_converted) noexcept
-    cdef void _bound(self) noexcept
+    cdef void _bound(self, int64_t now_ns) noexcept
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept
     cdef bint _leaves(self, size_t n, int64_t now_ns) noexcept
     cpdef set_stalled(self, bint stalled)
+    cpdef set_backlog(self, size_t n_bytes)
 
     cdef void _push(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept
     cdef bint _accept(self, size_t n, int64_t now_ns) noexcept

@@ -48,7 +48,12 @@ class MediaPath:
     def flush(self, now_ns: int = 0) -> list[bytes]:
         """End the stream: return what is left, the last frame padded with silence."""
     def set_stalled(self, stalled: bool) -> None:
-        """The far side does not read (or does again): nothing leaves the path meanwhile."""
+        """The far side does not read (or does again): nothing leaves the path meanwhile.
+
+        ``due`` is to be called on, at ``next_due_ns``: what grows too old is dropped then.
+        """
+    def set_backlog(self, n_bytes: int) -> None:
+        """Tell how much of what was sent our own socket still holds, wrapping included, until told otherwise."""
     def close(self) -> None:
         """Drop what is queued (counted) and take no more."""
     def stats(self, now_ns: int = 0) -> PathStats: ...

@@ -109,7 +109,10 @@ cdef class MediaPath:
 
     cdef char* next_message(self, size_t* n, int64_t now_ns) noexcept:
         cdef size_t n_audio
-        if self._is_closed or self._is_stalled:
+        if self._is_closed:
+            return NULL
+        if self._is_stalled:
+            self._bound(now_ns)
             return NULL
         self._oldest_ns = now_ns
         n_audio = self._take(self._audio, now_ns)
@@ -139,8 +142,8 @@ cdef class MediaPath:
         """Return how much of the newest audio may be queued."""
         return n_converted
 
-    cdef void _bound(self) noexcept:
-        """Drop what is too old, after audio was queued."""
+    cdef void _bound(self, int64_t now_ns) noexcept:
+        """Drop what is too old, after audio was queued and as time passes in a stall."""
 
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept:
         """Note a message before its audio is queued."""
@@ -181,7 +184,7 @@ cdef class MediaPath:
             if not vm_queue_push(&self._queue, converted, n_admitted, now_ns):
                 n_admitted = 0
             self._counters.overflowed += n_converted - n_admitted
-            self._bound()
+            self._bound(now_ns)
             audio += n_piece
             n -= n_piece
 
@@ -353,6 +356,10 @@ cdef class MediaPath:
     cpdef set_stalled(self, bint stalled):
         self._is_stalled = stalled
 
+    cpdef set_backlog(self, size_t n_bytes):
+        self._held_ns = (<int64_t>n_bytes * self._ns(self._n_message)
+                         // <int64_t>vm_envelope_size(&self._wrap.c, self._n_message))
+
     def close(self):
         """Drop what is queued (counted) and take no more."""
         self._counters.unsent += self._queue.n_bytes
@@ -364,28 +371,17 @@ cdef class MediaPath:
         cdef double source_ms = 1e3 / self._source_bytes_per_s
         cdef double target_ms = 1e3 / self._target_bytes_per_s
         return PathStats(
-            messages_in=c.messages_in,
-            messages_out=c.messages_out,
-            audio_in_ms=c.source_bytes * source_ms,
-            audio_out_ms=c.sent * target_ms,
-            queued_ms=to_ms(queued_ns),
-            heard_ms=to_ms(heard_ns),
-            inserted_silence_ms=c.inserted * target_ms,
-            repaid_silence_ms=c.repaid * target_ms,
-            dropped_flood_ms=c.flooded * target_ms,
-            dropped_overflow_ms=c.overflowed * target_ms,
+            messages_in=c.messages_in, messages_out=c.messages_out,
+            audio_in_ms=c.source_bytes * source_ms, audio_out_ms=c.sent * target_ms,
+            queued_ms=to_ms(queued_ns), heard_ms=to_ms(heard_ns),
+            inserted_silence_ms=c.inserted * target_ms, repaid_silence_ms=c.repaid * target_ms,
+            dropped_flood_ms=c.flooded * target_ms, dropped_overflow_ms=c.overflowed * target_ms,
             dropped_closed_ms=c.unsent * target_ms + c.late_source_bytes * source_ms,
-            dropped_wrong_size_ms=c.misfit * target_ms,
-            cleared_ms=c.cleared * target_ms + to_ms(c.cleared_unplayed_ns),
-            clears=c.clears,
-            foreign=c.foreign,
-            invalid=c.invalid,
-            wrong_size=c.wrong_size,
-            codec_delay_ms=self.codec_delay_ms,
-            convert=hop_stats(&self._hops[<int>HOP_CONVERT]),
-            queue=hop_stats(&self._hops[<int>HOP_QUEUE]),
-            send=hop_stats(&self._hops[<int>HOP_SEND]),
-        )
+            dropped_late_ms=c.late * target_ms, dropped_wrong_size_ms=c.misfit * target_ms,
+            cleared_ms=c.cleared * target_ms + to_ms(c.cleared_unplayed_ns), clears=c.clears,
+            foreign=c.foreign, invalid=c.invalid, wrong_size=c.wrong_size, codec_delay_ms=self.codec_delay_ms,
+            convert=hop_stats(&self._hops[<int>HOP_CONVERT]), queue=hop_stats(&self._hops[<int>HOP_QUEUE]),
+            send=hop_stats(&self._hops[<int>HOP_SEND]))
 
     def stats(self, int64_t now_ns=0):
         return self._stats(self._ns(self._queue.n_bytes), 0)

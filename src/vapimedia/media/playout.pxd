@@ -6,18 +6,23 @@ from vapimedia.media.path cimport MediaPath, c_bool
 cdef extern from "playout.h" nogil:
     ctypedef struct vm_playout:
         int64_t frame_ns
+        int64_t held_ns
         int64_t sent_ns
         uint64_t generation
         bint is_open
         bint ending
     void vm_playout_init(vm_playout* playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
-                         c_bool exact_frames) noexcept
+                         c_bool exact_frames, int64_t max_late_ns) noexcept
     void vm_playout_open(vm_playout* playout, int64_t now_ns) noexcept
-    void vm_playout_arrived(vm_playout* playout, int64_t chunk_ns, int64_t now_ns) noexcept
+    void vm_playout_arrived(vm_playout* playout, int64_t chunk_ns, int64_t queued_ns,
+                            int64_t now_ns) noexcept
     int64_t vm_playout_allow(const vm_playout* playout, int64_t queued_ns, int64_t max_ns, int64_t now_ns,
                              c_bool* pad) noexcept
     void vm_playout_sent(vm_playout* playout, int64_t duration_ns, int64_t now_ns) noexcept
     int64_t vm_playout_next_ns(const vm_playout* playout, int64_t queued_ns) noexcept
+    int64_t vm_playout_due_ns(const vm_playout* playout) noexcept
+    int64_t vm_playout_expires_ns(const vm_playout* playout) noexcept
+    void vm_playout_skipped(vm_playout* playout, int64_t duration_ns) noexcept
     int64_t vm_playout_ahead_ns(const vm_playout* playout, int64_t now_ns) noexcept
     int64_t vm_playout_heard_ns(const vm_playout* playout, int64_t now_ns) noexcept
     int64_t vm_playout_clear(vm_playout* playout, int64_t now_ns) noexcept

@@ -8,7 +8,7 @@ from libc.string cimport memset
 from vapimedia.media._types import PlayoutPolicy
 
 from vapimedia.media.envelope cimport Envelope
-from vapimedia.media.path cimport NS_PER_MS, NS_PER_S, MediaPath, to_ms, vm_queue_pop
+from vapimedia.media.path cimport NS_PER_MS, NS_PER_S, MediaPath, to_ms, vm_queue_pop, vm_shed_frame
 
 __all__ = ["PlayoutPath"]
 
@@ -38,7 +38,8 @@ cdef class PlayoutPath(MediaPath):
         vm_playout_init(
             &self._playout, policy.lead_ms * <int64_t>NS_PER_MS if policy.paced else INT64_MAX,
             policy.prebuffer_ms * <int64_t>NS_PER_MS if policy.paced else 0,
-            self._ns(self._frame_bytes), policy.exact_frames)
+            self._ns(self._frame_bytes), policy.exact_frames,
+            policy.max_late_ms * <int64_t>NS_PER_MS if policy.paced else INT64_MAX)
         if policy.exact_frames:
             self._exact_bytes = self._frame_bytes
         else:
@@ -68,7 +69,21 @@ cdef class PlayoutPath(MediaPath):
         return min(n_converted, room)
 
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept:
-        vm_playout_arrived(&self._playout, <int64_t>n_source * NS_PER_S // self._source_bytes_per_s, now_ns)
+        vm_playout_arrived(&self._playout, <int64_t>n_source * NS_PER_S // self._source_bytes_per_s,
+                           self._ns(self._queue.n_bytes), now_ns)
+
+    cdef void _bound(self, int64_t now_ns) noexcept:
+        """Drop what is due for too long while the far side takes nothing: silence first, then the oldest."""
+        cdef size_t n
+        cdef int64_t late_ns
+        if not self._is_stalled:
+            return
+        while self._queue.n_bytes > 0 and now_ns > vm_playout_expires_ns(&self._playout):
+            late_ns = now_ns - vm_playout_due_ns(&self._playout)
+            n = vm_shed_frame(&self._queue, self._encoding, self._frame_bytes, 0,
+                              <size_t>(late_ns * self._target_bytes_per_s // NS_PER_S)).n
+            self._counters.late += n
+            vm_playout_skipped(&self._playout, self._ns(n))
 
     cdef size_t _take(self, uint8_t* dst, int64_t now_ns) noexcept:
         cdef c_bool pad = False
@@ -92,9 +107,17 @@ cdef class PlayoutPath(MediaPath):
         return leaves(self, n, now_ns)
 
     cdef int64_t next_due(self) noexcept:
-        if self._is_stalled or self._is_closed:
+        cdef int64_t expires_ns
+        if self._is_closed:
             return INT64_MAX
+        if self._is_stalled:
+            expires_ns = INT64_MAX if self._queue.n_bytes == 0 else vm_playout_expires_ns(&self._playout)
+            return expires_ns if expires_ns == INT64_MAX else expires_ns + 1
         return vm_playout_next_ns(&self._playout, self._ns(self._queue.n_bytes))
+
+    cpdef set_backlog(self, size_t n_bytes):
+        MediaPath.set_backlog(self, n_bytes)
+        self._playout.held_ns = self._held_ns
 
     def clear(self, int64_t now_ns=0):
         cdef int64_t dropped_ns = vm_playout_clear(&self._playout, now_ns)

@@ -210,7 +210,7 @@ def test_words_that_come_after_the_last_mark_are_heard_before_the_end() -> None:
 def test_a_goodbye_to_a_phone_leg_that_stays_stalled_is_bounded() -> None:
     call = Driver(goodbye_ms=2000).go_live()
     call.session.downlink.set_stalled(True)
-    call.vapi_audio(500)
+    call.vapi_audio(5000)
     call.vapi_text(ENDED)
     call.advance(1990)
     assert call.ended is None
