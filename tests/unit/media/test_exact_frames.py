@@ -144,7 +144,7 @@ def test_nothing_is_padded_while_audio_arrives_before_the_provider_runs_dry(
     listener.feed(loud(source, 60))
     for i, (n, part) in enumerate(chunks):
         left_ns = max(listener.dry_ns - GUARD_NS, START + prebuffer_ms * MS) - listener.now_ns
-        listener.wait(part * left_ns / MS)
+        listener.wait(int(part * left_ns) / MS)  # rounded down: before the last moment
         listener.feed(loud(source, 250, seed=i)[:n])
     assert listener.stats.inserted_silence_ms == 0
     listener.end()
