@@ -21,7 +21,7 @@ both = pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the end of a bridge waits for, besides requests that something hangs on."""
-    monkeypatch.setattr("vapimedia.io.bridge._CLOSE_GRACE_S", 0.2)
+    monkeypatch.setattr("vapimedia.io.leftovers._CLOSE_GRACE_S", 0.2)
 
 
 async def never(_asked: Asked) -> web.StreamResponse | None:

@@ -101,7 +101,7 @@ async def test_media_of_another_call_than_the_one_that_was_made_ends_both() -> N
 async def test_a_call_that_is_answered_late_in_a_drain_gets_its_media(
     provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vapimedia.io.reception._DRAIN_ACCEPT_S", 0.0)
+    monkeypatch.setattr("vapimedia.io.desk._DRAIN_ACCEPT_S", 0.0)
     async with stubbed(provider) as (line, api):
         await line.dial()
         draining = asyncio.create_task(line.scene.bridge.drain())

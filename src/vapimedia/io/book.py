@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections import Counter, deque
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from vapimedia.io.hooks import CallInfo
 from vapimedia.io.live_call import LiveCall
 from vapimedia.io.totals import Totals
 from vapimedia.protocols.dialect import Refusal
-from vapimedia.protocols.token import TokenClaims, TokenLedger, TokenSigner
+from vapimedia.protocols.token import TokenClaims, TokenSigner
 from vapimedia.session import CallSummary, EndReason
 
 __all__ = ["CallBook", "EndedCall", "TokenDesk"]
@@ -76,6 +75,10 @@ class CallBook:
         found = (c for c in self.live if c.reference == reference and c.info.provider == provider)
         return next(found, None) if reference else None
 
+    def find_any(self, provider: str, call_id: str, reference: str) -> LiveCall | None:
+        """Return the live call that a status webhook of *provider* is about: by our *reference* if it has one."""
+        return self.find_reference(provider, reference) if reference else self.find(provider, call_id)
+
     def give_up(self, reference: str) -> None:
         """Remember a call that we do not want any more, and that the provider may have made or let ring on."""
         self._given_up[reference] = None
@@ -101,12 +104,12 @@ class CallBook:
 
 
 class TokenDesk:
-    """Hands out the one-time token of a call's media socket, and takes it back."""
+    """Makes the one-time tokens of media sockets, and knows whose each is. Who lets them in is the ``Desk``."""
 
-    def __init__(self, ttl_s: float) -> None:
+    def __init__(self, signer: TokenSigner, worker: int, ttl_s: float) -> None:
         self._ttl_s = ttl_s
-        self._signer = TokenSigner(secrets.token_bytes(32))
-        self._ledger = TokenLedger()
+        self._signer = signer
+        self._worker = worker
         self._waiting: dict[bytes, LiveCall] = {}  # by jti: answered, no media socket yet
         self._claims: dict[LiveCall, TokenClaims] = {}
 
@@ -116,7 +119,7 @@ class TokenDesk:
         *ring_s* is how long the call may ring before its media socket comes.
         """
         now_s = time.time()
-        token = self._signer.issue(call_id, 0, now_s, self._ttl_s + ring_s)
+        token = self._signer.issue(call_id, self._worker, now_s, self._ttl_s + ring_s)
         claims = self._signer.open(token, now_s)
         if isinstance(claims, Refusal):
             raise StateError(f"a media token that was just made is refused: {claims.reason}")
@@ -128,20 +131,9 @@ class TokenDesk:
         self._waiting[claims.jti] = call
         self._claims[call] = claims
 
-    def redeem(self, token: str, provider: str) -> LiveCall | Refusal:
-        """Return the call whose socket comes with *token*, once, at *provider*'s path; or why it is refused."""
-        now_s = time.time()
-        claims = self._signer.open(token, now_s)
-        if isinstance(claims, Refusal):
-            return claims
-        waiting = self._waiting.get(claims.jti)
-        if waiting is not None and waiting.info.provider != provider:
-            # Each provider proves in its own way who it is; and the token is not spent on this.
-            return Refusal(403, "the media token is for another provider's path")
-        refusal = self._ledger.spend(claims, now_s)
-        if refusal is not None:
-            return refusal
-        call = self._waiting.pop(claims.jti, None)
+    def take(self, jti: bytes) -> LiveCall | Refusal:
+        """Return the call whose socket comes with the token *jti*, which was let in."""
+        call = self._waiting.pop(jti, None)
         if call is None or call.is_over:
             return Refusal(403, "the call of this media token is over")
         return call
@@ -153,8 +145,10 @@ class TokenDesk:
         claims = self._claims.get(call)
         return claims is None or self._signer.is_for(claims, call_id)
 
-    def forget(self, call: LiveCall) -> None:
-        """The call is over: its token is worth nothing any more."""
+    def forget(self, call: LiveCall) -> bytes | None:
+        """The call is over: its token, whose name is returned, is worth nothing any more."""
         claims = self._claims.pop(call, None)
-        if claims is not None:
-            self._waiting.pop(claims.jti, None)
+        if claims is None:
+            return None
+        self._waiting.pop(claims.jti, None)
+        return claims.jti

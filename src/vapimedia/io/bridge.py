@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
@@ -16,12 +15,16 @@ from vapimedia.errors import ConfigError, StateError
 from vapimedia.io.admin import admin_app
 from vapimedia.io.book import CallBook
 from vapimedia.io.call_setup import Dialects
+from vapimedia.io.clerk import Clerk
 from vapimedia.io.config import BridgeConfig
+from vapimedia.io.desk import Desk, FrontDesk, LocalDesk, names_of
 from vapimedia.io.hooks import Call, CallOptions
+from vapimedia.io.http_head import Head
+from vapimedia.io.leftovers import Leftovers
 from vapimedia.io.live_call import LiveCall
 from vapimedia.io.outbound import Order, dial
-from vapimedia.io.public_port import PublicPort
-from vapimedia.io.pump import Pump
+from vapimedia.io.public_port import PublicPort, RouteUpgrade
+from vapimedia.io.pump import MediaSocket, Pump
 from vapimedia.io.reception import OnCall, OnFallback, Reception
 from vapimedia.io.snapshot import source_of
 from vapimedia.io.tools import ToolBox, ToolFunction
@@ -31,6 +34,7 @@ from vapimedia.io.webhooks import public_app
 from vapimedia.media import HopStats
 from vapimedia.media.distribution import hop_of
 from vapimedia.protocols.commands import HttpCall
+from vapimedia.protocols.dialect import Refusal
 from vapimedia.session import CallSummary
 
 __all__ = ["Bridge"]
@@ -39,9 +43,6 @@ _log = logging.getLogger("vapimedia.bridge")
 
 OnEvent = Callable[[Call | None, Any], object]
 _T = TypeVar("_T")
-
-_CLOSE_GRACE_S = 1.0
-_GOING_AWAY = 1001  # RFC 6455 s. 7.4.1
 
 
 class Bridge:
@@ -59,14 +60,16 @@ class Bridge:
         self.admin_port = 0
         self.pump: Pump
         self.client: VapiClient
+        self.desk: Desk
         self.dialects: Dialects
         self.reception: Reception
+        self.clerk: Clerk
         self._on_call: OnCall | None = None
         self._on_event: OnEvent | None = None
         self._watchers: list[OnEvent] = []
         self._on_fallback: OnFallback | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._leaving: set[LiveCall] = set()
+        self._leftovers = Leftovers()
+        self._tasks = self._leftovers.tasks
         self._is_started = False
         self._is_closing = False
         self._closed = asyncio.Event()
@@ -150,24 +153,18 @@ class Bridge:
         Raises ``ConfigError``; nothing is left open then. Raises ``StateError`` if it was started before: a bridge
         lives once.
         """
-        if self._is_started:
-            raise StateError("the bridge was started before; make a new one")
-        self.config.check()
-        if not self.config.assistant_id and self._on_call is None:
-            raise ConfigError("no assistant: give --assistant-id, or choose one for each call in on_call")
-        self.dialects = Dialects(self.config)
-        self._is_started = True
-        self.reception = Reception(self, self._on_call, self._on_fallback)
-        self.pump = Pump(asyncio.get_running_loop())
-        self.client = VapiClient(self.config.vapi_api_key, base_url=self.config.vapi_url)
-        public = await self._runner(public_app(self))
-        self._public = PublicPort(
-            self.reception.route_upgrade,
-            public.server,  # type: ignore[arg-type]  # set by setup()
-            ping_interval_s=self.config.ping_interval_s,
-        )
+        self.check()
+        if self.config.workers > 1:
+            raise ConfigError("a Bridge is one process; vapimedia serve --workers runs several")
+        front = FrontDesk(self.config)
+
+        def route_upgrade(head: Head, remote: str) -> MediaSocket | Refusal:
+            entry = front.judge(head, remote)
+            return entry if isinstance(entry, Refusal) else self.reception.let_in(entry)
+
+        public = await self.set_up(LocalDesk(front), front.dialects, route_upgrade)
         try:
-            self.port = self._public.start(self.config.host, self.config.port)
+            self.port = public.start(self.config.host, self.config.port)
             host, port = self.config.admin_address()
             admin = await self._runner(admin_app(source_of(self)))
             await web.TCPSite(admin, host, port).start()
@@ -178,6 +175,31 @@ class Bridge:
             which = "--admin" if self.port else "--host or --port"
             raise ConfigError(f"cannot listen: {why}; choose another {which}") from None
         self.admin_port = admin.addresses[0][1]
+
+    def check(self) -> None:
+        """Raise what keeps the bridge from starting: ``ConfigError``, or ``StateError`` if it was started before."""
+        if self._is_started:
+            raise StateError("the bridge was started before; make a new one")
+        self.config.check()
+        if not self.config.assistant_id and self._on_call is None:
+            raise ConfigError("no assistant: give --assistant-id, or choose one for each call in on_call")
+
+    async def set_up(self, desk: Desk, dialects: Dialects, route_upgrade: RouteUpgrade) -> PublicPort:
+        """Make ready to take calls, behind *desk*; return the port that does not listen yet."""
+        self._is_started = True
+        self.desk = desk
+        self.dialects = dialects
+        self.reception = Reception(self, self._on_call, self._on_fallback)
+        self.clerk = Clerk(self)
+        self.pump = Pump(asyncio.get_running_loop())
+        self.client = VapiClient(self.config.vapi_api_key, base_url=self.config.vapi_url)
+        runner = await self._runner(public_app(self))
+        self._public = PublicPort(
+            route_upgrade,
+            runner.server,  # type: ignore[arg-type]  # set by setup()
+            ping_interval_s=self.config.ping_interval_s,
+        )
+        return self._public
 
     async def _runner(self, app: web.Application) -> web.AppRunner:
         runner = web.AppRunner(
@@ -229,42 +251,12 @@ class Bridge:
             call.hang_up("drain")
         if self._public is not None:
             await self._public.close()
-        await self._settle()
+        await self._leftovers.settle(self.client.timeout_s)
         for runner in self._runners:
             await runner.cleanup()
         self.pump.close()
         self.tools.close()
         await self.client.close()
-
-    async def _settle(self) -> None:
-        """Give the closing handshakes and the last requests a moment, then cut what is left."""
-        until = time.monotonic() + self.client.timeout_s
-        # A call that is still being made, here or there, would run on without us.
-        while unfinished := [task for call in self._leaving for task in call.unfinished]:
-            await asyncio.wait(unfinished, timeout=max(0.0, until - time.monotonic()))
-            if time.monotonic() >= until:
-                break
-        if not await _until(self._has_settled, _CLOSE_GRACE_S):
-            for call in self._leaving:  # a provider that was to close first has not
-                call.provider.close(_GOING_AWAY)
-                call.vapi.close(_GOING_AWAY)
-            await _until(self._is_disconnected, _CLOSE_GRACE_S)
-        for call in self._leaving:
-            call.provider.abort()
-            call.vapi.abort()
-        for task in self._others():
-            task.cancel()
-        await asyncio.gather(*self._others(), return_exceptions=True)
-        self._leaving.clear()
-
-    def _has_settled(self) -> bool:
-        return not self._others() and all(call.is_gone for call in self._leaving)
-
-    def _is_disconnected(self) -> bool:
-        return not any(call.provider.is_connected or call.vapi.is_connected for call in self._leaving)
-
-    def _others(self) -> set[asyncio.Task[Any]]:
-        return self._tasks - {asyncio.current_task()}
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -335,10 +327,7 @@ class Bridge:
 
     def run(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run *work* beside everything else; it is waited for, briefly, at the end."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._leftovers.run(work)
 
     def carry_out(self, request: HttpCall, *, ends: str = "") -> asyncio.Task[bool]:
         """Make a request that nobody waits for; a failure is counted, and the call that it *ends* remembered."""
@@ -375,22 +364,16 @@ class Bridge:
             self.count("foreign_start")
             call.hang_up("the start message names another call than the token")
 
+    def named(self, call: LiveCall) -> None:
+        """Webhooks may ask for *call* by another name too."""
+        self.desk.named(names_of(call))
+
     def ended(self, call: LiveCall, summary: CallSummary) -> None:
         """Book a call that is over on both legs."""
-        self.reception.tokens.forget(call)
+        self.desk.left(names_of(call), self.reception.tokens.forget(call))
         self.book.close(call, summary)
         self.leaving(call)
 
     def leaving(self, call: LiveCall) -> None:
         """Remember a call that is over until nothing of it is left."""
-        self._leaving = {one for one in self._leaving if not one.is_gone}
-        self._leaving.add(call)
-
-
-async def _until(condition: Callable[[], bool], within_s: float) -> bool:
-    until = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() >= until:
-            return False
-        await asyncio.sleep(0.01)
-    return True
+        self._leftovers.add(call)

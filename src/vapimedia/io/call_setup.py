@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 from vapimedia.errors import ConfigError
@@ -11,7 +10,7 @@ from vapimedia.formats import AudioFormat
 from vapimedia.io.config import BridgeConfig
 from vapimedia.protocols.browser import BrowserDialect, BrowserSettings
 from vapimedia.protocols.dialect import Dialect
-from vapimedia.protocols.seen import SeenOnce
+from vapimedia.protocols.seen import OnceLedger
 from vapimedia.protocols.twilio import TwilioDialect, TwilioSettings
 from vapimedia.protocols.vonage import VonageDialect, VonageSettings
 from vapimedia.session import SessionConfig
@@ -22,7 +21,10 @@ __all__ = ["Dialects", "session_config", "vapi_format"]
 _MAX_PLAIN_HZ = 24_000
 
 
-def _twilio(config: BridgeConfig) -> Callable[..., Dialect]:
+_Maker = Callable[[str, OnceLedger], Dialect]
+
+
+def _twilio(config: BridgeConfig) -> _Maker:
     settings = TwilioSettings(
         account_sid=config.twilio_account_sid,
         auth_token=config.twilio_auth_token,
@@ -30,10 +32,10 @@ def _twilio(config: BridgeConfig) -> Callable[..., Dialect]:
         public_url=config.public_url,
         auth=config.auth,
     )
-    return partial(TwilioDialect, settings)
+    return lambda call_id, _seen: TwilioDialect(settings, call_id=call_id)
 
 
-def _vonage(config: BridgeConfig) -> Callable[..., Dialect]:
+def _vonage(config: BridgeConfig) -> _Maker:
     settings = VonageSettings(
         api_key=config.vonage_api_key,
         application_id=config.vonage_application_id,
@@ -44,19 +46,19 @@ def _vonage(config: BridgeConfig) -> Callable[..., Dialect]:
         from_number=config.vonage_from,
         auth=config.auth,
     )
-    return partial(VonageDialect, settings, seen=SeenOnce())
+    return lambda call_id, seen: VonageDialect(settings, call_id=call_id, seen=seen)
 
 
-def _browser(config: BridgeConfig) -> Callable[..., Dialect]:
+def _browser(config: BridgeConfig) -> _Maker:
     settings = BrowserSettings(
         secret=config.browser_secret,
         public_url=config.public_url,
         auth=config.auth,
     )
-    return partial(BrowserDialect, settings)
+    return lambda call_id, _seen: BrowserDialect(settings, call_id=call_id)
 
 
-_MAKERS: Mapping[str, Callable[[BridgeConfig], Callable[..., Dialect]]] = {
+_MAKERS: Mapping[str, Callable[[BridgeConfig], _Maker]] = {
     "twilio": _twilio,
     "vonage": _vonage,
     "browser": _browser,
@@ -64,16 +66,20 @@ _MAKERS: Mapping[str, Callable[[BridgeConfig], Callable[..., Dialect]]] = {
 
 
 class Dialects:
-    """Makes the dialects of a bridge. Raises ``ConfigError`` for settings that a provider cannot work with."""
+    """Makes the dialects of a bridge. Raises ``ConfigError`` for settings that a provider cannot work with.
 
-    def __init__(self, config: BridgeConfig) -> None:
+    What is good once is spent in *seen*, unless ``new`` is told otherwise.
+    """
+
+    def __init__(self, config: BridgeConfig, seen: OnceLedger) -> None:
+        self._seen = seen
         self._makers = {name: _MAKERS[name](config) for name in config.providers}
         for provider in self._makers:
             self.new(provider)
 
-    def new(self, provider: str, call_id: str = "") -> Dialect:
+    def new(self, provider: str, call_id: str = "", *, seen: OnceLedger | None = None) -> Dialect:
         """Return *provider*'s dialect for one webhook, or for one call, by its id if that is known."""
-        return self._makers[provider](call_id=call_id)
+        return self._makers[provider](call_id, self._seen if seen is None else seen)
 
 
 def vapi_format(config: BridgeConfig, dialect: Dialect) -> AudioFormat:

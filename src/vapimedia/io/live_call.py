@@ -63,6 +63,9 @@ class CallHost(Protocol):
         """Pass an event to the user."""
 
     def started(self, call: LiveCall, call_id: str) -> None: ...
+    def named(self, call: LiveCall) -> None:
+        """The call has a name that it had not before: its provider's, Vapi's, or ours."""
+
     def ended(self, call: LiveCall, summary: CallSummary) -> None:
         """The call is over on both legs. Called exactly once."""
 
@@ -157,6 +160,7 @@ class LiveCall:
         """Learn how to end the call before anything is found wrong with it."""
         self._created = created
         self.vapi_call_id = created.id
+        self.host.named(self)
         control_url = created.control_url if self._refusal(created.control_url) is None else ""
         self._do(self.session.set_vapi_call(created.id, control_url, {}))
 
@@ -236,6 +240,7 @@ class LiveCall:
         is_foreign = self.call_id not in ("", call_id)  # the media that came meanwhile is of another call
         self.call_id = call_id
         self.info = msgspec.structs.replace(self.info, call_id=call_id)
+        self.host.named(self)
         if is_foreign:
             self.host.count("foreign_start")
             self.hang_up("the media is of another call than the one that was made")
@@ -293,7 +298,9 @@ class LiveCall:
 
     def _tell(self, event: CallEvent) -> None:
         if isinstance(event, CallStarted):
-            self.call_id = self.call_id or event.call_id
+            if not self.call_id:
+                self.call_id = event.call_id
+                self.host.named(self)
             self.host.started(self, event.call_id)
         if isinstance(event, CallProgress) and event.status == "answered":
             self._is_answered()

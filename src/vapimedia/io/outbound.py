@@ -11,11 +11,12 @@ import msgspec
 
 from vapimedia.errors import ConfigError, ProviderError, StateError
 from vapimedia.io.call_setup import session_config, vapi_format
+from vapimedia.io.desk import Seat, Ticket
 from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject, check_types
 from vapimedia.io.live_call import LiveCall
 from vapimedia.io.reception import media_url_of
 from vapimedia.protocols.commands import HttpCall
-from vapimedia.protocols.dialect import Dialect, DialRequest, StatusReport
+from vapimedia.protocols.dialect import Dialect, DialRequest, Refusal, StatusReport
 from vapimedia.protocols.events import Stopped
 from vapimedia.session import EndReason
 
@@ -62,11 +63,13 @@ async def dial(bridge: Bridge, order: Order) -> Call:
     _check_admission(bridge)
     from_ = order.from_ or bridge.config.number_of(provider)
     info = CallInfo(provider=provider, from_=from_, to=order.to or "", direction="outbound")
-    options = order.options
-    if options is None:
-        options = await _chosen(bridge, info)
-        _check_admission(bridge)  # things may have changed meanwhile
-    call, dialect, command = _prepare(bridge, order, info, options)
+    claim = await bridge.desk.claim(provider)
+    if not isinstance(claim, Seat):
+        raise StateError(claim.reason if isinstance(claim, Refusal) else "the call is known already")
+    with claim as seat:
+        options = order.options or await _chosen(bridge, info)
+        call, dialect, command = await _prepare(bridge, order, info, options)
+        seat.keep()
     call.placing = placing = bridge.run(_place(bridge, call, dialect, command))
     try:
         error = await asyncio.shield(placing)
@@ -126,16 +129,16 @@ async def _chosen(bridge: Bridge, info: CallInfo) -> CallOptions:
     return chosen
 
 
-def _prepare(
+async def _prepare(
     bridge: Bridge, order: Order, info: CallInfo, options: CallOptions
 ) -> tuple[LiveCall, Dialect, HttpCall]:
     """Return the call, booked, and the request that makes it. Raises ``ConfigError``; nothing is booked then."""
-    config, desk = bridge.config, bridge.reception.tokens
+    config, tokens = bridge.config, bridge.reception.tokens
     dialect = bridge.dialects.new(info.provider)
     wanted = vapi_format(config, dialect)
     wait_s = order.ring_timeout_s + _AFTER_RING_S
     request = bridge.reception.request(options, wanted)
-    token, claims = desk.make("", ring_s=wait_s)
+    token, claims = tokens.make("", ring_s=wait_s)
     reference = secrets.token_hex(8)
     host = f"[{config.host}]" if ":" in config.host else config.host
     origin = config.public_url or f"http://{host}:{bridge.port}"
@@ -151,12 +154,15 @@ def _prepare(
             document=order.document,
         )
     )
+    await bridge.desk.expect(Ticket.of(claims, info.provider, is_dialled=True))
+    _check_admission(bridge)  # things may have changed meanwhile
     call = LiveCall(
         bridge, dialect, session_config(config, wanted, ring_ms=order.ring_timeout_s * 1000), info
     )
     call.reference = reference
-    desk.bind(call, token, claims)
+    tokens.bind(call, token, claims)
     bridge.book.add(call)
+    bridge.named(call)
     call.start_vapi_when_answered(request)
     return call, dialect, command
 

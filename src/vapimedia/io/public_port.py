@@ -19,7 +19,9 @@ from vapimedia.io.http_head import Head
 from vapimedia.io.pump import MediaSocket
 from vapimedia.protocols.dialect import Refusal
 
-__all__ = ["PublicPort", "close_after_answer"]
+__all__ = ["PublicPort", "RouteUpgrade", "close_after_answer"]
+
+RouteUpgrade = Callable[[Head, str], MediaSocket | Refusal]
 
 
 class PublicPort:
@@ -31,7 +33,7 @@ class PublicPort:
 
     def __init__(
         self,
-        route_upgrade: Callable[[Head, str], MediaSocket | Refusal],
+        route_upgrade: RouteUpgrade,
         http: web.Server,
         *,
         ping_interval_s: float,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,13 @@ from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 from vapimedia.io.book import EndedCall, TokenDesk
 from vapimedia.io.call_setup import session_config, vapi_format
+from vapimedia.io.desk import Entry, Seat, Ticket, name_of
+from vapimedia.io.errands import Errand, Reply
 from vapimedia.io.hooks import CallInfo, CallOptions, Reject
-from vapimedia.io.http_head import Head
 from vapimedia.io.live_call import LiveCall
 from vapimedia.io.pump import MediaSocket
 from vapimedia.io.user_code import FAILED, ask_user
-from vapimedia.protocols.dialect import Dialect, Document, Refusal, UpgradeRequest
+from vapimedia.protocols.dialect import Dialect, Document, Refusal
 from vapimedia.protocols.vapi import CreateCall
 from vapimedia.session import EndReason
 
@@ -35,8 +35,7 @@ ON_CALL_TIMEOUT_S = 10.0
 """Providers wait about 15 s for the answer to a voice webhook."""
 _MEANT: frozenset[EndReason] = frozenset({"vapi_ended", "hang_up", "drain", "callback_error"})
 _WITHOUT_VAPI: frozenset[EndReason] = frozenset({"vapi_closed", "vapi_lost", "vapi_failed"})
-_DRAIN_ACCEPT_S = 20.0
-"""How long sockets with a live token are still taken while draining."""
+_Said = Document | Reject | Refusal | Reply
 
 
 def media_url_of(origin: str, provider: str, token: str) -> str:
@@ -49,19 +48,20 @@ class Reception:
     """Lets calls in, one bridge's. Once drained of, it takes only the sockets of calls it has answered."""
 
     def __init__(self, bridge: Bridge, on_call: OnCall | None, on_fallback: OnFallback | None) -> None:
-        self.tokens = TokenDesk(bridge.config.token_ttl_s)
+        self.tokens = TokenDesk(bridge.desk.signer, bridge.desk.worker, bridge.config.token_ttl_s)
         self._bridge = bridge
         self._on_call = on_call
         self._on_fallback = on_fallback
-        self._opening: dict[tuple[str, str], asyncio.Task[Document | Reject | Refusal]] = {}
-        self._draining_since: float | None = None
+        self._opening: dict[tuple[str, str], asyncio.Task[_Said]] = {}
+        self._is_draining = False
         self._is_closed = False
 
     def drain(self) -> bool:
         """Take no new calls. Return whether that is new."""
-        if self._draining_since is not None:
+        if self._is_draining:
             return False
-        self._draining_since = time.monotonic()
+        self._is_draining = True
+        self._bridge.desk.drain()
         return True
 
     def close(self) -> None:
@@ -76,43 +76,43 @@ class Reception:
         while self._opening:
             await asyncio.wait(self._opening.values())
 
-    def admission_of(self, provider: str, call_id: str) -> Refusal | None:
+    async def admission_of(self, provider: str, call_id: str) -> Refusal | None:
         """Return why the call *call_id* cannot be taken now; ``None`` if it can, or has been."""
-        is_known = self._bridge.book.find(provider, call_id) or (provider, call_id) in self._opening
-        return None if is_known else self.admission()
+        if self._bridge.book.find(provider, call_id) or (provider, call_id) in self._opening:
+            return None
+        return self.admission() or await self._bridge.desk.admission(provider, call_id)
 
     def admission(self) -> Refusal | None:
-        """Return why no call can be taken now, or ``None``."""
-        if self._draining_since is not None:
+        """Return why this bridge takes no calls any more, or ``None``; whether there is room is the desk's to say."""
+        if self._is_draining:
             return Refusal(503, "the bridge is draining")
-        return self._overload()
-
-    def _overload(self) -> Refusal | None:
-        if self._is_closed:
-            return Refusal(503, "the bridge is closed")
-        if len(self._bridge.book.live) >= self._bridge.config.max_calls:
-            return Refusal(503, f"the bridge carries {self._bridge.config.max_calls} calls already")
         return None
 
     # --- webhooks --------------------------------------------------------------------------------
 
-    async def answer(self, info: CallInfo, dialect: Dialect, origin: str) -> Document | Reject | Refusal:
+    async def answer(self, info: CallInfo, dialect: Dialect, origin: str) -> _Said:
         """Start the Vapi call for *info* and return the document that makes the provider open its socket.
 
         *dialect* has read the webhook and becomes the call's. A webhook that is sent again gets the same answer,
         even when no other call is taken any more. Raises ``ConfigError`` if there is none to give.
         """
-        call = self._bridge.book.find(info.provider, info.call_id)
-        if call is not None:
-            return call.answer or Refusal(409, "the call has a media socket already")
         key = (info.provider, info.call_id)
-        opening = self._opening.get(key)
-        if opening is None:
+        if key not in self._opening and self._bridge.book.find(*key) is None:
             refusal = self.admission()
             if refusal is not None:
                 return refusal
             opening = self._opening[key] = self._bridge.run(self._open(info, dialect, origin))
             opening.add_done_callback(lambda _: self._opening.pop(key, None))
+        return await self.answer_again(*key)
+
+    async def answer_again(self, provider: str, call_id: str) -> _Said:
+        """Return what the webhook of a call was, or is just being, answered with."""
+        call = self._bridge.book.find(provider, call_id)
+        if call is not None:
+            return call.answer or Refusal(409, "the call has a media socket already")
+        opening = self._opening.get((provider, call_id))
+        if opening is None:
+            return Refusal(503, "the call is over")
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -127,20 +127,30 @@ class Reception:
         if opening is not None:
             opening.cancel()
 
-    async def _open(self, info: CallInfo, dialect: Dialect, origin: str) -> Document | Reject | Refusal:
-        """Ask the user and open the call."""
+    async def _open(self, info: CallInfo, dialect: Dialect, origin: str) -> _Said:
+        """Take a seat, ask the user and open the call."""
         bridge = self._bridge
-        chosen = await self.ask(info)
-        if isinstance(chosen, Reject):
-            return chosen
-        refusal = self._overload()  # others may have come in meanwhile
-        if refusal is not None:
-            return refusal
-        wanted = vapi_format(bridge.config, dialect)
-        request = self.request(chosen, wanted)
-        call = LiveCall(bridge, dialect, session_config(bridge.config, wanted), info)
-        self.tokens.bind(call, *self.tokens.make(info.call_id))
-        bridge.book.add(call)
+        claim = await bridge.desk.claim(info.provider, info.call_id)
+        if isinstance(claim, Refusal):
+            return claim
+        if claim == "elsewhere":
+            errand = Errand("answer", info.provider, call_id=info.call_id)
+            reply = await bridge.desk.relay([name_of(info.provider, info.call_id)], errand)
+            return reply or Refusal(503, "the call is over")
+        with claim as seat:
+            chosen = await self.ask(info)
+            if isinstance(chosen, Reject):
+                return chosen
+            if self._is_closed:
+                return Refusal(503, "the bridge is closed")
+            wanted = vapi_format(bridge.config, dialect)
+            request = self.request(chosen, wanted)
+            token, claims = self.tokens.make(info.call_id)
+            await bridge.desk.expect(Ticket.of(claims, info.provider))
+            call = LiveCall(bridge, dialect, session_config(bridge.config, wanted), info)
+            self.tokens.bind(call, token, claims)
+            bridge.book.add(call)
+            seat.keep()
         media_url = media_url_of(origin, info.provider, call.token)
         try:
             call.answer = dialect.answer(
@@ -196,45 +206,25 @@ class Reception:
 
     # --- media sockets ---------------------------------------------------------------------------
 
-    def route_upgrade(self, head: Head, remote: str) -> MediaSocket | Refusal:
-        """Return the socket of the call that an upgrade belongs to, or why it is refused."""
-        path = head.target.partition("?")[0]
-        provider, _, rest = path.removeprefix("/").partition("/")
-        if provider not in self._bridge.config.providers or rest.partition("/")[0] != "media":
-            return Refusal(404, "there is no media socket at this path")
-        dialect = self._bridge.dialects.new(provider)
-        refusal = dialect.check_upgrade(UpgradeRequest(head.target, head.headers, remote, time.time()))
-        if refusal is not None:
-            return refusal
-        token = rest.partition("/")[2].rstrip("/")
-        if token:
-            return self._redeem(token, provider)
-        if self._bridge.config.auth and not dialect.caps.unannounced:
-            return Refusal(403, "the path holds no media token")
-        return self.admission() or self._open_bare(dialect, provider)
-
-    def _redeem(self, token: str, provider: str) -> MediaSocket | Refusal:
-        call = self.tokens.redeem(token, provider)
-        if isinstance(call, Refusal):
-            return call
-        # A call that we made rings for as long as it was told to; the drain limit ends it.
-        if self._has_drained_long() and not call.reference:
-            return Refusal(503, "the bridge is draining")
-        return call.provider
-
-    def _has_drained_long(self) -> bool:
-        return self._draining_since is not None and time.monotonic() - self._draining_since > _DRAIN_ACCEPT_S
+    def let_in(self, entry: Entry) -> MediaSocket | Refusal:
+        """Return the socket of the call that a judged upgrade belongs to, or why it is refused."""
+        if entry.ticket is None:
+            return self._open_bare(entry.dialect, entry.provider)
+        call = self.tokens.take(entry.ticket.jti)
+        return call if isinstance(call, Refusal) else call.provider
 
     def _open_bare(self, dialect: Dialect, provider: str) -> MediaSocket | Refusal:
         """Take a media socket that no webhook announced: a page of the user's own, or development."""
         bridge = self._bridge
-        try:
-            wanted = vapi_format(bridge.config, dialect)
-            settings = session_config(bridge.config, wanted)
-            call = LiveCall(bridge, dialect, settings, CallInfo(provider=provider))
-        except ConfigError as error:
-            return Refusal(500, str(error))
-        bridge.book.add(call)
+        with Seat(bridge.desk) as seat:
+            try:
+                wanted = vapi_format(bridge.config, dialect)
+                settings = session_config(bridge.config, wanted)
+                call = LiveCall(bridge, dialect, settings, CallInfo(provider=provider))
+            except ConfigError as error:
+                return Refusal(500, str(error))
+            bridge.book.add(call)
+            seat.keep()
         bridge.run(self._start_bare(call, wanted))
         return call.provider
 

@@ -21,7 +21,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.protocols.dialect import Refusal
-from vapimedia.protocols.seen import SeenOnce
+from vapimedia.protocols.seen import SeenOnce, refusal_of
 
 __all__ = ["TokenClaims", "TokenLedger", "TokenSigner"]
 
@@ -111,9 +111,4 @@ class TokenLedger:
         """Use a token up: return ``None`` the first time, and why it is refused after that. Also revokes."""
         if not now_s < claims.expires_s:
             return Refusal(403, "the media token has expired")
-        match self._seen.spend(claims.jti, claims.expires_s, now_s):
-            case "used":
-                return Refusal(403, "the media token was used before")
-            case "full":
-                return Refusal(503, "too many media tokens are in use")
-        return None
+        return refusal_of(self._seen.spend(claims.jti, claims.expires_s, now_s), "media token")

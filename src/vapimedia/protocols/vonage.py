@@ -37,7 +37,7 @@ from vapimedia.protocols.events import (
     Started,
     UnknownMessage,
 )
-from vapimedia.protocols.seen import SeenOnce
+from vapimedia.protocols.seen import OnceLedger, SeenOnce
 from vapimedia.protocols.vonage_calls import (
     dial_request,
     dialled_call,
@@ -115,7 +115,9 @@ class VonageDialect(BaseDialect):
     routes: ClassVar[Routes] = Routes("answer", ("GET", "POST"), "event", ("GET", "POST"))
     leg_format: LegFormat
 
-    def __init__(self, settings: VonageSettings, *, call_id: str = "", seen: SeenOnce | None = None) -> None:
+    def __init__(
+        self, settings: VonageSettings, *, call_id: str = "", seen: OnceLedger | None = None
+    ) -> None:
         if settings.private_key:
             load_private_key(settings.private_key)
         self.leg_format = LegFormat("pcm_s16le", settings.sample_rate)

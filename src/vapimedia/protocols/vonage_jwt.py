@@ -21,7 +21,7 @@ import msgspec
 from vapimedia.errors import ConfigError
 from vapimedia.protocols._wire import BROKEN
 from vapimedia.protocols.dialect import Refusal, UpgradeRequest, WebhookRequest
-from vapimedia.protocols.seen import SeenOnce
+from vapimedia.protocols.seen import OnceLedger, refusal_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -64,7 +64,7 @@ class TokenCheck:
     request that has no body is as good as its token alone.
     """
 
-    def __init__(self, secret: str, *, api_key: str, application_id: str, seen: SeenOnce) -> None:
+    def __init__(self, secret: str, *, api_key: str, application_id: str, seen: OnceLedger) -> None:
         self._secret = secret.encode("utf-8", "surrogatepass")
         self._api_key = api_key
         self._application_id = application_id
@@ -132,12 +132,7 @@ class TokenCheck:
         # Hashed, so that what is remembered of each has one size.
         name = hashlib.sha256(f"{kind} {claims.jti}".encode("utf-8", "surrogatepass")).digest()
         # At exactly MAX_AGE_S a token is still good, so it is remembered a little longer.
-        match self._seen.spend(name, claims.iat + MAX_AGE_S + 1, received_s):
-            case "used":
-                return Refusal(403, "the token was used before")
-            case "full":
-                return Refusal(503, "too many tokens of Vonage's came within their life")
-        return None
+        return refusal_of(self._seen.spend(name, claims.iat + MAX_AGE_S + 1, received_s), "token")
 
 
 def signer(application_id: str, private_key: str) -> Callable[[float], dict[str, str]]:

@@ -1,0 +1,48 @@
+"""What a webhook asks for, as one worker tells it to another: plain data. Signatures are checked before."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from vapimedia.protocols.dialect import Document, Refusal, WebhookRequest
+
+__all__ = ["JSON", "Errand", "Reply"]
+
+JSON = "application/json"
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """A webhook about a call that lives elsewhere.
+
+    ``answer`` wants the document of the call that *provider* knows as *call_id* once more; ``status`` says what
+    became of it, or of the one that we made as *reference*; ``vapi`` is a server message.
+    """
+
+    kind: Literal["answer", "status", "vapi"]
+    provider: str = ""
+    call_id: str = ""
+    reference: str = ""
+    webhook: WebhookRequest | None = None
+
+    def __repr__(self) -> str:
+        return f"Errand({self.kind!r})"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The HTTP answer to a webhook. Its ``repr`` does not show the body, which may hold a token."""
+
+    status: int = 204
+    body: bytes = b""
+    content_type: str = ""
+
+    @classmethod
+    def of(cls, said: Document | Refusal) -> Reply:
+        """Return the answer that sends a document, or tells why there is none."""
+        if isinstance(said, Document):
+            return cls(200, said.body, said.content_type)
+        return cls(said.status, f"{said.reason}\n".encode(), "text/plain; charset=utf-8")
+
+    def __repr__(self) -> str:
+        return f"Reply({self.status}, {len(self.body)} bytes)"
