@@ -41,6 +41,10 @@ class CallFigures(CallSummary, frozen=True, kw_only=True):
     """``waiting``, ``connecting``, ``live``, ``ending`` (``vapimedia.session.State``)."""
     provider_format: str
     vapi_format: str
+    caller_dbfs: float | None
+    """How loud the caller was in the last few tenths of a second: RMS against full scale; ``None``: no audio came."""
+    assistant_dbfs: float | None
+    """The same of what came from Vapi, which may be ahead of what is heard."""
 
 
 class WorkerFigures(msgspec.Struct):
@@ -156,6 +160,8 @@ def _figures(call: LiveCall, worker: int, now: int) -> CallFigures:
         state=session.state.value,
         provider_format=str(session.uplink.source),
         vapi_format=str(session.uplink.target),
+        caller_dbfs=session.uplink.level_dbfs(now),
+        assistant_dbfs=session.downlink.level_dbfs(now),
     )
 
 

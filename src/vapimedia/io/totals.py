@@ -14,19 +14,17 @@ from vapimedia.session import CallSession, CallSummary
 
 __all__ = ["AUDIO_FATES", "PathTotals", "Totals", "merge_paths"]
 
+# Not what became of audio: where it is just now, and what was missing.
+_STATES = {"queued_ms", "heard_ms", "codec_delay_ms", "gap_ms"}
+_NAMES = {"audio_in_ms": "received", "audio_out_ms": "sent"}
+
 AUDIO_FATES: Mapping[str, str] = {
-    "received": "audio_in_ms",
-    "sent": "audio_out_ms",
-    "inserted_silence": "inserted_silence_ms",
-    "repaid_silence": "repaid_silence_ms",
-    "dropped_flood": "dropped_flood_ms",
-    "dropped_overflow": "dropped_overflow_ms",
-    "dropped_closed": "dropped_closed_ms",
-    "dropped_late": "dropped_late_ms",
-    "dropped_wrong_size": "dropped_wrong_size_ms",
-    "cleared": "cleared_ms",
+    _NAMES.get(field, field.removesuffix("_ms")): field
+    for field in PathStats.__struct_fields__
+    if field.endswith("_ms") and field not in _STATES
 }
-"""What becomes of audio, and the field of ``PathStats`` that tells how much; they only grow."""
+"""What becomes of audio (``received``, ``sent``, ``cleared``, ``dropped_...``), and the field of ``PathStats`` that
+tells how much; they only grow."""
 
 _HOPS = ("convert", "queue", "send")
 

@@ -27,6 +27,13 @@ cdef extern from "shed.h" nogil:
     vm_shed vm_shed_frame(vm_queue* queue, vm_encoding encoding, size_t n_frame, size_t n_kept,
                           size_t n_window) noexcept
 
+cdef extern from "level.h" nogil:
+    ctypedef struct vm_level:
+        pass
+    void vm_level_add(vm_level* level, vm_encoding encoding, const uint8_t* audio, size_t n,
+                      int64_t now_ns) noexcept
+    int64_t vm_level_power(const vm_level* level, int64_t now_ns) noexcept
+
 cdef enum Taken:
     TAKEN = 0    # media of this stream, or foreign media: dealt with
     NOT_TAKEN = 1    # not media, or media that only a full parser can read: the caller's
@@ -81,6 +88,7 @@ cdef class MediaPath:
     cdef vm_converter* _converter
     cdef vm_queue _queue
     cdef vm_histogram* _hops
+    cdef vm_level _level    # of the converted audio
     cdef Counters _counters
     cdef uint8_t* _scratch    # decoded base64, then converted audio
     cdef size_t _n_converted    # room for converted audio

@@ -57,5 +57,10 @@ class MediaPath:
     def close(self) -> None:
         """Drop what is queued (counted) and take no more."""
     def stats(self, now_ns: int = 0) -> PathStats: ...
+    def level_dbfs(self, now_ns: int) -> float | None:
+        """Return how loud the last few tenths of a second were: the RMS against full scale, -90.3 for digital silence.
+
+        ``None`` if no audio came within the last second. Measured ten times a second, from a seventh of the samples.
+        """
     def add_hops(self, convert: Tally, queue: Tally, send: Tally) -> None:
         """Add this path's histograms to the tallies of many. Costs well under 1 us."""

@@ -2,6 +2,7 @@
 """One direction of a call's media: unwrap, convert, slice, wrap."""
 
 from libc.stdint cimport INT64_MAX, uintptr_t
+from libc.math cimport log10
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
@@ -180,6 +181,7 @@ cdef class MediaPath:
         while n > 0:
             n_piece = min(n, <size_t>PIECE)
             n_converted = vm_converter_push(self._converter, converted, audio, n_piece)
+            vm_level_add(&self._level, self._encoding, converted, n_converted, now_ns)
             n_admitted = self._admit(n_converted)
             if not vm_queue_push(&self._queue, converted, n_admitted, now_ns):
                 n_admitted = 0
@@ -385,6 +387,10 @@ cdef class MediaPath:
 
     def stats(self, int64_t now_ns=0):
         return self._stats(self._ns(self._queue.n_bytes), 0)
+
+    def level_dbfs(self, int64_t now_ns):
+        cdef int64_t power = vm_level_power(&self._level, now_ns)
+        return None if power < 0 else 10 * log10(max(power, <int64_t>1) / 32768.0 ** 2)
 
     def add_hops(self, Tally convert not None, Tally queue not None, Tally send not None):
         convert.merge(&self._hops[<int>HOP_CONVERT])

@@ -44,6 +44,8 @@ def call(worker: int, age_ms: float) -> CallFigures:
         state="live",
         provider_format="mulaw/8000",
         vapi_format="mulaw/8000",
+        caller_dbfs=-20.0,
+        assistant_dbfs=None,
     )
 
 
