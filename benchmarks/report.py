@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
-import platform
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import delay
 from instructions import instruction_table
 from memory import memory_table
+from readme import machine, markdown, write
 from speed import avx2_table, measure_all, speed_table
 from variants import variant_table
 
 from vapimedia import audio
 
-README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- report: begin -->\n", "<!-- report: end -->"
 LIBRARIES = ["vapimedia", "numpy", "soxr", "samplerate", "av", "scipy", "audioop-lts"]
 
 
@@ -61,50 +56,6 @@ def sections(*, quick: bool) -> Iterator[tuple[str, str, Iterable[Sequence[str]]
     )
 
 
-def machine() -> str:
-    """Return what was measured, where and when, as one paragraph."""
-    versions = []
-    for library in LIBRARIES:
-        try:
-            versions.append(f"{library} {importlib.metadata.version(library)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    today = datetime.datetime.now(datetime.UTC).date()
-    return f"Measured on {today}: {processor()}, {platform.system()}, {python}, {', '.join(versions)}."
-
-
-def processor() -> str:
-    """Return the processor as Linux describes it in a file; elsewhere what Python knows."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").partition("\n\n")[0].splitlines() if path.exists() else []
-    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    name = said.get("model name") or platform.processor() or platform.machine()
-    # Sellers of virtual machines shorten names; what tells the generations apart is the family and the model.
-    details = {"family": "cpu family", "model": "model", "stepping": "stepping"}
-    parts = [f"{word} {said[key]}" for word, key in details.items() if key in said]
-    parts += [f"{key} {said[key]}" for key in ("CPU implementer", "CPU part") if key in said]
-    if "hypervisor" in said.get("flags", "").split():
-        parts.append("a virtual machine")
-    return f"{name} ({', '.join(parts)})" if parts else name
-
-
-def markdown(table: Iterable[Sequence[str]]) -> str:
-    """Return the table, its first row the head; a lone cell is a sentence."""
-    rows = list(table)
-    if len(rows) == 1 and len(rows[0]) == 1:
-        return rows[0][0] + "\n"
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "| --- " * len(rows[0]) + "|", *lines[1:]]) + "\n"
-
-
-def write(text: str) -> None:
-    """Put *text* between the markers; everything around them stays."""
-    before, rest = README.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    README.write_text(before + BEGIN + text + END + after, encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -115,7 +66,7 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    parts = [machine() + (" A quick look.\n" if options.quick else "\n")]
+    parts = [machine(LIBRARIES) + (" A quick look.\n" if options.quick else "\n")]
     for title, reading, table in sections(quick=options.quick):
         print(f"{title}: measured", file=sys.stderr, flush=True)
         parts.append(f"### {title}\n\n{reading}\n\n{markdown(table)}")
@@ -123,7 +74,7 @@ def main() -> None:
     if options.print:
         print(text)
         return
-    write(text)
+    write("report", text)
 
 
 if __name__ == "__main__":

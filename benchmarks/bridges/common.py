@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from typing import Any
 
 import aiohttp
 
@@ -13,7 +14,7 @@ with warnings.catch_warnings():
     )  # in the standard library up to 3.12, then audioop-lts
     import audioop
 
-__all__ = ["RatecvCodec", "arguments", "create_call", "media"]
+__all__ = ["RatecvCodec", "arguments", "audioop", "create_call", "media"]
 
 _BODY = {
     "assistantId": "asst_1",
@@ -51,8 +52,8 @@ class RatecvCodec:
     __slots__ = ("_down", "_up")
 
     def __init__(self) -> None:
-        self._up: object = None
-        self._down: object = None
+        self._up: Any = None
+        self._down: Any = None
 
     def uplink(self, mulaw: bytes) -> bytes:
         """Return pcm_s16le at 16 kHz."""

@@ -8,7 +8,16 @@ from base64 import b64decode, b64encode
 import msgspec
 import uvloop
 from common import RatecvCodec, arguments, create_call, media
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_connect, ws_create_server
+from picows import (
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    ws_connect,
+    ws_create_server,
+)
 
 
 class Media(msgspec.Struct):
@@ -29,7 +38,7 @@ decode_message = msgspec.json.Decoder(Message).decode
 decode_event = msgspec.json.Decoder(VapiEvent).decode
 
 
-class Vapi(WSListener):  # type: ignore[misc]
+class Vapi(WSListener):
     """The leg to Vapi; what it says before the stream has started waits."""
 
     transport: WSTransport
@@ -58,7 +67,7 @@ class Vapi(WSListener):  # type: ignore[misc]
         self.phone.end()
 
 
-class Phone(WSListener):  # type: ignore[misc]
+class Phone(WSListener):
     """The leg to Twilio, which owns the call."""
 
     transport: WSTransport
@@ -77,7 +86,9 @@ class Phone(WSListener):  # type: ignore[misc]
 
     async def open(self) -> None:
         url = await create_call(self.vapi_url)
-        _, self.vapi = await ws_connect(lambda: Vapi(self), url)
+        vapi = Vapi(self)
+        await ws_connect(lambda: vapi, url)
+        self.vapi = vapi
         self.transport.underlying_transport.resume_reading()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -101,7 +112,7 @@ class Phone(WSListener):  # type: ignore[misc]
     def end(self) -> None:
         for transport in (self.transport, self.vapi.transport if self.vapi else None):
             if transport is not None and not transport.underlying_transport.is_closing():
-                transport.send_close(1000)
+                transport.send_close(WSCloseCode.OK)
                 transport.disconnect()
 
 

@@ -169,15 +169,16 @@ static void take_vapi_text(bridge_call *call, const char *json, size_t n) {
 /* Answer a media message of one leg by a prebuilt one of the other's. */
 static void relay(const bridge_leg *from) {
     static uint8_t up[WS_HEADROOM + 640], down[WS_HEADROOM + 512];
-    static const uint8_t silence[160];
     static size_t n_up, n_down;
     bridge_call *call = from->call;
     if (n_up == 0) {
         uint32_t mask = ws_random(&random_state);
-        memset(body, 0, 640);
+        uint8_t sound[160]; /* whoever counts may take silence for nothing */
+        memset(sound, 0x90, sizeof sound);
+        memset(body, 0x20, 640);
         const uint8_t *bytes = ws_wrap(body, 640, WS_BINARY, &mask);
         memcpy(up, bytes, n_up = (size_t)(body + 640 - bytes));
-        size_t n = write_media(call, silence, sizeof silence);
+        size_t n = write_media(call, sound, sizeof sound);
         bytes = ws_wrap(body, n, WS_TEXT, NULL);
         memcpy(down, bytes, n_down = (size_t)(body + n - bytes));
     }
