@@ -7,6 +7,10 @@ enum { GUARD_NS = 10 * 1000 * 1000 }; /* a timer on a busy machine may be this l
 enum {
     MAX_PERIOD_NS = 100 * 1000 * 1000
 }; /* Vapi's messages come at most this far apart (about 103 ms were seen) */
+enum {
+    MIN_GAP_NS = 1000 * 1000,       /* less cannot be heard, nor told from a late clock */
+    MAX_GAP_NS = 1000 * 1000 * 1000 /* more is a pause, whether or not the assistant said so */
+};
 
 void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
                      bool exact_frames, int64_t max_late_ns) {
@@ -19,6 +23,7 @@ void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns,
     playout->frame_ns = exact_frames ? step_ns : 0;
     playout->max_late_ns = max_late_ns;
     playout->waiting_since_ns = INT64_MAX;
+    playout->is_new = true;
 }
 
 /* Time as the ledger knows it: it never runs backwards. */
@@ -42,6 +47,7 @@ void vm_playout_arrived(vm_playout *playout, int64_t chunk_ns, int64_t queued_ns
     now_ns = advance(playout, now_ns);
     if (queued_ns == 0) playout->fresh_ns = now_ns;
     playout->period_ns = chunk_ns < MAX_PERIOD_NS ? chunk_ns : MAX_PERIOD_NS;
+    if (playout->ending) playout->is_new = true;
     playout->ending = false;
     if (playout->waiting_since_ns == INT64_MAX) playout->waiting_since_ns = now_ns;
 }
@@ -81,6 +87,12 @@ int64_t vm_playout_allow(const vm_playout *playout, int64_t queued_ns, int64_t m
 
 void vm_playout_sent(vm_playout *playout, int64_t duration_ns, int64_t now_ns) {
     now_ns = advance(playout, now_ns);
+    const int64_t gap_ns = now_ns - playout->dry_ns;
+    if (!playout->is_new && gap_ns >= MIN_GAP_NS && gap_ns <= MAX_GAP_NS) {
+        playout->gaps++;
+        playout->gap_ns += gap_ns;
+    }
+    playout->is_new = false;
     playout->waiting_since_ns = INT64_MAX;
     playout->sent_ns += duration_ns;
     const int64_t earliest_ns = now_ns + playout->held_ns;
@@ -136,6 +148,7 @@ int64_t vm_playout_clear(vm_playout *playout, int64_t now_ns) {
     playout->dry_ns = now_ns;
     playout->waiting_since_ns = INT64_MAX;
     playout->ending = false;
+    playout->is_new = true;
     playout->generation++;
     return dropped;
 }

@@ -33,8 +33,11 @@ typedef struct vm_playout {
     int64_t fresh_ns;  /* when the queue was last filled from empty: what is in it was not due before */
     int64_t waiting_since_ns; /* first arrival of an utterance that has not started; INT64_MAX: none */
     uint64_t generation;
+    uint64_t gaps;  /* times the provider ran dry inside an utterance, for a second at most */
+    int64_t gap_ns; /* how long it was dry then */
     bool is_open;
     bool ending; /* the assistant has finished: send what is left, padded */
+    bool is_new; /* what is sent next begins an utterance, as far as is known: no gap is before it */
 } vm_playout;
 
 void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,

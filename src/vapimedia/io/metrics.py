@@ -96,6 +96,16 @@ class _Once(Collector):
             for hop, durations in path.hops.items():
                 _add_histogram(hops, [name, hop], durations, _HOP_BOUNDS_S, _NS)
         yield from (messages, audio, hops)
+        yield CounterMetricFamily(
+            "vapimedia_gaps",
+            "Times a caller heard a hole inside an utterance.",
+            sum(path.gaps for path in self._snapshot.paths.values()),
+        )
+        yield CounterMetricFamily(
+            "vapimedia_gap_seconds",
+            "How long these holes were.",
+            sum(path.gap_ms for path in self._snapshot.paths.values()) / 1000,
+        )
 
     def _workers(self) -> Iterator[Metric]:
         label = ["worker"]

@@ -26,6 +26,7 @@ AUDIO_FATES: Mapping[str, str] = {
 """What becomes of audio (``received``, ``sent``, ``cleared``, ``dropped_...``), and the field of ``PathStats`` that
 tells how much; they only grow."""
 
+_COUNTS = ("messages_in", "messages_out", "gaps")
 _HOPS = ("convert", "queue", "send")
 
 
@@ -36,6 +37,8 @@ class PathTotals(msgspec.Struct):
     messages_out: int = 0
     audio_ms: dict[str, float] = {}
     """By what became of it (``AUDIO_FATES``)."""
+    gaps: int = 0
+    gap_ms: float = 0.0
     hops: dict[str, Distribution] = {}
     """Durations in ns: ``convert``, ``queue`` and ``send`` of ``PathStats``."""
 
@@ -65,27 +68,30 @@ class Totals:
 class _PathSum:
     def __init__(self) -> None:
         self._hops = [Tally() for _ in _HOPS]
-        self._messages = [0, 0]
+        self._counts = dict.fromkeys(_COUNTS, 0)
+        self._gap_ms = 0.0
         self._audio_ms = dict.fromkeys(AUDIO_FATES, 0.0)
 
     def add(self, path: MediaPath, stats: PathStats | None) -> None:
         path.add_hops(*self._hops)
         if stats is None:
             return
-        self._messages[0] += stats.messages_in
-        self._messages[1] += stats.messages_out
+        for field in _COUNTS:
+            self._counts[field] += getattr(stats, field)
+        self._gap_ms += stats.gap_ms
         for fate, field in AUDIO_FATES.items():
             self._audio_ms[fate] += getattr(stats, field)
 
     def copy(self) -> Self:
         copied = type(self)()
         copied._hops = [hop.copy() for hop in self._hops]
-        copied._messages, copied._audio_ms = self._messages[:], dict(self._audio_ms)
+        copied._counts, copied._audio_ms = dict(self._counts), dict(self._audio_ms)
+        copied._gap_ms = self._gap_ms
         return copied
 
     def read(self) -> PathTotals:
         hops = {name: hop.read() for name, hop in zip(_HOPS, self._hops, strict=True)}
-        return PathTotals(self._messages[0], self._messages[1], dict(self._audio_ms), hops)
+        return PathTotals(**self._counts, gap_ms=self._gap_ms, audio_ms=dict(self._audio_ms), hops=hops)
 
 
 def merge_paths(parts: Iterable[Mapping[str, PathTotals]]) -> dict[str, PathTotals]:
@@ -106,8 +112,8 @@ def _merge(parts: list[PathTotals]) -> PathTotals:
         for hop, durations in part.hops.items():
             hops.setdefault(hop, []).append(durations)
     return PathTotals(
-        messages_in=sum(part.messages_in for part in parts),
-        messages_out=sum(part.messages_out for part in parts),
+        **{field: sum(getattr(part, field) for part in parts) for field in _COUNTS},
+        gap_ms=sum(part.gap_ms for part in parts),
         audio_ms=dict(audio_ms),
         hops={hop: distribution.merge(several) for hop, several in hops.items()},
     )

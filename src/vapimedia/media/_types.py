@@ -97,6 +97,11 @@ class PathStats(msgspec.Struct, frozen=True):
     cleared_ms: float = 0.0
     """Audio dropped by clears: our queue and what the provider had not played."""
     clears: int = 0
+    gaps: int = 0
+    """Times the provider ran dry inside an utterance, by the ledger, and had more after a second at most (playout
+    paths): the caller heard a hole. Without Vapi's ``speech-update`` short pauses between utterances count too."""
+    gap_ms: float = 0.0
+    """How long it was dry then, all together."""
     foreign: int = 0
     """Messages of another stream or track."""
     invalid: int = 0

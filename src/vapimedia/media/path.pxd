@@ -78,6 +78,8 @@ cdef struct Counters:
     uint64_t late    # due for too long while the far side took nothing
     uint64_t late_source_bytes    # came in after close
     int64_t cleared_unplayed_ns    # dropped by the far side
+    uint64_t gaps
+    int64_t gap_ns
 
 
 cdef class MediaPath:

@@ -381,7 +381,8 @@ cdef class MediaPath:
             dropped_closed_ms=c.unsent * target_ms + c.late_source_bytes * source_ms,
             dropped_late_ms=c.late * target_ms, dropped_wrong_size_ms=c.misfit * target_ms,
             cleared_ms=c.cleared * target_ms + to_ms(c.cleared_unplayed_ns), clears=c.clears,
-            foreign=c.foreign, invalid=c.invalid, wrong_size=c.wrong_size, codec_delay_ms=self.codec_delay_ms,
+            gaps=c.gaps, gap_ms=to_ms(c.gap_ns), foreign=c.foreign, invalid=c.invalid, wrong_size=c.wrong_size,
+            codec_delay_ms=self.codec_delay_ms,
             convert=hop_stats(&self._hops[<int>HOP_CONVERT]), queue=hop_stats(&self._hops[<int>HOP_QUEUE]),
             send=hop_stats(&self._hops[<int>HOP_SEND]))
 

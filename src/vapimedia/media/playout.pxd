@@ -9,8 +9,11 @@ cdef extern from "playout.h" nogil:
         int64_t held_ns
         int64_t sent_ns
         uint64_t generation
+        uint64_t gaps
+        int64_t gap_ns
         bint is_open
         bint ending
+        bint is_new
     void vm_playout_init(vm_playout* playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
                          c_bool exact_frames, int64_t max_late_ns) noexcept
     void vm_playout_open(vm_playout* playout, int64_t now_ns) noexcept

@@ -57,6 +57,7 @@ cdef class PlayoutPath(MediaPath):
     def speech_started(self):
         """The assistant begins a turn: half a sample that is left of the last one is given up."""
         self._realign()
+        self._playout.is_new = True
 
     def speech_ended(self, int64_t now_ns):
         """The assistant has finished: return the remainder, padded where frames must be exact."""
@@ -154,5 +155,7 @@ cdef class PlayoutPath(MediaPath):
             &self._playout, self._playout.generation, <int64_t>(position_ms * NS_PER_MS), now_ns))
 
     def stats(self, int64_t now_ns=0):
+        self._counters.gaps = self._playout.gaps
+        self._counters.gap_ns = self._playout.gap_ns
         return self._stats(vm_playout_ahead_ns(&self._playout, now_ns) + self._ns(self._queue.n_bytes),
                            vm_playout_heard_ns(&self._playout, now_ns))

@@ -55,7 +55,13 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     durations = distribution(draw(st.lists(st.integers(0, 10**9), max_size=10)))
     # Quarters add up exactly, in any order.
     audio_ms = {fate: draw(counts) / 4 for fate in AUDIO_FATES}
-    path = PathTotals(draw(counts), draw(counts), audio_ms, dict.fromkeys(("convert", "queue"), durations))
+    path = PathTotals(
+        messages_in=draw(counts),
+        gaps=draw(counts),
+        gap_ms=draw(counts) / 4,
+        audio_ms=audio_ms,
+        hops=dict.fromkeys(("convert", "queue"), durations),
+    )
     calls = [call(worker, age) for age in draw(st.lists(st.floats(0, 1e6), max_size=3))]
     return Snapshot(
         version="1",
