@@ -22,9 +22,10 @@ from vapimedia.io.hooks import Call, CallOptions
 from vapimedia.io.http_head import Head
 from vapimedia.io.leftovers import Leftovers
 from vapimedia.io.live_call import LiveCall
+from vapimedia.io.media_socket import MediaSocket
 from vapimedia.io.outbound import Order, dial
 from vapimedia.io.public_port import PublicPort, RouteUpgrade
-from vapimedia.io.pump import MediaSocket, Pump
+from vapimedia.io.pump import Pump
 from vapimedia.io.reception import OnCall, OnFallback, Reception
 from vapimedia.io.snapshot import source_of
 from vapimedia.io.tools import ToolBox, ToolFunction

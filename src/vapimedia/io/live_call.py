@@ -16,7 +16,8 @@ from vapimedia.errors import ConfigError, VapiError
 from vapimedia.io import media_transport
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.hooks import Call, CallInfo
-from vapimedia.io.pump import MediaSocket, Pump, now_ns
+from vapimedia.io.media_socket import MediaSocket
+from vapimedia.io.pump import Pump, now_ns
 from vapimedia.io.vapi_client import USER_AGENT, VapiClient
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendBinary, SendText
 from vapimedia.protocols.dialect import Dialect, Document, Refusal
@@ -92,8 +93,8 @@ class LiveCall:
         """What the provider's voice webhook was answered with; ``None`` if there was none."""
         self.is_over = False
         self.session = CallSession(dialect, config, now_ns=now_ns(), carries_media=False)
-        self.provider = MediaSocket(self, "provider")
-        self.vapi = MediaSocket(self, "vapi")
+        self.provider = MediaSocket(self, "provider", host.pump.reactor)
+        self.vapi = MediaSocket(self, "vapi", host.pump.reactor)
         self._created: CreatedCall | None = None
         self._request: CreateCall | None = None
         self._closing: asyncio.TimerHandle | None = None

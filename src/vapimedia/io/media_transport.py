@@ -12,7 +12,7 @@ import aiofastnet
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
 from vapimedia.io.http_head import Head
-from vapimedia.io.pump import MediaSocket
+from vapimedia.io.media_socket import MediaSocket
 
 __all__ = ["HANDSHAKE_TIMEOUT_S", "accept", "connect"]
 
@@ -87,6 +87,7 @@ def _protocol(
     kind: type[WSProtocol] = WSProtocol,
 ) -> WSProtocol:
     host, path, headers = to or (None, None, None)
+    taker.keep_alive(ping_interval_s)
     return kind(
         host,
         path,
@@ -95,10 +96,9 @@ def _protocol(
         _picows_log,
         True,  # disconnect_on_exception
         HANDSHAKE_TIMEOUT_S,
-        True,  # enable_auto_ping
-        # A dead peer is found within the interval: it is asked after two thirds, and has one to answer.
-        ping_interval_s * 2 / 3,
-        ping_interval_s / 3,
+        False,  # enable_auto_ping: the media socket does it, for its echo too
+        None,  # of an idle connection, after
+        None,  # and its answer within
         1,  # PING_WHEN_IDLE
         False,  # enable_auto_pong: the media socket does it
         taker.max_message,  # of one frame

@@ -16,7 +16,7 @@ from aiohttp import web
 from vapimedia.io import media_transport
 from vapimedia.io.front_door import FrontDoor, address_of
 from vapimedia.io.http_head import Head
-from vapimedia.io.pump import MediaSocket
+from vapimedia.io.media_socket import MediaSocket
 from vapimedia.protocols.dialect import Refusal
 
 __all__ = ["PublicPort", "RouteUpgrade", "close_after_answer"]

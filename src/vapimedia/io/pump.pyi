@@ -1,64 +1,11 @@
-"""The frame path's two ends: WebSocket listeners in Cython, and the timer that drives paced audio."""
+"""The timer that drives paced audio, inserted silence and deadlines; the sockets are in ``media_socket``."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
-from picows import WSListener
-
-from vapimedia.media import MediaPath
+from vapimedia.io.lane import Reactor
+from vapimedia.io.media_socket import MediaSocket
 from vapimedia.media.tally import Tally
-
-class SocketOwner(Protocol):
-    """Who is told about one leg's socket. Called on the loop; never on the path of plain media."""
-
-    def socket_opened(self, socket: MediaSocket) -> None: ...
-    def socket_message(self, socket: MediaSocket, message: bytes, is_text: bool) -> None: ...
-    def socket_mark_due(self, socket: MediaSocket) -> None:
-        """Audio from this socket went to its peer: a mark may be due there. At most every 100 ms."""
-    def socket_closed(self, socket: MediaSocket, code: int) -> None:
-        """The connection is gone, or as good as gone because the peer broke the protocol. Called once.
-
-        *code* is the peer's close code, 1006 without one, or ours (1002, 1007, 1009) if ``socket.was_breach``.
-        """
-
-class MediaSocket(WSListener):
-    """One leg's WebSocket: a message layer above picows, and the C path for media.
-
-    The message layer answers CLOSE and disconnects, assembles fragments within a bound (``max_message``, 16
-    fragments: 1009), refuses reserved bits (1002) and invalid UTF-8 (1007). Sends after the close are counted,
-    not made. A peer that does not read gets no pong but the newest, and is cut off (1006) once 256 KiB wait.
-    """
-
-    max_message: int
-    """Bytes of one message, fragments together: 64 KiB, unless set before there is a connection."""
-    was_breach: bool
-    """The peer broke the protocol, and we closed for it; known once ``socket_closed`` is called."""
-    def __init__(self, owner: SocketOwner, name: str) -> None: ...
-    name: str
-    """``provider`` or ``vapi``."""
-    unsent: int
-    """Messages that came after the close."""
-    @property
-    def is_open(self) -> bool: ...
-    @property
-    def is_connected(self) -> bool:
-        """Whether there is a connection, even if its closing handshake has begun."""
-    @property
-    def write_backlog(self) -> int:
-        """Bytes that the kernel has not taken yet."""
-    def connect_media(
-        self, inbound: MediaPath | None, outbound: MediaPath | None, peer: MediaSocket | None
-    ) -> None:
-        """From now on media goes through *inbound* to *peer*, and *outbound* is what the peer sends here."""
-    def drop_inbound_until(self, until_ns: int) -> None:
-        """Drop (and count in ``guarded``) media that arrives before *until_ns*."""
-    guarded: int
-    def send_text(self, data: bytes) -> None: ...
-    def send_binary(self, data: bytes) -> None: ...
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """Start the closing handshake; the connection is cut if the peer does not answer within 0.5 s."""
-    def abort(self) -> None: ...
 
 class Pump:
     """One timer for all calls of a worker: paced audio, inserted silence, deadlines, loop lag.
@@ -67,6 +14,8 @@ class Pump:
     speak first, so that our own stall is not taken for the provider's.
     """
 
+    reactor: Reactor
+    """Reads the plain TCP connections of this loop."""
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...
     def add(self, receiver: MediaSocket, deadline: Callable[[int], None]) -> None:
         """Drive the media that arrives at *receiver*, and call *deadline* when its time has come."""

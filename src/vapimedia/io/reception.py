@@ -15,7 +15,7 @@ from vapimedia.io.desk import Entry, Seat, Ticket, name_of
 from vapimedia.io.errands import Errand, Reply
 from vapimedia.io.hooks import CallInfo, CallOptions, Reject
 from vapimedia.io.live_call import LiveCall
-from vapimedia.io.pump import MediaSocket
+from vapimedia.io.media_socket import MediaSocket
 from vapimedia.io.user_code import FAILED, ask_user
 from vapimedia.protocols.dialect import Dialect, Document, Refusal
 from vapimedia.protocols.vapi import CreateCall

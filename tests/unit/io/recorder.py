@@ -7,17 +7,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from wire import PING, PONG, Wire, connected, until
 
 from vapimedia.io.http_head import Head
+from vapimedia.io.lane import Reactor
+from vapimedia.io.media_socket import MediaSocket
 from vapimedia.io.public_port import PublicPort, close_after_answer
-from vapimedia.io.pump import MediaSocket
 from vapimedia.protocols.dialect import Refusal
 
 
 class Recorder:
     """The owner of the sockets that come to ``/media``; everything else is refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, reactor: Reactor | None = None) -> None:
+        self.reactor = reactor
         self.sockets: list[MediaSocket] = []
         self.messages: list[tuple[bytes, bool]] = []
         self.closed: list[int] = []
@@ -31,7 +34,7 @@ class Recorder:
         self.heads.append(head)
         if head.target != "/media":
             return Refusal(404, "there is no media socket at this path")
-        self.sockets.append(MediaSocket(self, "provider"))
+        self.sockets.append(MediaSocket(self, "provider", self.reactor))
         if self.max_message is not None:
             self.sockets[-1].max_message = self.max_message
         return self.sockets[-1]
@@ -54,9 +57,10 @@ async def _echo(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[Recorder]:
+async def listening(*, in_lane: bool = False) -> AsyncIterator[Recorder]:
     """A public port: an HTTP server that echoes bodies, and a recorder behind its sockets."""
-    recorder = Recorder()
+    reactor = Reactor(asyncio.get_running_loop()) if in_lane else None
+    recorder = Recorder(reactor)
     app = web.Application(client_max_size=1 << 20)
     app.on_response_prepare.append(close_after_answer)
     app.router.add_post("/echo", _echo)
@@ -72,3 +76,19 @@ async def listening() -> AsyncIterator[Recorder]:
             socket.abort()
         await runner.cleanup()
         await asyncio.sleep(0.01)
+        if reactor is not None:
+            assert reactor.n_lanes == 0
+            reactor.close()
+
+
+@asynccontextmanager
+async def media_socket(reader: str) -> AsyncIterator[tuple[Wire, Recorder]]:
+    """A raw client whose socket the recorder owns, read by the *reader*: ``lane`` or ``picows``."""
+    in_lane = reader == "lane"
+    async with listening(in_lane=in_lane) as recorder, connected(recorder.port) as wire:
+        assert (await wire.upgrade("/media")).status == 101
+        if in_lane:  # which picows leaves after a whole frame
+            wire.frame(PING, b"")
+            assert await wire.read_frame() == (PONG, b"")
+        await until(lambda: recorder.opened and recorder.sockets[0].is_in_lane == in_lane)
+        yield wire, recorder

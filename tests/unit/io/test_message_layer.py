@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recorder import Recorder, listening
+from recorder import Recorder, listening, media_socket
 from wire import (
     BINARY,
     CLOSE,
@@ -25,12 +24,10 @@ from wire import (
 )
 
 
-@asynccontextmanager
-async def media_socket() -> AsyncIterator[tuple[Wire, Recorder]]:
-    """A raw client whose socket the recorder owns."""
-    async with listening() as recorder, connected(recorder.port) as wire:
-        assert (await wire.upgrade("/media")).status == 101
-        yield wire, recorder
+@pytest.fixture(params=["lane", "picows"])
+def reader(request: pytest.FixtureRequest) -> str:
+    """Who reads the socket."""
+    return str(request.param)
 
 
 # --- closing -------------------------------------------------------------------------------------
@@ -38,8 +35,8 @@ async def media_socket() -> AsyncIterator[tuple[Wire, Recorder]]:
 
 @on_both_loops
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 3000, 4999])
-async def test_a_close_is_answered_with_its_code_and_the_connection_ends(code: int) -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_close_is_answered_with_its_code_and_the_connection_ends(reader: str, code: int) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.close(code)
         assert await wire.close_code() == code
         assert await wire.rest() == b""
@@ -48,9 +45,10 @@ async def test_a_close_is_answered_with_its_code_and_the_connection_ends(code: i
 
 @on_both_loops
 async def test_a_close_without_a_code_is_answered_with_a_valid_one(
+    reader: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with media_socket() as (wire, recorder):
+    async with media_socket(reader) as (wire, recorder):
         wire.close(None)
         assert await wire.close_code() in (None, 1000)  # RFC 6455 s. 7.4: 0..999 are not used
         assert await wire.rest() == b""
@@ -58,8 +56,8 @@ async def test_a_close_without_a_code_is_answered_with_a_valid_one(
 
 
 @on_both_loops
-async def test_our_close_carries_its_code_and_ends_when_it_is_answered() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_our_close_carries_its_code_and_ends_when_it_is_answered(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         recorder.sockets[0].close(1001, "away")
         opcode, payload = await wire.read_frame()
         assert (opcode, payload) == (CLOSE, b"\x03\xe9away")
@@ -69,8 +67,8 @@ async def test_our_close_carries_its_code_and_ends_when_it_is_answered() -> None
 
 
 @on_both_loops
-async def test_a_reason_is_cut_to_what_a_close_frame_holds() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_reason_is_cut_to_what_a_close_frame_holds(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         recorder.sockets[0].close(1000, "\u00fc" * 100)
         opcode, payload = await wire.read_frame()
         assert opcode == CLOSE
@@ -78,8 +76,8 @@ async def test_a_reason_is_cut_to_what_a_close_frame_holds() -> None:
 
 
 @on_both_loops
-async def test_a_peer_that_never_answers_our_close_is_cut_off() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_peer_that_never_answers_our_close_is_cut_off(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         recorder.sockets[0].close(1000)
         assert await wire.close_code() == 1000
         assert await wire.rest() == b""  # within 5 s, the helper's limit
@@ -87,8 +85,8 @@ async def test_a_peer_that_never_answers_our_close_is_cut_off() -> None:
 
 
 @on_both_loops
-async def test_a_peer_that_closes_but_never_reads_is_cut_off() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_peer_that_closes_but_never_reads_is_cut_off(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
         while not recorder.sockets[0].write_backlog:
             recorder.sockets[0].send_binary(bytes(65000))
@@ -97,8 +95,8 @@ async def test_a_peer_that_closes_but_never_reads_is_cut_off() -> None:
 
 
 @on_both_loops
-async def test_messages_after_our_close_are_not_delivered() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_messages_after_our_close_are_not_delivered(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         recorder.sockets[0].close(1000)
         wire.text("late")
         wire.close(1000)
@@ -107,8 +105,8 @@ async def test_messages_after_our_close_are_not_delivered() -> None:
 
 
 @on_both_loops
-async def test_sends_after_the_close_are_counted_and_not_made() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_sends_after_the_close_are_counted_and_not_made(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         socket = recorder.sockets[0]
         socket.close(1000)
         socket.send_text(b"x")
@@ -121,8 +119,8 @@ async def test_sends_after_the_close_are_counted_and_not_made() -> None:
 
 
 @on_both_loops
-async def test_a_reset_is_told_as_1006_once() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_reset_is_told_as_1006_once(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.reset()
         await until(lambda: recorder.closed)
         await asyncio.sleep(0.01)
@@ -130,8 +128,8 @@ async def test_a_reset_is_told_as_1006_once() -> None:
 
 
 @on_both_loops
-async def test_an_end_without_a_close_frame_is_told_as_1006() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_an_end_without_a_close_frame_is_told_as_1006(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.writer.write_eof()
         await until(lambda: recorder.closed == [1006])
 
@@ -140,8 +138,8 @@ async def test_an_end_without_a_close_frame_is_told_as_1006() -> None:
 
 
 @on_both_loops
-async def test_fragments_with_a_ping_between_them_become_one_message() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_fragments_with_a_ping_between_them_become_one_message(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.frame(TEXT, b'{"event"', fin=False)
         wire.frame(PING, b"are you there")
         wire.frame(CONTINUATION, b"", fin=False)
@@ -151,8 +149,8 @@ async def test_fragments_with_a_ping_between_them_become_one_message() -> None:
 
 
 @on_both_loops
-async def test_sixteen_fragments_are_taken() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_sixteen_fragments_are_taken(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.frame(BINARY, b"a", fin=False)
         for _ in range(14):
             wire.frame(CONTINUATION, b"a", fin=False)
@@ -161,8 +159,8 @@ async def test_sixteen_fragments_are_taken() -> None:
 
 
 @on_both_loops
-async def test_a_seventeenth_fragment_is_too_much() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_seventeenth_fragment_is_too_much(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.frame(BINARY, b"a", fin=False)
         for _ in range(16):
             wire.frame(CONTINUATION, b"a", fin=False)
@@ -172,8 +170,8 @@ async def test_a_seventeenth_fragment_is_too_much() -> None:
 
 @on_both_loops
 @pytest.mark.parametrize(("last", "code"), [(65536 - 60000, None), (65536 - 59999, 1009)])
-async def test_fragments_together_hold_64_kib_at_most(last: int, code: int | None) -> None:
-    async with media_socket() as (wire, recorder):
+async def test_fragments_together_hold_64_kib_at_most(reader: str, last: int, code: int | None) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.frame(BINARY, bytes(30000), fin=False)
         wire.frame(CONTINUATION, bytes(30000), fin=False)
         wire.frame(CONTINUATION, bytes(last))
@@ -185,8 +183,8 @@ async def test_fragments_together_hold_64_kib_at_most(last: int, code: int | Non
 
 @on_both_loops
 @pytest.mark.parametrize("first", [CONTINUATION, None])
-async def test_fragments_out_of_order_break_the_protocol(first: int | None) -> None:
-    async with media_socket() as (wire, _recorder):
+async def test_fragments_out_of_order_break_the_protocol(reader: str, first: int | None) -> None:
+    async with media_socket(reader) as (wire, _recorder):
         if first is None:
             wire.frame(TEXT, b"a", fin=False)
             wire.frame(TEXT, b"b")
@@ -230,8 +228,10 @@ def _as(**how: object) -> Callable[[Wire], None]:
         *("bad UTF-8", "surrogate", "text over 64 KiB", "binary over 64 KiB"),
     ],
 )
-async def test_a_broken_frame_is_answered_with_its_code(send: Callable[[Wire], None], code: int) -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_broken_frame_is_answered_with_its_code(
+    reader: str, send: Callable[[Wire], None], code: int
+) -> None:
+    async with media_socket(reader) as (wire, recorder):
         send(wire)
         assert await wire.close_code() == code
         await until(lambda: recorder.closed == [code])
@@ -240,8 +240,8 @@ async def test_a_broken_frame_is_answered_with_its_code(send: Callable[[Wire], N
 
 
 @on_both_loops
-async def test_a_broken_frame_is_told_to_the_owner_before_the_peer_answers() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_broken_frame_is_told_to_the_owner_before_the_peer_answers(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.frame(TEXT, b"{}", rsv=4)
         await until(lambda: recorder.closed)
         assert recorder.closed == [1002]  # told late, it would be the 1006 of the cut
@@ -252,20 +252,20 @@ async def test_a_broken_frame_is_told_to_the_owner_before_the_peer_answers() -> 
 
 
 @on_both_loops
-async def test_a_close_for_breach_by_the_peer_or_by_us_is_no_breach_of_its() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_close_for_breach_by_the_peer_or_by_us_is_no_breach_of_its(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.close(1002)
         await until(lambda: recorder.closed == [1002])
         assert not recorder.sockets[0].was_breach
-    async with media_socket() as (wire, recorder):
+    async with media_socket(reader) as (wire, recorder):
         recorder.sockets[0].close(1002)
         await until(lambda: recorder.closed == [1006])
         assert not recorder.sockets[0].was_breach
 
 
 @on_both_loops
-async def test_a_limit_of_messages_is_the_socket_s_own() -> None:
-    async with listening() as recorder, connected(recorder.port) as wire:
+async def test_a_limit_of_messages_is_the_socket_s_own(reader: str) -> None:
+    async with listening(in_lane=reader == "lane") as recorder, connected(recorder.port) as wire:
         recorder.max_message = 100_000
         assert (await wire.upgrade("/media")).status == 101
         wire.frame(BINARY, bytes(100_000))
@@ -277,8 +277,8 @@ async def test_a_limit_of_messages_is_the_socket_s_own() -> None:
 
 
 @on_both_loops
-async def test_invalid_utf8_split_over_fragments_is_found() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_invalid_utf8_split_over_fragments_is_found(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.frame(TEXT, b"\xc3", fin=False)
         wire.frame(CONTINUATION, b"\x28")
         assert await wire.close_code() == 1007
@@ -286,8 +286,8 @@ async def test_invalid_utf8_split_over_fragments_is_found() -> None:
 
 
 @on_both_loops
-async def test_a_character_split_over_fragments_is_valid() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_character_split_over_fragments_is_valid(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.frame(TEXT, b"\xc3", fin=False)
         wire.frame(CONTINUATION, b"\xbc")
         await until(lambda: recorder.messages == [("\u00fc".encode(), True)])
@@ -295,15 +295,15 @@ async def test_a_character_split_over_fragments_is_valid() -> None:
 
 @on_both_loops
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
-async def test_messages_of_every_size_arrive_whole(size: int) -> None:
-    async with media_socket() as (wire, recorder):
+async def test_messages_of_every_size_arrive_whole(reader: str, size: int) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.frame(BINARY, bytes(size))
         await until(lambda: recorder.messages == [(bytes(size), False)])
 
 
 @on_both_loops
-async def test_pings_are_answered_in_order_with_their_payload() -> None:
-    async with media_socket() as (wire, _recorder):
+async def test_pings_are_answered_in_order_with_their_payload(reader: str) -> None:
+    async with media_socket(reader) as (wire, _recorder):
         for payload in (b"", b"one", bytes(125)):
             wire.frame(PING, payload)
         assert [await wire.read_frame() for _ in range(3)] == [
@@ -314,8 +314,8 @@ async def test_pings_are_answered_in_order_with_their_payload() -> None:
 
 
 @on_both_loops
-async def test_a_pong_nobody_asked_for_is_ignored() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_pong_nobody_asked_for_is_ignored(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.frame(PONG, b"hello")
         wire.text("{}")
         await until(lambda: recorder.messages == [(b"{}", True)])
@@ -335,16 +335,16 @@ async def _pinged(wire: Wire, recorder: Recorder, n: int) -> None:
 
 
 @on_both_loops
-async def test_pings_of_a_peer_that_does_not_read_take_no_memory() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_pings_of_a_peer_that_does_not_read_take_no_memory(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await _pinged(wire, recorder, 20_000)
         assert recorder.sockets[0].write_backlog < 65536
 
 
 @on_both_loops
-async def test_the_newest_ping_is_answered_once_its_sender_reads_again() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_the_newest_ping_is_answered_once_its_sender_reads_again(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await _pinged(wire, recorder, 20_000)
         wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
@@ -357,8 +357,8 @@ async def test_the_newest_ping_is_answered_once_its_sender_reads_again() -> None
 
 
 @on_both_loops
-async def test_a_peer_that_does_not_read_what_it_is_sent_is_cut_off() -> None:
-    async with media_socket() as (wire, recorder):
+async def test_a_peer_that_does_not_read_what_it_is_sent_is_cut_off(reader: str) -> None:
+    async with media_socket(reader) as (wire, recorder):
         wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
         sender = recorder.sockets[0]
         for _ in range(10_000):
@@ -368,7 +368,7 @@ async def test_a_peer_that_does_not_read_what_it_is_sent_is_cut_off() -> None:
         await until(lambda: recorder.closed == [1006])
 
 
-def test_no_stream_of_bytes_raises_or_delivers_after_the_close() -> None:
+def test_no_stream_of_bytes_raises_or_delivers_after_the_close(reader: str) -> None:
     chunk = st.one_of(
         st.binary(max_size=30),
         st.builds(
@@ -384,7 +384,7 @@ def test_no_stream_of_bytes_raises_or_delivers_after_the_close() -> None:
     async def check(chunks: list[bytes]) -> None:
         failed: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failed.append(context))
-        async with media_socket() as (wire, recorder):
+        async with media_socket(reader) as (wire, recorder):
             for one in chunks:
                 wire.send(one)
             wire.writer.write_eof()

@@ -12,7 +12,8 @@ from recorder import Recorder, listening
 from wire import connected, on_both_loops, until
 
 from vapimedia.formats import AudioFormat
-from vapimedia.io.pump import MediaSocket, Pump, now_ns
+from vapimedia.io.media_socket import MediaSocket
+from vapimedia.io.pump import Pump, now_ns
 from vapimedia.media import PlayoutPath, PlayoutPolicy
 
 MULAW = AudioFormat("mulaw", 8000)

@@ -1,0 +1,17 @@
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t
+
+
+cdef class Outlet:
+    cdef object _transport    # aiofastnet's
+    cdef int _fd    # written directly; -1 where the transport encrypts
+    cdef bint _masks
+    cdef bint _has_backlog    # the transport holds bytes that the kernel has not taken
+    cdef uint8_t* _batch    # whose room is anybody's between two turns of the loop; NULL: none
+    cdef size_t _n_batch
+
+    cdef void send(self, uint8_t opcode, bytes payload)
+    cdef bint put(self, uint8_t opcode, char* payload, size_t n, bint more)
+    cdef void flush(self)
+    cdef Py_ssize_t backlog(self)
+    cdef void _write(self, const char* frames, size_t n)

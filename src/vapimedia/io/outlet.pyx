@@ -1,0 +1,80 @@
+# cython: language_level=3
+"""The way out of one connection: frames, straight to the kernel where nothing waits before them."""
+
+import os
+
+from cpython.buffer cimport PyBUF_READ
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
+
+from vapimedia.io.lane cimport OUT_BYTES, VM_WS_HEAD, vm_ws_head_size, vm_ws_mask, vm_ws_new_key, vm_ws_write_head
+
+__all__ = ["Outlet"]
+
+cdef extern from "<sys/socket.h>" nogil:
+    ssize_t c_send "send"(int fd, const void* bytes, size_t n, int flags)
+
+cdef uint64_t _keys = int.from_bytes(os.urandom(8), "little")
+
+
+cdef size_t frame_in_place(char* payload, size_t n, uint8_t opcode, bint masks) noexcept nogil:
+    """Make a frame of *payload*, in front of which a head has room; return the size of that head."""
+    cdef uint8_t key[4]
+    if masks:
+        vm_ws_new_key(key, &_keys)
+        vm_ws_mask(<uint8_t*>payload, n, key)
+    return vm_ws_write_head(<uint8_t*>payload - vm_ws_head_size(n, masks), opcode, n, key if masks else NULL)
+
+
+cdef class Outlet:
+    cdef void send(self, uint8_t opcode, bytes payload):
+        """Send a whole message of which a copy must be made."""
+        cdef bytes frame = bytes(VM_WS_HEAD) + payload
+        cdef char* start = <char*>frame + <size_t>VM_WS_HEAD
+        cdef size_t n = <size_t>len(payload)
+        cdef size_t n_head = frame_in_place(start, n, opcode, self._masks)
+        self._write(start - n_head, n_head + n)
+
+    cdef bint put(self, uint8_t opcode, char* payload, size_t n, bint more):
+        """Send a message in front of which there is room for a head. Return whether all so far is written.
+
+        *more*: another may follow; then it may wait for that, until ``flush``.
+        """
+        cdef size_t n_head = frame_in_place(payload, n, opcode, self._masks)
+        n += n_head
+        if self._n_batch + n > OUT_BYTES:
+            self.flush()
+        if self._batch == NULL or n > OUT_BYTES or (self._n_batch == 0 and not more):
+            self._write(payload - n_head, n)
+            return True
+        memcpy(self._batch + self._n_batch, payload - n_head, n)
+        self._n_batch += n
+        if more:
+            return False
+        self.flush()
+        return True
+
+    cdef void flush(self):
+        cdef size_t n = self._n_batch
+        self._n_batch = 0
+        if n > 0:
+            self._write(<char*>self._batch, n)
+
+    cdef Py_ssize_t backlog(self):
+        """Return how many bytes the kernel has not taken."""
+        return self._transport.get_write_buffer_size()
+
+    cdef void _write(self, const char* frames, size_t n):
+        cdef ssize_t sent = 0
+        if self._has_backlog:
+            self._has_backlog = self.backlog() > 0
+        if self._fd >= 0 and not self._has_backlog:
+            sent = c_send(self._fd, frames, n, 0)
+            if sent == <ssize_t>n:
+                return
+            sent = max(sent, <ssize_t>0)    # what is wrong with the socket the transport finds out
+        # It copies what it cannot write now.
+        self._transport.write(PyMemoryView_FromMemory(<char*>frames + sent, <ssize_t>n - sent, PyBUF_READ))
+        self._has_backlog = self.backlog() > 0
