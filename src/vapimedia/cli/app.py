@@ -23,7 +23,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("serve", epilog=serve.EPILOG)(serve.serve)
 app.command("dial", epilog=dial.EPILOG)(dial.dial)
-app.command("bench")(bench.bench)
+app.add_typer(bench.app, name="bench")
 app.add_typer(fake.app, name="fake")
 
 

@@ -5,23 +5,47 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 from rich.table import Table
+from typer.core import TyperGroup
 
-from vapimedia.cli import report
+from vapimedia.cli import bench_calls, report
 from vapimedia.errors import ConfigError
 
 if TYPE_CHECKING:
     from vapimedia.bench import Timing
 
-__all__ = ["bench"]
+__all__ = ["app"]
+
+_DEFAULT = "frames"
 
 
+class _FramesUnlessNamed(TyperGroup):
+    """``bench`` alone, its flags and its file mean ``bench frames``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        wants_help = any(arg in ctx.help_option_names for arg in args[:1])
+        if not wants_help and (not args or args[0] not in self.commands):
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_FramesUnlessNamed,
+    rich_markup_mode="rich",
+    help="Time one 20 ms frame, or load a bridge with [bold]calls[/]."
+    " [bold]vapimedia bench[/] alone is [bold]vapimedia bench frames[/] and takes its flags: --only, --calls, --json,"
+    " --budget with a TOML file whose \\[budget_us] replaces limits.",
+)
+app.command("calls", epilog=bench_calls.EPILOG)(bench_calls.calls)
+
+
+@app.command(_DEFAULT)
 @report.ends_with_exit_code
-def bench(
+def frames(
     file: Annotated[
         Path | None,
         typer.Argument(help="With --budget: a TOML file whose \\[budget_us] replaces limits, case by case."),

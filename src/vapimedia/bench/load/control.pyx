@@ -1,0 +1,123 @@
+# cython: freethreading_compatible=True
+"""What the generator is told from Python: sockets that become legs, messages once a call, stalls, figures."""
+
+from libc.stdint cimport uint8_t
+
+from vapimedia.bench.load.flow cimport Histogram, flow_counts, histogram_figures, histogram_merge
+from vapimedia.bench.load.generator cimport UP, Generator
+from vapimedia.bench.load.marks cimport mark_reader_open
+from vapimedia.bench.load.net cimport (
+    EPOLLIN, EPOLLOUT, HEAD, LISTENING, OPEN, PHONE, VAPI, Conn, Kind, clock_ns, conn_close, conn_send, conn_unread,
+    conn_watch, net_add)
+from vapimedia.bench.load.wire cimport HEAD_ROOM, TEXT, keep
+
+__all__ = ["Control"]
+
+
+cdef class Control(Generator):
+    def watch(self, int fd, *, bint listening=False):
+        """Watch a socket, which is the generator's from now on; return its place."""
+        place = net_add(&self.net, fd, LISTENING if listening else HEAD)
+        if place < 0:
+            raise OSError("too many connections at the generator")
+        return place
+
+    def become_phone(self, int place, int call, bytes rest):
+        """The socket at *place* is this call's phone from now on; *rest* came behind its handshake."""
+        self._become(place, PHONE, call, rest)
+        self.calls[call].phone = place
+        self.calls[call].phone_end = OPEN
+
+    def become_vapi(self, int place, int call, bytes rest, *, bint mulaw):
+        """The socket at *place* is this call's Vapi leg, in the format that the bridge asked for."""
+        self._become(place, VAPI, call, rest)
+        self.calls[call].vapi = place
+        self.calls[call].vapi_end = OPEN
+        if self.calls[call].is_mulaw != mulaw:
+            self.calls[call].is_mulaw = self.calls[call].up.is_mulaw = mulaw
+            mark_reader_open(&self.calls[call].up.reader, 4 if mulaw else 8, call, UP)
+
+    def _become(self, int place, Kind kind, int call, bytes rest):
+        cdef Conn* conn = &self.net.conns[place]
+        conn.kind = kind
+        conn.call = call
+        if not keep(&conn.inbox.part, <const uint8_t*><const char*>rest, <size_t>len(rest)):
+            raise MemoryError
+        self.changed = True
+
+    def is_joined(self, int call):
+        return self.calls[call].phone >= 0 and self.calls[call].vapi >= 0
+
+    def ends(self, int call):
+        """Return how the phone and the Vapi leg ended: 0 not, 1 by a close frame, 2 without one."""
+        return <int>self.calls[call].phone_end, <int>self.calls[call].vapi_end
+
+    def send_raw(self, int place, bytes data not None):
+        conn_send(&self.net, &self.net.conns[place], <const uint8_t*><const char*>data, <size_t>len(data))
+
+    def send_text(self, int call, bytes text not None):
+        """Send one of the phone's messages. Does nothing when its socket is gone."""
+        cdef bytearray room = bytearray(HEAD_ROOM) + text
+        if self.calls[call].phone >= 0:
+            self.send_message(&self.net.conns[self.calls[call].phone], <uint8_t*><char*>room + HEAD_ROOM,
+                              <size_t>len(text), TEXT)
+
+    def sequence(self, int call):
+        """Return the number of the phone's next message."""
+        self.calls[call].sequence += 1
+        return self.calls[call].sequence
+
+    def drop(self, int place):
+        conn_close(&self.net, &self.net.conns[place])
+
+    def hang_up(self, int call):
+        """Close both sockets without a word; what they were is forgotten."""
+        for place in (self.calls[call].phone, self.calls[call].vapi):
+            if place >= 0:
+                conn_close(&self.net, &self.net.conns[place])
+        self.calls[call].phone = self.calls[call].vapi = -1
+
+    def stall(self, int call):
+        """The phone reads no more."""
+        self.calls[call].down.measures = False
+        if self.calls[call].phone >= 0:
+            conn_watch(&self.net, &self.net.conns[self.calls[call].phone], 0)
+
+    def resume(self, int call):
+        """The phone reads again. Return how many bytes lay in its own receive buffer."""
+        cdef Conn* conn
+        if self.calls[call].phone < 0:
+            return 0
+        conn = &self.net.conns[self.calls[call].phone]
+        conn.own_left = conn_unread(conn)
+        if conn.own_left == 0:
+            self.calls[call].down.held_until_ns = clock_ns()
+        conn_watch(&self.net, conn, EPOLLIN | (EPOLLOUT if conn.out.n else 0))
+        return conn.own_left
+
+    def totals(self):
+        """Return the counts of each call and direction."""
+        return [(flow_counts(&self.calls[i].up), flow_counts(&self.calls[i].down)) for i in range(self.n_calls)]
+
+    def latencies(self):
+        """Return the figures of all histograms, in us; those of what stalled readers got in ms."""
+        cdef Histogram both = self.figures.up
+        histogram_merge(&both, &self.figures.down)
+        return {
+            "uplink": histogram_figures(&self.figures.up, 1e-3),
+            "downlink": histogram_figures(&self.figures.down, 1e-3),
+            "both": histogram_figures(&both, 1e-3),
+            "late": histogram_figures(&self.figures.late, 1e-3),
+            "barge_in": histogram_figures(&self.figures.barge_in, 1e-3),
+            "held_ms": histogram_figures(&self.figures.held_age, 1e-6),
+        }
+
+    def odd_counts(self):
+        return {
+            "died": self.figures.died,
+            "wrong_stream": self.figures.wrong_stream,
+            "interruptions": self.figures.interruptions,
+            "clears": self.figures.barge_in.count,
+            "clears_unasked": self.figures.clears_unasked,
+            "held_frames": self.figures.held_age.count,
+        }
