@@ -92,7 +92,7 @@ class StubApi:
     url: str = ""
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[StubApi]:
+    async def serving(self, port: int = 0) -> AsyncIterator[StubApi]:
         app = web.Application()
         app.on_response_prepare.append(_close_after_answer)
         app.router.add_post("/2010-04-01/Accounts/{account}/Calls.json", self._twilio)
@@ -101,7 +101,7 @@ class StubApi:
         app.router.add_put("/v1/calls/{call}", self._hang_up)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         try:
             yield self

@@ -96,7 +96,7 @@ class Vapi:
     url: str = ""
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Vapi]:
+    async def serving(self, port: int = 0) -> AsyncIterator[Vapi]:
         app = web.Application()
         app.on_response_prepare.append(_close_after_answer)  # a pooled connection would look like a leak
         app.router.add_post("/call", self._create)
@@ -107,7 +107,7 @@ class Vapi:
             app, access_log=None, handle_signals=False, shutdown_timeout=0.1, handler_cancellation=True
         )
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         try:
             yield self

@@ -128,7 +128,7 @@ def dial(
         )
     _check_caller(from_, settings)
     # Beside the one call there is no room for another, whoever calls in. A serve may have the usual admin port.
-    settings = msgspec.structs.replace(settings, max_calls=1, admin="127.0.0.1:0")
+    settings = msgspec.structs.replace(settings, max_calls=1, admin="127.0.0.1:0", workers=1)
     for text in settings.warnings(dials=True):
         report.print_warning(text)
     order = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import signal
@@ -18,12 +17,12 @@ from vapimedia.cli import options, report
 from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.config_sources import load_config
-from vapimedia.io.user_code import place_of
 
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
+    from vapimedia.io.workers.supervisor import Supervisor
 
-__all__ = ["EPILOG", "load_app", "prepare", "run_bridge", "serve", "set_up_logging"]
+__all__ = ["EPILOG", "prepare", "run_bridge", "serve", "set_up_logging"]
 
 EPILOG = """
 Keys come by environment or file only:
@@ -82,7 +81,7 @@ def serve(
         flags.pop(name)
     flags["providers"] = flags.pop("provider") or None
     flags["vapi_hosts"] = flags.pop("vapi_host") or None
-    set_up_logging(log_level)
+    level = set_up_logging(log_level)
     bridge, settings = prepare(flags, os.environ, config)
     if bridge is None and not settings.assistant_id:
         raise ConfigError(
@@ -94,11 +93,17 @@ def serve(
     from vapimedia.io.bridge import Bridge  # noqa: PLC0415  loads picows and aiohttp
     from vapimedia.io.loop import run  # noqa: PLC0415
 
-    if bridge is None:
-        bridge = Bridge(settings)
-    else:
-        bridge.configure(settings)
-    return run(run_bridge(bridge, settings))
+    bridge = bridge or Bridge()
+    bridge.configure(settings)
+    bridge.check()
+    if settings.workers == 1:
+        return run(run_bridge(bridge, settings))
+    from vapimedia.io.workers.supervisor import Supervisor  # noqa: PLC0415
+
+    async def supervise() -> int:
+        return await run_bridge(Supervisor(settings, log_level=level), settings)
+
+    return run(supervise())
 
 
 def prepare(
@@ -113,38 +118,15 @@ def prepare(
     settings = load_config(flags=flags, environ=environ, file=file)
     bridge = None
     if settings.app:
+        from vapimedia.io.user_app import load_app  # noqa: PLC0415  loads picows and aiohttp
+
         bridge = load_app(settings.app)
         settings = load_config(flags=flags, environ=environ, file=file, defaults=bridge.config)
     settings.check()
     return bridge, settings
 
 
-def load_app(spec: str) -> Bridge:
-    """Import the bridge that *spec* (``pkg.mod:bridge``) names. Raises ``ConfigError``."""
-    module_name, _, attribute = spec.partition(":")
-    if not module_name or not attribute.isidentifier():
-        raise ConfigError(f"app must look like pkg.mod:bridge, not {spec!r}")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # an installed command does not look where it was started
-    try:
-        module = importlib.import_module(module_name)
-    except (
-        Exception
-    ) as error:  # the user's module may raise anything; it is the user's error, told in one line
-        logging.getLogger("vapimedia").debug("importing %s failed", module_name, exc_info=True)
-        raise ConfigError(
-            f"cannot import the app {module_name!r}: {type(error).__name__}: {error}{place_of(error)}"
-        ) from None
-    from vapimedia.io.bridge import Bridge  # noqa: PLC0415  loads picows and aiohttp
-
-    found = getattr(module, attribute, None)
-    if not isinstance(found, Bridge):
-        what = "has no such name" if found is None else f"holds a {type(found).__name__}, not a Bridge"
-        raise ConfigError(f"app {spec!r}: {module_name} {what}")
-    return found
-
-
-async def run_bridge(bridge: Bridge, settings: BridgeConfig) -> int:
+async def run_bridge(bridge: Bridge | Supervisor, settings: BridgeConfig) -> int:
     """Serve until SIGTERM or SIGINT has drained the bridge; a second one closes it at once."""
     await bridge.start()
     stopping: list[asyncio.Task[None]] = []
@@ -192,6 +174,8 @@ def banner(settings: BridgeConfig, port: int, admin_port: int) -> str:
     rows.append(("Health, readiness", f"{local}/healthz /readyz"))
     admin = f"http://{_bracketed(settings.admin_address()[0])}:{admin_port}"
     rows.append(("Admin", f"{admin}/metrics /calls"))
+    if settings.workers > 1:
+        rows.append(("Workers", str(settings.workers)))
     lines = ["[bold green]vapimedia serves[/]"]
     lines += [f"  {name:<36}[bold]{escape(value)}[/]" for name, value in rows]
     if not settings.auth:
@@ -204,11 +188,15 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def set_up_logging(flag: str | None, *, default: str = "info") -> None:
-    """Log to standard error from the level on that *flag* or the environment names. Raises ``ConfigError``."""
+def set_up_logging(flag: str | None, *, default: str = "info") -> str:
+    """Log to standard error from the level on that *flag* or the environment names, and return it.
+
+    Raises ``ConfigError``.
+    """
     level = flag or os.environ.get("VAPIMEDIA_LOG_LEVEL") or default
     if level.lower() not in options.LOG_LEVELS:
         raise ConfigError(f"log level must be one of {', '.join(options.LOG_LEVELS)}, not {level!r}")
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    return level

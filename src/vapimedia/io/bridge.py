@@ -221,8 +221,12 @@ class Bridge:
 
     async def drain(self, reason: str = "drain") -> None:
         """Take no new calls, let the live ones run for ``drain_s`` at most, then end them and close."""
-        if not self._is_started:
-            return
+        if self._is_started:
+            await self.run_out(reason)
+            await self.close()
+
+    async def run_out(self, reason: str) -> None:
+        """Take no new calls, and wait until nothing lives, for ``drain_s`` at most."""
         if self.reception.drain():
             _log.info("draining, calls that live: %d (%s)", len(self.book.live), reason)
         try:
@@ -231,7 +235,6 @@ class Bridge:
                 await self.book.is_empty.wait()
         except TimeoutError:
             _log.warning("the drain limit ends what still lives, calls: %d", len(self.book.live))
-        await self.close()
 
     async def close(self) -> None:
         """End what lives and let go of everything. Safe to call twice."""

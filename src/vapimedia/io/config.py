@@ -216,8 +216,6 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return found
 
     def _check_not_yet(self) -> None:
-        if self.workers > 1:
-            raise ConfigError("more than one worker is not available yet; leave workers at 1")
         if self.record:
             raise ConfigError("recording is not available yet; leave record unset")
 

@@ -44,7 +44,7 @@ class Handovers:
 
     def refuse(self, connection: socket.socket, refused: Refusal) -> None:
         """Tell the peer why, in plain HTTP, and close."""
-        _log.warning("media socket refused with %d: %s", refused.status, refused.reason)
+        _log.warning("connection refused with %d: %s", refused.status, refused.reason)
         self.answer(connection, refusal(refused.status, refused.reason))
 
     def answer(self, connection: socket.socket, answer: bytes) -> None:

@@ -108,6 +108,12 @@ class _Once(Collector):
         )
 
     def _workers(self) -> Iterator[Metric]:
+        n_alive = len(self._snapshot.workers)
+        yield GaugeMetricFamily("vapimedia_workers", "Processes that carry calls and have answered.", n_alive)
+        restarts = self._snapshot.restarts
+        yield CounterMetricFamily(
+            "vapimedia_worker_restarts", "Workers that were started in place of others.", restarts
+        )
         label = ["worker"]
         calls = GaugeMetricFamily("vapimedia_worker_calls", "Calls that live in a worker.", labels=label)
         cpu = CounterMetricFamily("vapimedia_worker_cpu_seconds", "Processor time of a worker.", labels=label)

@@ -79,6 +79,8 @@ class Snapshot(msgspec.Struct):
     barge_ins: int
     paths: dict[str, PathTotals]
     """``uplink`` (caller to Vapi) and ``downlink``."""
+    restarts: int = 0
+    """Workers that were started in place of others."""
 
 
 def take_snapshot(bridge: Bridge, worker: int = 0) -> Snapshot:
@@ -137,6 +139,7 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
         counters=_sum(part.counters for part in parts),
         barge_ins=sum(part.barge_ins for part in parts),
         paths=merge_paths(part.paths for part in parts),
+        restarts=sum(part.restarts for part in parts),
     )
 
 

@@ -209,7 +209,7 @@ def test_a_wrong_log_level_is_named(
     assert "log level" in serve_error(monkeypatch, capsys, *ASSISTANT, *PUBLIC, "--log-level", "loud")
 
 
-@pytest.mark.parametrize("argv", [("--workers", "2"), ("--record", "calls")])
+@pytest.mark.parametrize("argv", [("--record", "calls")])
 def test_what_is_planned_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv: tuple[str, str]
 ) -> None:
