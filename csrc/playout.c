@@ -2,15 +2,19 @@
 
 #include <string.h>
 
-enum { MARK_ROUNDING_NS = 1000 * 1000 };
-enum { GUARD_NS = 10 * 1000 * 1000 }; /* a timer on a busy machine may be this late */
 enum {
-    MAX_PERIOD_NS = 100 * 1000 * 1000
-}; /* Vapi's messages come at most this far apart (about 103 ms were seen) */
-enum {
-    MIN_GAP_NS = 1000 * 1000,       /* less cannot be heard, nor told from a late clock */
-    MAX_GAP_NS = 1000 * 1000 * 1000 /* more is a pause, whether or not the assistant said so */
+    MARK_ROUNDING_NS = 1000 * 1000,
+    GUARD_NS = 10 * 1000 * 1000,       /* a timer on a busy machine may be this late */
+    MAX_PERIOD_NS = 100 * 1000 * 1000, /* Vapi's messages come at most this far apart (103 ms were seen) */
+    MIN_GAP_NS = 1000 * 1000,          /* less cannot be heard, nor told from a late clock */
+    MAX_GAP_NS = 1000 * 1000 * 1000,   /* more is a pause, whether or not the assistant said so */
+    PACE_BAND_NS = 200 * 1000 * 1000,  /* two of those: how uneven real time may be */
+    LONG_NS = 300 * 1000 * 1000,       /* a queue longer than this may stand */
+    SHORT_NS = 100 * 1000 * 1000       /* and is worked off to this */
 };
+
+/* A queue stands if it was long all this time, and audio came at the pace of real time. */
+static const int64_t STANDING_NS = INT64_C(5) * 1000 * 1000 * 1000;
 
 void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
                      bool exact_frames, int64_t max_late_ns) {
@@ -24,6 +28,7 @@ void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns,
     playout->max_late_ns = max_late_ns;
     playout->waiting_since_ns = INT64_MAX;
     playout->is_new = true;
+    playout->long_since_ns = INT64_MAX;
 }
 
 /* Time as the ledger knows it: it never runs backwards. */
@@ -39,27 +44,76 @@ static int64_t advance(vm_playout *playout, int64_t now_ns) {
 void vm_playout_open(vm_playout *playout, int64_t now_ns) {
     now_ns = advance(playout, now_ns);
     playout->is_open = true;
-    playout->dry_ns = now_ns;
+    playout->dry_ns = playout->last_arrival_ns = now_ns;
     if (playout->waiting_since_ns < now_ns) playout->waiting_since_ns = now_ns;
+}
+
+static bool is_paced(const vm_playout *playout, int64_t now_ns) {
+    return now_ns - playout->paced_since_ns >= STANDING_NS;
+}
+
+static int64_t shortest(const vm_playout *playout) {
+    return playout->prebuffer_ns > SHORT_NS ? playout->prebuffer_ns : SHORT_NS;
+}
+
+/* Before a message the queue is at its shortest: `low_ns`. */
+static void watch_queue(vm_playout *playout, int64_t low_ns, int64_t now_ns) {
+    const int64_t pace_ns = now_ns - playout->arrived_ns;
+    if (pace_ns - playout->pace_ns > PACE_BAND_NS || playout->pace_ns - pace_ns > PACE_BAND_NS) {
+        playout->pace_ns = pace_ns;
+        playout->paced_since_ns = now_ns;
+    }
+    if (low_ns <= LONG_NS || playout->lead_ns == INT64_MAX) {
+        playout->long_since_ns = INT64_MAX;
+    } else if (playout->long_since_ns == INT64_MAX) {
+        playout->long_since_ns = now_ns;
+        playout->least_ns = low_ns;
+    } else {
+        if (low_ns < playout->least_ns) playout->least_ns = low_ns;
+        if (now_ns - playout->long_since_ns >= STANDING_NS && is_paced(playout, now_ns)) {
+            /* Not again before it has stood anew: a figure that does not fall as silence is left out, because
+             * marks are slow to come back, must not cost all of it. */
+            playout->excess_ns = playout->least_ns - shortest(playout);
+            playout->long_since_ns = INT64_MAX;
+        }
+    }
+    const int64_t most_ns = low_ns - shortest(playout);
+    if (playout->was_late || most_ns < playout->excess_ns) {
+        /* What a stall has left need not stand first to be known. */
+        playout->excess_ns = most_ns > 0 ? most_ns : 0;
+        playout->was_late = false;
+    }
 }
 
 void vm_playout_arrived(vm_playout *playout, int64_t chunk_ns, int64_t queued_ns, int64_t now_ns) {
     now_ns = advance(playout, now_ns);
-    if (queued_ns == 0) playout->fresh_ns = now_ns;
+    if (queued_ns == 0) {
+        playout->fresh_ns = now_ns;
+        playout->waiting_since_ns = INT64_MAX;
+    }
+    watch_queue(playout, vm_playout_ahead_ns(playout, now_ns) + queued_ns, now_ns);
+    /* Word of a beginning that comes after its first audio does not cut that in two. */
+    const bool begins =
+        playout->ending || (playout->beginning && now_ns - playout->last_arrival_ns > MAX_PERIOD_NS);
+    if (begins) playout->is_new = true;
+    /* A new utterance, or one that has had its gap, gets a cushion, unless it follows what must go on. */
+    if (playout->waiting_since_ns == INT64_MAX && (begins || playout->dry_ns <= now_ns) &&
+        (queued_ns == 0 || queued_ns < playout->frame_ns)) {
+        playout->waiting_since_ns = now_ns;
+    }
+    playout->ending = playout->beginning = false;
     playout->period_ns = chunk_ns < MAX_PERIOD_NS ? chunk_ns : MAX_PERIOD_NS;
-    if (playout->ending) playout->is_new = true;
-    playout->ending = false;
-    if (playout->waiting_since_ns == INT64_MAX) playout->waiting_since_ns = now_ns;
+    playout->last_arrival_ns = now_ns;
+    playout->arrived_ns += chunk_ns;
 }
 
-/* When an utterance that waits may start whatever is queued. What came in while the last audio still played
- * goes on with it: an utterance has its cushion once. */
+/* When an utterance that waits may start whatever is queued. What is ahead of it is a cushion too. */
 static int64_t cushion_ends(const vm_playout *playout, int64_t queued_ns) {
-    if (queued_ns - playout->period_ns >= playout->prebuffer_ns || playout->ending ||
-        playout->waiting_since_ns == INT64_MAX || playout->dry_ns > playout->waiting_since_ns) {
-        return INT64_MIN;
-    }
-    return playout->waiting_since_ns + playout->prebuffer_ns;
+    if (playout->ending || playout->waiting_since_ns == INT64_MAX) return INT64_MIN;
+    const int64_t ahead_ns = playout->dry_ns - playout->last_arrival_ns;
+    const int64_t cushion_ns = queued_ns - playout->period_ns + (ahead_ns > 0 ? ahead_ns : 0);
+    return cushion_ns >= playout->prebuffer_ns ? INT64_MIN
+                                               : playout->waiting_since_ns + playout->prebuffer_ns;
 }
 
 int64_t vm_playout_allow(const vm_playout *playout, int64_t queued_ns, int64_t max_ns, int64_t now_ns,
@@ -126,6 +180,18 @@ int64_t vm_playout_expires_ns(const vm_playout *playout) {
 
 void vm_playout_skipped(vm_playout *playout, int64_t duration_ns) {
     playout->dry_ns = vm_playout_due_ns(playout) + duration_ns;
+    playout->was_late = true;
+}
+
+bool vm_playout_is_catching_up(const vm_playout *playout, int64_t now_ns) {
+    if (playout->excess_ns <= 0) return false;
+    /* When nothing comes any more the queue runs dry by itself. */
+    now_ns = clock_ns(playout, now_ns);
+    return is_paced(playout, now_ns) && now_ns - playout->last_arrival_ns <= PACE_BAND_NS;
+}
+
+void vm_playout_left_out(vm_playout *playout, int64_t duration_ns) {
+    playout->excess_ns -= duration_ns;
 }
 
 int64_t vm_playout_ahead_ns(const vm_playout *playout, int64_t now_ns) {
@@ -147,6 +213,9 @@ int64_t vm_playout_clear(vm_playout *playout, int64_t now_ns) {
     playout->cleared_at_ns = playout->sent_ns;
     playout->dry_ns = now_ns;
     playout->waiting_since_ns = INT64_MAX;
+    playout->long_since_ns = INT64_MAX;
+    playout->excess_ns = 0;
+    playout->was_late = false;
     playout->ending = false;
     playout->is_new = true;
     playout->generation++;

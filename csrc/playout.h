@@ -7,7 +7,11 @@
  *
  * The provider plays in real time and without a gap while it holds audio. A mark that comes back corrects
  * `dry_ns`. What is queued is due to be heard from there on; while the far side takes nothing that moment
- * passes, and what is too late is dropped. */
+ * passes, and what is too late is dropped.
+ *
+ * A queue that stands for seconds, while audio comes in as fast as it is played, is of no use to anybody: it
+ * is the mark that a stall or a drift of clocks has left. It is worked off by leaving out silent frames. What
+ * is sent ahead of time is no such queue. */
 #ifndef VM_PLAYOUT_H
 #define VM_PLAYOUT_H
 
@@ -35,9 +39,18 @@ typedef struct vm_playout {
     uint64_t generation;
     uint64_t gaps;  /* times the provider ran dry inside an utterance, for a second at most */
     int64_t gap_ns; /* how long it was dry then */
+    int64_t last_arrival_ns;
+    int64_t arrived_ns; /* all audio that came in */
+    int64_t pace_ns;    /* an arrival's time less what came before it: constant at the pace of real time */
+    int64_t paced_since_ns; /* since when it has been about this */
+    int64_t long_since_ns;  /* since when the queue has been long; INT64_MAX: it is not */
+    int64_t least_ns;       /* its shortest since then */
+    int64_t excess_ns;      /* what is to be left out of it yet, where it is silent */
     bool is_open;
-    bool ending; /* the assistant has finished: send what is left, padded */
-    bool is_new; /* what is sent next begins an utterance, as far as is known: no gap is before it */
+    bool ending;    /* the assistant has finished: send what is left, padded */
+    bool beginning; /* the assistant has begun to speak, so it was said */
+    bool is_new;    /* what is sent next begins an utterance, as far as is known: no gap is before it */
+    bool was_late;  /* what is queued is late by as much as it may be */
 } vm_playout;
 
 void vm_playout_init(vm_playout *playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
@@ -58,6 +71,12 @@ void vm_playout_sent(vm_playout *playout, int64_t duration_ns, int64_t now_ns);
 /* The first moment at which vm_playout_allow allows something of `queued_ns`, which may have passed;
  * INT64_MAX if only new audio changes anything. */
 int64_t vm_playout_next_ns(const vm_playout *playout, int64_t queued_ns);
+
+/* Whether silent frames are to be left out: at best nobody hears it. */
+bool vm_playout_is_catching_up(const vm_playout *playout, int64_t now_ns);
+
+/* `duration_ns` of silence was left out. */
+void vm_playout_left_out(vm_playout *playout, int64_t duration_ns);
 
 /* When the head of the queue is due to be heard, and when it is too late for that. */
 int64_t vm_playout_due_ns(const vm_playout *playout);

@@ -28,6 +28,9 @@ vm_shed vm_shed_frame(vm_queue *queue, vm_encoding encoding, size_t n_frame, siz
     return shed;
 }
 
-bool vm_shed_is_silent(const vm_queue *queue, vm_encoding encoding, size_t n) {
-    return is_silent(queue, encoding, 0, n);
+size_t vm_shed_before_silence(const vm_queue *queue, vm_encoding encoding, size_t n_frame, size_t n) {
+    for (size_t at = 0; at < n; at += n_frame) {
+        if (is_silent(queue, encoding, at, n_frame)) return at;
+    }
+    return n;
 }

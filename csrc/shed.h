@@ -19,7 +19,7 @@ typedef struct vm_shed {
  * the first `n_window` bytes, not counting the first `n_kept`, else the one at the head. */
 vm_shed vm_shed_frame(vm_queue *queue, vm_encoding encoding, size_t n_frame, size_t n_kept, size_t n_window);
 
-/* Whether the first `n` bytes are there, and silent. */
-bool vm_shed_is_silent(const vm_queue *queue, vm_encoding encoding, size_t n);
+/* How many of the first `n` bytes stand before the first silent frame of `n_frame` bytes. */
+size_t vm_shed_before_silence(const vm_queue *queue, vm_encoding encoding, size_t n_frame, size_t n);
 
 #endif

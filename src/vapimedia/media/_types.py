@@ -85,6 +85,9 @@ class PathStats(msgspec.Struct, frozen=True):
     """Silence for pauses, for the rest of a frame, and at ``flush`` for the converter's delay."""
     repaid_silence_ms: float = 0.0
     """Silent frames left out again to repay inserted silence and key tones."""
+    caught_up_ms: float = 0.0
+    """Silent frames left out of a queue that stood for seconds, after a stall or by a drift of clocks (playout
+    paths)."""
     dropped_flood_ms: float = 0.0
     dropped_overflow_ms: float = 0.0
     dropped_closed_ms: float = 0.0

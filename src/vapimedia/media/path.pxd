@@ -26,6 +26,7 @@ cdef extern from "shed.h" nogil:
         size_t n
     vm_shed vm_shed_frame(vm_queue* queue, vm_encoding encoding, size_t n_frame, size_t n_kept,
                           size_t n_window) noexcept
+    size_t vm_shed_before_silence(const vm_queue* queue, vm_encoding encoding, size_t n_frame, size_t n) noexcept
 
 cdef extern from "level.h" nogil:
     ctypedef struct vm_level:
@@ -76,6 +77,7 @@ cdef struct Counters:
     uint64_t wrong_size    # messages
     uint64_t misfit    # the audio in them
     uint64_t late    # due for too long while the far side took nothing
+    uint64_t caught_up    # silence left out of a queue that stood
     uint64_t late_source_bytes    # came in after close
     int64_t cleared_unplayed_ns    # dropped by the far side
     uint64_t gaps

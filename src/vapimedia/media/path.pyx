@@ -379,6 +379,7 @@ cdef class MediaPath:
             inserted_silence_ms=c.inserted * target_ms, repaid_silence_ms=c.repaid * target_ms,
             dropped_flood_ms=c.flooded * target_ms, dropped_overflow_ms=c.overflowed * target_ms,
             dropped_closed_ms=c.unsent * target_ms + c.late_source_bytes * source_ms,
+            caught_up_ms=c.caught_up * target_ms,
             dropped_late_ms=c.late * target_ms, dropped_wrong_size_ms=c.misfit * target_ms,
             cleared_ms=c.cleared * target_ms + to_ms(c.cleared_unplayed_ns), clears=c.clears,
             gaps=c.gaps, gap_ms=to_ms(c.gap_ns), foreign=c.foreign, invalid=c.invalid, wrong_size=c.wrong_size,

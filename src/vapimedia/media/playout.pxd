@@ -13,7 +13,8 @@ cdef extern from "playout.h" nogil:
         int64_t gap_ns
         bint is_open
         bint ending
-        bint is_new
+        bint beginning
+        int64_t excess_ns
     void vm_playout_init(vm_playout* playout, int64_t lead_ns, int64_t prebuffer_ns, int64_t step_ns,
                          c_bool exact_frames, int64_t max_late_ns) noexcept
     void vm_playout_open(vm_playout* playout, int64_t now_ns) noexcept
@@ -23,6 +24,8 @@ cdef extern from "playout.h" nogil:
                              c_bool* pad) noexcept
     void vm_playout_sent(vm_playout* playout, int64_t duration_ns, int64_t now_ns) noexcept
     int64_t vm_playout_next_ns(const vm_playout* playout, int64_t queued_ns) noexcept
+    bint vm_playout_is_catching_up(const vm_playout* playout, int64_t now_ns) noexcept
+    void vm_playout_left_out(vm_playout* playout, int64_t duration_ns) noexcept
     int64_t vm_playout_due_ns(const vm_playout* playout) noexcept
     int64_t vm_playout_expires_ns(const vm_playout* playout) noexcept
     void vm_playout_skipped(vm_playout* playout, int64_t duration_ns) noexcept
@@ -39,4 +42,5 @@ cdef class PlayoutPath(MediaPath):
     cdef size_t _max_early
     cdef size_t _exact_bytes    # what the audio of every message must be; 0: any size
 
+    cdef size_t _leave_out_silence(self, int64_t now_ns) noexcept
     cdef size_t _bytes_of(self, int64_t ms) noexcept

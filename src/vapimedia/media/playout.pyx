@@ -8,7 +8,8 @@ from libc.string cimport memset
 from vapimedia.media._types import PlayoutPolicy
 
 from vapimedia.media.envelope cimport Envelope
-from vapimedia.media.path cimport NS_PER_MS, NS_PER_S, MediaPath, to_ms, vm_queue_pop, vm_shed_frame
+from vapimedia.media.path cimport (
+    NS_PER_MS, NS_PER_S, MediaPath, to_ms, vm_queue_pop, vm_shed_before_silence, vm_shed_frame)
 
 __all__ = ["PlayoutPath"]
 
@@ -56,8 +57,8 @@ cdef class PlayoutPath(MediaPath):
 
     def speech_started(self):
         """The assistant begins a turn: half a sample that is left of the last one is given up."""
+        self._playout.beginning = True
         self._realign()
-        self._playout.is_new = True
 
     def speech_ended(self, int64_t now_ns):
         """The assistant has finished: return the remainder, padded where frames must be exact."""
@@ -86,18 +87,34 @@ cdef class PlayoutPath(MediaPath):
             self._counters.late += n
             vm_playout_skipped(&self._playout, self._ns(n))
 
+    cdef size_t _leave_out_silence(self, int64_t now_ns) noexcept:
+        """Leave silent frames at the head out. Return how much stands before the next, or fills a message."""
+        cdef int64_t ignored = 0
+        cdef size_t n
+        while vm_playout_is_catching_up(&self._playout, now_ns):
+            n = vm_shed_before_silence(&self._queue, self._encoding, self._frame_bytes, self._n_message)
+            if n > 0:
+                return n
+            vm_queue_pop(&self._queue, NULL, self._frame_bytes, &ignored)
+            vm_playout_left_out(&self._playout, self._ns(self._frame_bytes))
+            self._counters.caught_up += self._frame_bytes
+        return self._n_message
+
     cdef size_t _take(self, uint8_t* dst, int64_t now_ns) noexcept:
         cdef c_bool pad = False
+        cdef size_t most = self._n_message
+        if self._playout.excess_ns > 0 and self._queue.n_bytes > 0:
+            most = self._leave_out_silence(now_ns)
         cdef int64_t queued_ns = self._ns(self._queue.n_bytes)
         cdef int64_t allowed_ns = vm_playout_allow(
-            &self._playout, queued_ns, self._ns(self._n_message), now_ns, &pad)
+            &self._playout, queued_ns, self._ns(most), now_ns, &pad)
         cdef size_t n = self._queue.n_bytes
         if allowed_ns == 0:
             return 0
         if allowed_ns < queued_ns:
             n = <size_t>(allowed_ns * self._target_bytes_per_s // NS_PER_S)
             n -= n % self._sample_bytes
-        n = vm_queue_pop(&self._queue, dst, min(n, self._n_message), &self._oldest_ns)
+        n = vm_queue_pop(&self._queue, dst, min(n, most), &self._oldest_ns)
         if pad:
             memset(dst + n, self._silence_byte, self._frame_bytes - n)
             self._counters.inserted += self._frame_bytes - n

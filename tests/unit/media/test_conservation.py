@@ -15,6 +15,7 @@ LIVE_STEPS = st.one_of(
     st.tuples(st.sampled_from(["feed", "quiet"]), st.integers(0, 500)),
     st.tuples(st.sampled_from(["wait", "sleep"]), st.integers(0, 400)),
     st.tuples(st.sampled_from(["open", "stall", "go on", "clear", "huge"]), st.just(0)),
+    st.tuples(st.just("backlog"), st.integers(0, 3000)),
 )
 
 
@@ -41,6 +42,8 @@ def test_audio_in_is_out_or_queued_or_counted(
             line.open()
         elif action == "clear":
             line.path.clear(line.now_ns)
+        elif action == "backlog":
+            line.path.set_backlog(n)
         else:
             line.path.set_stalled(action == "stall")
         assert {len(frame) for frame in line.out} <= {target.frame_bytes()}
@@ -62,10 +65,13 @@ def test_the_stream_keeps_up_with_real_time(steps: list[tuple[int, int]]) -> Non
 
 
 PLAYOUT_STEPS = st.one_of(
-    st.tuples(st.sampled_from(["feed"]), st.integers(0, 1500)),
+    st.tuples(st.sampled_from(["feed", "quiet"]), st.integers(0, 1500)),
+    st.tuples(st.just("live"), st.integers(255, 270)),
     st.tuples(st.sampled_from(["wait", "late"]), st.integers(0, 400)),
-    st.tuples(st.sampled_from(["open", "end", "clear", "stall", "go on", "flush", "close"]), st.just(0)),
-    st.tuples(st.sampled_from(["mark"]), st.integers(0, 3000)),
+    st.tuples(
+        st.sampled_from(["open", "end", "begin", "clear", "stall", "go on", "flush", "close"]), st.just(0)
+    ),
+    st.tuples(st.sampled_from(["mark", "backlog"]), st.integers(0, 3000)),
 )
 POLICIES = st.builds(
     PlayoutPolicy,
@@ -77,7 +83,7 @@ POLICIES = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from([MULAW, PCM_16K]), POLICIES, st.lists(PLAYOUT_STEPS, max_size=25))
 def test_audio_in_is_heard_or_queued_or_counted(
     source: AudioFormat, policy: PlayoutPolicy, steps: list[tuple[str, int]]
@@ -87,6 +93,12 @@ def test_audio_in_is_heard_or_queued_or_counted(
     for action, n in steps:
         if action == "feed":
             speaker.feed(loud(source, n / 8)[: n // 4 * 4])
+        elif action == "quiet":
+            speaker.feed(silent(source, n // 8))
+        elif action == "live":
+            for chunk in range(n):
+                speaker.feed((loud if chunk % 8 < 4 else silent)(source, 20))
+                speaker.wait(20)
         elif action == "open":
             speaker.open()
         elif action == "end":
@@ -95,6 +107,10 @@ def test_audio_in_is_heard_or_queued_or_counted(
             speaker.wait(n, late_ms=n / 30 if action == "late" else 0)
         elif action == "clear":
             path.clear(speaker.now_ns)
+        elif action == "begin":
+            path.speech_started()
+        elif action == "backlog":
+            path.set_backlog(n)
         elif action == "mark":
             path.mark_played(path.generation, n / 2, speaker.now_ns)
         elif action == "flush" and not is_closed:
@@ -126,3 +142,30 @@ def test_nothing_is_due_before_next_due_and_something_is_then(
             assert speaker.path.next_due_ns == due_ns
         speaker.wait(pause_ms)
         assert speaker.stats.wrong_size == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    POLICIES,
+    st.lists(
+        st.tuples(st.sampled_from(["feed", "wait", "clear"]), st.integers(1, 900)), min_size=1, max_size=15
+    ),
+    st.lists(st.integers(0, 3000), min_size=1, max_size=5),
+)
+def test_marks_of_old_generations_never_move_the_ledger(
+    policy: PlayoutPolicy, steps: list[tuple[str, int]], positions_ms: list[int]
+) -> None:
+    speaker = Speaker(policy).open()
+    path = speaker.path
+    for action, n in [*steps, ("clear", 0), ("feed", 400)]:
+        if action == "feed":
+            speaker.feed(loud(MULAW, n))
+        elif action == "wait":
+            speaker.wait(n)
+        else:
+            path.clear(speaker.now_ns)
+        before = (speaker.stats, path.next_due_ns, path.generation, path.sent_ms)
+        for old in range(path.generation):
+            for position_ms in (*positions_ms, path.sent_ms):
+                assert not path.mark_played(old, position_ms, speaker.now_ns)
+        assert (speaker.stats, path.next_due_ns, path.generation, path.sent_ms) == before
