@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.util
 import shutil
@@ -26,34 +27,30 @@ OURS, C = "vapimedia", "c"
 
 @dataclass(frozen=True)
 class Candidate:
-    """*start* returns the command, or raises ``MissingPeerError`` with what installs it.
+    """*start* returns the command, none for ours, or raises ``MissingPeerError`` with what installs it.
 
-    *unpaced* is added in closed loop; *carries_audio* is false for what only receives and sends.
+    *carries_audio* is false for what only receives and sends.
     """
 
     name: str
     title: str
     start: Callable[[], list[str]]
-    unpaced: tuple[str, ...] = ()
     carries_audio: bool = True
 
 
-def _ours() -> list[str]:
-    serve = [sys.executable, "-m", "vapimedia", "serve", "--host", "127.0.0.1", "--provider", "twilio"]
-    return [*serve, *_WHERE, "--assistant-id", "asst_1", "--no-auth", "--admin", "127.0.0.1:0"]
-
-
 @functools.cache
-def _built() -> tuple[str, tempfile.TemporaryDirectory[str]]:
-    folder = tempfile.TemporaryDirectory(prefix="vapimedia-bridges-")
+def _built() -> str:
+    """Return the program; its folder goes when this process does."""
+    folder = tempfile.mkdtemp(prefix="vapimedia-bridges-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
-        return str(compile_epoll(Path(folder.name))), folder
+        return str(compile_epoll(Path(folder)))
     except CompilerMissingError as missing:
         raise MissingPeerError(str(missing)) from None
 
 
 def _c() -> list[str]:
-    return [_built()[0], *_WHERE]
+    return [_built(), *_WHERE]
 
 
 def _relay() -> list[str]:
@@ -89,7 +86,7 @@ _FASTAPI = {"fastapi": "fastapi", "uvicorn": "uvicorn", "soxr": "soxr"}
 CANDIDATES = [
     Candidate(C, "C, epoll", _c),
     Candidate("relay", "C, recv and send only", _relay, carries_audio=False),
-    Candidate(OURS, "vapimedia serve", _ours, unpaced=("--unpaced",)),
+    Candidate(OURS, "vapimedia serve", list),
     Candidate("picows", "picows in plain Python", _python("picows_bridge.py", _AUDIOOP | _PICOWS)),
     Candidate("aiohttp", "aiohttp", _python("aiohttp_bridge.py", _AUDIOOP)),
     Candidate("websockets", "websockets", _python("websockets_bridge.py", _AUDIOOP | _WEBSOCKETS)),

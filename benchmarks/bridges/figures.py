@@ -19,18 +19,24 @@ __all__ = [
 
 
 def cpu_us(answer: Answer) -> float | None:
-    """CPU time of the bridge's processes for one frame, user and system."""
+    """CPU time of the bridge's processes for one frame, user and system.
+
+    What only receives and sends brings no frame back that could be told: its frames are those that it was sent.
+    """
+    if answer.cpu_us_per_frame is None and answer.cpu_share is not None and answer.frames.sent:
+        return answer.cpu_share * answer.seconds * 1e6 / answer.frames.sent
     return answer.cpu_us_per_frame
 
 
 def capacity(answer: Answer) -> float | None:
-    """Calls that fill 80 % of one core, from the CPU time of a frame."""
-    return answer.calls_per_core_80
+    """Calls that fill 80 % of one core, from the CPU time of a frame; 100 frames a second are a call."""
+    us = cpu_us(answer)
+    return 0.8e6 / (100 * us) if us else None
 
 
 def most_calls(answer: Answer) -> float | None:
     """Calls found to be carried at 80 % of one core."""
-    return answer.found_calls
+    return answer.sustained_calls
 
 
 def p50_us(answer: Answer) -> float | None:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 from bridges.candidates import Candidate
-from bridges.generator import Answer, Pins, RunFailedError, run_generator
+from bridges.generator import Answer, RunFailedError, run_generator
 
 __all__ = ["Figure", "Kind", "Plan", "Ratio", "Results", "Scenario", "run_rounds"]
 
@@ -42,6 +42,12 @@ class Plan:
     flags: tuple[str, ...]
     n_rounds: int
     only: tuple[str, ...] = ()
+
+    def concerns(self, candidate: Candidate) -> bool:
+        # Without audio there is no loop to close, nothing to be late, and no telling how many calls were carried well.
+        if not candidate.carries_audio and self.scenario.kind != "real time":
+            return False
+        return not self.only or candidate.name in self.only
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -125,8 +131,8 @@ class Results:
         """Return what was lost, doubled, changed or crossed, all rounds together. A stalled peer loses by design."""
         found: dict[Scenario, Counter[str]] = {}
         for entry in self.entries:
-            if entry.candidate == candidate and entry.answer is not None and entry.answer.frames.damage:
-                found.setdefault(entry.scenario, Counter()).update(entry.answer.frames.damage)
+            if entry.candidate == candidate and entry.answer is not None and entry.answer.damage:
+                found.setdefault(entry.scenario, Counter()).update(entry.answer.damage)
         return found
 
     def failures(self, candidate: str) -> list[str]:
@@ -141,7 +147,6 @@ class Results:
 def run_rounds(
     candidates: Sequence[tuple[Candidate, list[str]]],
     plans: Sequence[Plan],
-    pins: Pins,
     *,
     how: str,
     timeout_s: float,
@@ -154,12 +159,11 @@ def run_rounds(
         in_turn = [*candidates[first:], *candidates[:first]]
         for plan in plans:
             for candidate, command in in_turn:
-                if number >= plan.n_rounds or (plan.only and candidate.name not in plan.only):
+                if number >= plan.n_rounds or not plan.concerns(candidate):
                     continue
                 print(f"round {number + 1}, {plan.scenario}: {candidate.title}", file=sys.stderr, flush=True)
-                whole = [*command, *(candidate.unpaced if plan.scenario.kind == "closed loop" else ())]
                 try:
-                    answer = run_generator(whole, plan.flags, pins, timeout_s=timeout_s)
+                    answer = run_generator(command, plan.flags, timeout_s=timeout_s)
                     entry = Entry(number, plan.scenario, candidate.name, answer)
                 except RunFailedError as failure:
                     print(f"  {failure}", file=sys.stderr, flush=True)

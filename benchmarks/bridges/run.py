@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bridges.candidates import CANDIDATES, OURS, C, runnable
-from bridges.generator import pinned
+from bridges.generator import pinning
 from bridges.rounds import Plan, Results, Scenario, run_rounds
 from bridges.tables import damage_of_ours, sections
 from readme import machine, markdown, write
@@ -68,16 +68,16 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def plans(options: argparse.Namespace) -> list[Plan]:
-    """Return what is run in every round."""
-    lasting = ("--seconds", str(options.seconds))
+def plans(options: argparse.Namespace, flags: Sequence[str]) -> list[Plan]:
+    """Return what is run in every round, each with *flags*."""
+    lasting = ("--seconds", str(options.seconds), *flags)
     numbers: Sequence[int] = options.calls or [50, 200]
     found = [Plan(Scenario("real time", n), ("--calls", str(n), *lasting), options.rounds) for n in numbers]
     if options.closed_loop:
-        flags = ("--calls", str(numbers[0]), *lasting, "--closed-loop")
-        found.append(Plan(Scenario("closed loop", numbers[0]), flags, options.rounds))
+        closed = ("--calls", str(numbers[0]), *lasting, "--closed-loop")
+        found.append(Plan(Scenario("closed loop", numbers[0]), closed, options.rounds))
     if options.memory:
-        found.append(Plan(Scenario("idle", 250), ("--memory",), min(options.rounds, MAX_ROUNDS)))
+        found.append(Plan(Scenario("idle", 250), ("--memory", *flags), min(options.rounds, MAX_ROUNDS)))
     if options.ours:
         beside = ("--calls", str(N_BESIDE), *lasting)
         found += [
@@ -95,11 +95,11 @@ def measure(options: argparse.Namespace) -> Results:
     candidates, absent = runnable(name for name in options.only.split(",") if name)
     for line in absent:
         print(line, file=sys.stderr)
-    pins = pinned()
-    rounds = f"{options.rounds} rounds of {options.seconds:g} s. {pins.words}"
+    flags, words = pinning()
+    rounds = f"Rounds: {options.rounds}, of {options.seconds:g} s each. {words}"
     how = " ".join([machine(LIBRARIES), rounds, *(f"{line}." for line in absent)])
     timeout_s = 20 * options.seconds + 120
-    return run_rounds(candidates, plans(options), pins, how=how, timeout_s=timeout_s, save=options.save)
+    return run_rounds(candidates, plans(options, flags), how=how, timeout_s=timeout_s, save=options.save)
 
 
 def main() -> int:

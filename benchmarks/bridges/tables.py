@@ -131,6 +131,7 @@ def _memory_table(results: Results) -> Table:
     rows = [
         [one.title, _cell("{:.0f} KB", results.middle(scenario, one.name, kb_per_call))]
         for one in _measured(results)
+        if one.carries_audio
     ]
     return [["memory", "per call"], *rows]
 

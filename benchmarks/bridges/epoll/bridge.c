@@ -51,6 +51,8 @@ typedef struct bridge_call {
     vm_converter *uplink, *downlink;
     size_t n_prefix; /* 0 before the stream has started */
     char prefix[192];
+    size_t n_up, n_down; /* with --relay only */
+    uint8_t up[WS_HEADROOM + 640], down[WS_HEADROOM + 512];
     struct bridge_call *next_dead;
 } bridge_call;
 
@@ -64,8 +66,7 @@ static uint8_t *const body = message + WS_HEADROOM;
 
 static void end_call(bridge_call *call);
 
-/* --- sending
- * ------------------------------------------------------------------------------------------------ */
+/* --- sending ------------------------------------------------------------------------------------------- */
 
 static void watch(bridge_leg *leg, int operation, uint32_t events) {
     struct epoll_event event = {.events = events, .data.ptr = leg};
@@ -103,8 +104,7 @@ static void send_body(bridge_leg *leg, unsigned opcode, size_t n) {
     send_bytes(leg, bytes, (size_t)(body + n - bytes));
 }
 
-/* --- media
- * -------------------------------------------------------------------------------------------------- */
+/* --- media --------------------------------------------------------------------------------------------- */
 
 /* Write audio as Twilio's media message into `body`; return its length. */
 static size_t write_media(const bridge_call *call, const uint8_t *mulaw, size_t n) {
@@ -128,8 +128,20 @@ static void send_uplink(bridge_call *call, const char *payload, size_t n) {
     send_body(&call->vapi, WS_BINARY, vm_converter_push(call->uplink, body, mulaw, (size_t)n_mulaw));
 }
 
-/* --- one call
- * ----------------------------------------------------------------------------------------------- */
+/* Build once what every media message of one leg is answered by on the other. */
+static void prebuild(bridge_call *call) {
+    uint8_t sound[160]; /* whoever counts may take silence for nothing */
+    uint32_t mask = ws_random(&random_state);
+    memset(sound, 0x90, sizeof sound);
+    memset(body, 0x20, 640);
+    const uint8_t *bytes = ws_wrap(body, 640, WS_BINARY, &mask);
+    memcpy(call->up, bytes, call->n_up = (size_t)(body + 640 - bytes));
+    size_t n = write_media(call, sound, sizeof sound);
+    bytes = ws_wrap(body, n, WS_TEXT, NULL);
+    memcpy(call->down, bytes, call->n_down = (size_t)(body + n - bytes));
+}
+
+/* --- one call ------------------------------------------------------------------------------------------ */
 
 /* Return what follows `what` in the text, or NULL. */
 static const char *after(const char *text, size_t n, const char *what) {
@@ -145,6 +157,7 @@ static void start(bridge_call *call, const char *json, size_t n) {
     call->n_prefix = (size_t)snprintf(call->prefix, sizeof call->prefix,
                                       "{\"event\":\"media\",\"streamSid\":\"%.*s\",\"media\":{\"payload\":\"",
                                       (int)(quote - id), id);
+    if (is_relay) prebuild(call);
     watch(&call->vapi, EPOLL_CTL_ADD, EPOLLIN);
 }
 
@@ -166,26 +179,12 @@ static void take_vapi_text(bridge_call *call, const char *json, size_t n) {
     send_body(&call->phone, WS_TEXT, (size_t)n_clear);
 }
 
-/* Answer a media message of one leg by a prebuilt one of the other's. */
 static void relay(const bridge_leg *from) {
-    static uint8_t up[WS_HEADROOM + 640], down[WS_HEADROOM + 512];
-    static size_t n_up, n_down;
     bridge_call *call = from->call;
-    if (n_up == 0) {
-        uint32_t mask = ws_random(&random_state);
-        uint8_t sound[160]; /* whoever counts may take silence for nothing */
-        memset(sound, 0x90, sizeof sound);
-        memset(body, 0x20, 640);
-        const uint8_t *bytes = ws_wrap(body, 640, WS_BINARY, &mask);
-        memcpy(up, bytes, n_up = (size_t)(body + 640 - bytes));
-        size_t n = write_media(call, sound, sizeof sound);
-        bytes = ws_wrap(body, n, WS_TEXT, NULL);
-        memcpy(down, bytes, n_down = (size_t)(body + n - bytes));
-    }
     if (from->is_phone)
-        send_bytes(&call->vapi, up, n_up);
+        send_bytes(&call->vapi, call->up, call->n_up);
     else
-        send_bytes(&call->phone, down, n_down);
+        send_bytes(&call->phone, call->down, call->n_down);
 }
 
 static void take_frame(bridge_leg *leg, const ws_frame *frame) {
@@ -297,8 +296,7 @@ static void receive(bridge_leg *leg) {
     tidy(leg, used);
 }
 
-/* --- the loop
- * ----------------------------------------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------------------------------------ */
 
 static void accept_call(int listener) {
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), one = 1;

@@ -87,9 +87,10 @@ def make_report(
     }
     frames = {name: sum(counts[name] for counts in directions.values()) for name in _COUNTS}
     cpu_us = share = per_core = None
-    if span.bridge_cpu_ns is not None and span.arrived and span.seconds:
-        cpu_us = round(span.bridge_cpu_ns / span.arrived / 1000, 2)
+    if span.bridge_cpu_ns is not None and span.seconds:
         share = round(span.bridge_cpu_ns / span.seconds / 1e9, 4)
+    if span.bridge_cpu_ns is not None and span.arrived:
+        cpu_us = round(span.bridge_cpu_ns / span.arrived / 1000, 2)
         per_core = round(_FULL * 1e6 / (cpu_us * _FRAMES_PER_S), 1) if cpu_us else None
     own_share = round(span.generator_cpu_ns / span.seconds / 1e9, 4)
     report = LoadReport(
