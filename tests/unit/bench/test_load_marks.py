@@ -117,7 +117,7 @@ def test_marks_survive_alaw_on_the_way() -> None:
 
 
 @settings(max_examples=30)
-@given(calls, st.lists(st.tuples(st.integers(0, N_FRAMES), st.integers(1, 700)), max_size=5), qualities)
+@given(calls, st.lists(st.tuples(st.integers(0, N_FRAMES), st.integers(80, 700)), max_size=5), qualities)
 def test_silence_between_frames_damages_nothing(
     call: int, silences: list[tuple[int, int]], quality: str
 ) -> None:
