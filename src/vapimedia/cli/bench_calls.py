@@ -104,6 +104,51 @@ def calls(
             rich_help_panel=_WHICH,
         ),
     ] = "",
+    find_max: Annotated[
+        bool,
+        typer.Option(
+            "--find-max",
+            metavar="",
+            help="Search for the most calls at 80 % of a core, p99 under 20 ms, no damage; begin with --calls.",
+            rich_help_panel=_HOW,
+        ),
+    ] = False,
+    idle: Annotated[
+        bool,
+        typer.Option(
+            "--idle",
+            metavar="",
+            help="Memory per call: 50 and 250 nearly silent calls.",
+            rich_help_panel=_HOW,
+        ),
+    ] = False,
+    stalled: Annotated[
+        int,
+        typer.Option(
+            "--stalled",
+            min=0,
+            help="So many phones stop reading after a second; figures are the others'.",
+            rich_help_panel=_HOW,
+        ),
+    ] = 0,
+    stall_s: Annotated[
+        float,
+        typer.Option(
+            "--stall-s",
+            help="They read again after so long. Default: when figures are taken.",
+            show_default=False,
+            rich_help_panel=_HOW,
+        ),
+    ] = 0.0,
+    barge_in: Annotated[
+        bool,
+        typer.Option(
+            "--barge-in",
+            metavar="",
+            help="Interrupt every call once a second; time until its phone is told to clear.",
+            rich_help_panel=_HOW,
+        ),
+    ] = False,
     pin: Annotated[
         bool,
         typer.Option(
@@ -117,7 +162,8 @@ def calls(
     """Load a bridge with Twilio-shaped calls; count every frame, time its way, say how many calls a core carries."""
     if not sys.platform.startswith("linux"):
         raise ConfigError("bench calls runs on Linux only: it is built on epoll and /proc")
-    from vapimedia.bench.load.plan import LoadPlan, carry_out  # noqa: PLC0415  built on Linux only
+    from vapimedia.bench.load.modes import carry_out  # noqa: PLC0415  built on Linux only
+    from vapimedia.bench.load.plan import LoadPlan  # noqa: PLC0415
 
     plan = LoadPlan(
         calls=calls,
@@ -131,6 +177,11 @@ def calls(
         format=AudioFormat.parse(vapi_format),
         serve_flags=shlex.split(serve_flags),
         pin=pin,
+        find_max=find_max,
+        idle=idle,
+        stalled=stalled,
+        stall_s=stall_s,
+        barge_in=barge_in,
     )
     with report.stderr().status(f"{plan.calls} calls, {plan.seconds:g} s"):
         found = carry_out(plan)
@@ -172,11 +223,34 @@ def _table(found: LoadReport) -> Table:
     rows.append(("CPU of the bridge", "-" if found.cpu_share is None else f"{found.cpu_share:.0%} of a core"))
     rows.append(("calls per core at 80 %", _plain(found.calls_per_core_80)))
     rows.append(("memory", ", ".join(f"{name} {_plain(value)} KB" for name, value in found.rss_kb.items())))
+    rows += _special_rows(found)
     own = found.generator
     rows.append(("generator", f"{own['cpu_share']:.0%} of a core, late p99 {_us(own['late_p99_us'])} ms"))
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _special_rows(found: LoadReport) -> list[tuple[str, str]]:
+    rows = []
+    if found.sustained_calls is not None:
+        rows.append(("[bold]sustained calls[/]", f"[bold]{found.sustained_calls}[/]"))
+        tried = (f"{step['calls']:g} {'well' if step['well'] else 'too many'}" for step in found.steps or [])
+        rows.append(("tried", ", ".join(tried)))
+    if found.barge_in_us is not None:
+        text = " / ".join(_us(found.barge_in_us[key]) for key in ("p50", "p99", "max"))
+        rows.append(("barge-in until clear, p50 / p99 / max", f"{text} ms"))
+        counts = found.barge_in_us
+        rows.append(
+            ("interruptions, clears", f"{_plain(counts['interruptions'])}, {_plain(counts['clears'])}")
+        )
+    if found.stalled is not None:
+        rows.append(("stalled calls: what came late", _pairs(found.stalled)))
+    return rows
+
+
+def _pairs(figures: dict[str, float | None]) -> str:
+    return ", ".join(f"{name} {_plain(value)}" for name, value in figures.items())
 
 
 def _counts(found: LoadReport) -> str:

@@ -3,9 +3,9 @@
 
 from libc.stdint cimport uint8_t
 
-from vapimedia.bench.load.flow cimport Histogram, flow_counts, histogram_figures, histogram_merge
+from vapimedia.bench.load.flow cimport COUNTED, SEEN, Flow, Histogram, flow_counts, histogram_figures, histogram_merge
 from vapimedia.bench.load.generator cimport UP, Generator
-from vapimedia.bench.load.marks cimport mark_reader_open
+from vapimedia.bench.load.marks cimport FRAME_NUMBERS, mark_reader_open
 from vapimedia.bench.load.net cimport (
     EPOLLIN, EPOLLOUT, HEAD, LISTENING, OPEN, PHONE, VAPI, Conn, Kind, clock_ns, conn_close, conn_send, conn_unread,
     conn_watch, net_add)
@@ -77,9 +77,13 @@ cdef class Control(Generator):
                 conn_close(&self.net, &self.net.conns[place])
         self.calls[call].phone = self.calls[call].vapi = -1
 
+    def set_apart(self, int n_calls):
+        """The latencies of the first calls do not go into the figures."""
+        for call in range(n_calls):
+            self.calls[call].up.measures = self.calls[call].down.measures = False
+
     def stall(self, int call):
         """The phone reads no more."""
-        self.calls[call].down.measures = False
         if self.calls[call].phone >= 0:
             conn_watch(&self.net, &self.net.conns[self.calls[call].phone], 0)
 
@@ -98,6 +102,11 @@ cdef class Control(Generator):
     def totals(self):
         """Return the counts of each call and direction."""
         return [(flow_counts(&self.calls[i].up), flow_counts(&self.calls[i].down)) for i in range(self.n_calls)]
+
+    def missing(self, int call, int direction):
+        """Return the numbers of the frames that counted and were not heard."""
+        cdef Flow* flow = &self.calls[call].up if direction == UP else &self.calls[call].down
+        return [i for i in range(FRAME_NUMBERS) if flow.states[i] & (COUNTED | SEEN) == COUNTED]
 
     def latencies(self):
         """Return the figures of all histograms, in us; those of what stalled readers got in ms."""

@@ -34,7 +34,7 @@ cdef struct MarkReader:
     int call
     int direction
     bint locked
-    int misses  # damaged frames in a row
+    bint was_locked
     int64_t slips  # how often marks came a few samples sooner or later than due
     int n
     int at

@@ -210,50 +210,50 @@ cdef bint shift(MarkReader* reader) noexcept nogil:
     return True
 
 
-cdef bint search(MarkReader* reader) noexcept nogil:
-    """Look for two marks in a row within the next two frames; the clearest place wins."""
-    cdef int at, best = -1
+cdef int search(MarkReader* reader) noexcept nogil:
+    """Look for two marks in a row that begin within a frame from here; the clearest place wins, -1: there is none."""
+    cdef int best = -1
+    cdef int at = reader.at
+    cdef int end = reader.at + reader.n_frame + reader.n_symbol
     cdef int64_t strength, second, most = 0
     cdef Heard found
-    for at in range(reader.at, reader.at + reader.n_frame):
-        if not read_at(reader, at, &found, &strength) or strength <= most:
-            continue
-        if read_at(reader, at + reader.n_frame, &found, &second):
-            best = at
-            most = strength
-    if best < 0:
-        return False
-    reader.at = best
-    return True
+    while at < end:
+        if read_at(reader, at, &found, &strength) and strength > most:
+            if read_at(reader, at + reader.n_frame, &found, &second):
+                if best < 0:
+                    end = min(end, at + 2 * reader.n_symbol)  # more would be the next ones
+                best = at
+                most = strength
+        at += 1
+    return best
 
 
 cdef Finding mark_next(MarkReader* reader, Heard* heard) noexcept nogil:
     """Find the next mark or damage in what was pushed. ``NOTHING``: more samples are needed."""
     cdef int64_t strength
     cdef int waiting = reader.n - reader.at
+    cdef int place
+    if reader.locked:
+        if waiting < reader.n_frame:
+            return NOTHING
+        if not read_at(reader, reader.at, heard, &strength):
+            if waiting < reader.n_frame + SHIFT * reader.n_symbol:
+                return NOTHING
+            reader.locked = shift(reader)
     if not reader.locked:
-        if waiting < 3 * reader.n_frame:
+        if waiting < 3 * reader.n_frame + reader.n_symbol:
             return NOTHING
-        if search(reader):
-            reader.locked = True
-            reader.misses = 0
-        else:
+        place = search(reader)
+        reader.locked = place >= 0
+        if reader.locked:
+            reader.slips += reader.was_locked and (place - reader.at) % reader.n_frame != 0
+            reader.was_locked = True
+        if place < 0 or place > reader.at + reader.n_frame - SHIFT * reader.n_symbol:
             tell(reader, DAMAGE, heard)
-            reader.at += reader.n_frame
+            reader.at = place if place >= 0 else reader.at + reader.n_frame
             return DAMAGE
-    elif waiting < reader.n_frame:
-        return NOTHING
-    if not read_at(reader, reader.at, heard, &strength):
-        if waiting < reader.n_frame + SHIFT * reader.n_symbol:
-            return NOTHING
-        if not shift(reader):
-            tell(reader, DAMAGE, heard)
-            reader.misses += 1
-            reader.locked = reader.misses < 2
-            reader.at += reader.n_frame
-            return DAMAGE
-        read_at(reader, reader.at, heard, &strength)
-    reader.misses = 0
+        reader.at = place
+    read_at(reader, reader.at, heard, &strength)
     tell(reader, MARK, heard)
     reader.at += reader.n_frame
     return MARK

@@ -64,7 +64,8 @@ class LoadReport(msgspec.Struct):
 
     @property
     def failed(self) -> bool:
-        return bool(self.damaged or self.ends.not_ended or self.ends.died)
+        unanswered = self.barge_in_us is not None and not self.barge_in_us["clears"]
+        return bool(self.damaged or self.ends.not_ended or self.ends.died or unanswered)
 
 
 def make_report(
@@ -92,7 +93,7 @@ def make_report(
     if span.bridge_cpu_ns is not None and span.arrived:
         cpu_us = round(span.bridge_cpu_ns / span.arrived / 1000, 2)
         per_core = round(_FULL * 1e6 / (cpu_us * _FRAMES_PER_S), 1) if cpu_us else None
-    own_share = round(span.generator_cpu_ns / span.seconds / 1e9, 4)
+    own_share = round(span.generator_cpu_ns / span.seconds / 1e9, 4) if span.seconds else 0.0
     report = LoadReport(
         bridge=bridge,
         calls=n_calls,

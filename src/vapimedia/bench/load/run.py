@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -107,11 +107,16 @@ class LoadRun(Control):
         self.pass_time(_WARM_UP_S)
         self.stall_ns = 500_000_000
 
-    def count_for(self, seconds: float) -> Span:
-        """Take figures for so long."""
+    def count_for(self, seconds: float, events: Sequence[tuple[float, Callable[[], None]]] = ()) -> Span:
+        """Take figures for so long; *events* happen so many seconds after the beginning."""
         before = self._span()
         self.counting = True
-        self.pass_time(seconds)
+        passed = 0.0
+        for at, event in events:
+            self.pass_time(at - passed)
+            event()
+            passed = at
+        self.pass_time(seconds - passed)
         self.counting = False
         after = self._span()
         cpu = None

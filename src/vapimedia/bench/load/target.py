@@ -1,0 +1,83 @@
+"""The bridge under test: started by us or already there, and what it can be asked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import urllib.request
+from collections.abc import Iterator
+
+import msgspec
+
+from vapimedia.bench.load.plan import LoadPlan
+from vapimedia.bench.load.process import BridgeProcess, Meter, command_of, free_port
+from vapimedia.bench.load.run import LoadRun
+
+__all__ = ["Target", "target"]
+
+
+class Target(msgspec.Struct):
+    """*meter* is ``None`` for a bridge whose process is not known, *admin_port* 0 for one that is not ours."""
+
+    meter: Meter | None = None
+    admin_port: int = 0
+
+    def rss_kb(self) -> int | None:
+        return self.meter.rss_kb() if self.meter is not None else None
+
+    def calls(self) -> list[dict[str, object]]:
+        """Return what the bridge's admin port says of its calls; nothing if it has none."""
+        if not self.admin_port:
+            return []
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/calls", timeout=2) as answer:
+                return msgspec.json.decode(answer.read(), type=list[dict[str, object]])
+        except (OSError, msgspec.DecodeError):
+            return []
+
+
+@contextlib.contextmanager
+def target(plan: LoadPlan, run: LoadRun) -> Iterator[Target]:
+    """Start the bridge of *plan*, if it is not there, and aim *run* at it."""
+    cpus = os.sched_getaffinity(0)
+    if plan.pin:
+        os.sched_setaffinity(0, {1})
+    try:
+        if plan.url:
+            run.aim(plan.url)
+            meter = Meter(plan.pid) if plan.pid else None
+            if meter is not None:
+                run.follow(meter.cpu_ns, lambda: None)
+            yield Target(meter)
+            return
+        port, admin_port = free_port(), 0 if plan.bridge else free_port()
+        vapi_url = f"http://127.0.0.1:{run.vapi_port}"
+        if plan.bridge:
+            command = command_of(plan.bridge, port=port, vapi_url=vapi_url)
+        else:
+            command = _serve(plan, port, admin_port, vapi_url)
+        environ = os.environ | {"VAPI_API_KEY": "key-of-the-load"}
+        with BridgeProcess(command, port=port, environ=environ, cpu=0 if plan.pin else None) as process:
+            run.aim(f"ws://127.0.0.1:{port}/twilio/media")
+            meter = Meter(process.pid)
+            run.follow(meter.cpu_ns, process.check)
+            yield Target(meter, admin_port)
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
+def _serve(plan: LoadPlan, port: int, admin_port: int, vapi_url: str) -> list[str]:
+    where = ["--host", "127.0.0.1", "--port", str(port), "--admin", f"127.0.0.1:{admin_port}"]
+    what = [
+        "--vapi-url",
+        vapi_url,
+        "--assistant-id",
+        "asst_load",
+        "--vapi-format",
+        str(plan.format),
+        "--no-auth",
+    ]
+    limits = ["--max-calls", "2000", "--drain-s", "1", "--log-level", "warning"]
+    unpaced = ["--unpaced"] if plan.closed_loop else []
+    return [sys.executable, "-m", "vapimedia", "serve", *where, *what, *limits, *unpaced, *plan.serve_flags]
