@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -41,7 +42,11 @@ def admin_app(source: Callable[[], Awaitable[Snapshot]]) -> web.Application:
     """Return the application behind the admin port. *source* is asked once for each request."""
 
     async def metrics(request: web.Request) -> web.Response:
-        body, content_type = expose(await source(), request.headers.get("Accept", ""))
+        parts, content_type = expose(await source(), request.headers.get("Accept", ""))
+        body = bytearray()
+        for part in parts:
+            body += part
+            await asyncio.sleep(0)  # media has its turn
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def calls(_request: web.Request) -> web.Response:

@@ -14,6 +14,7 @@ import picows
 
 from vapimedia.errors import ConfigError, VapiError
 from vapimedia.io import media_transport
+from vapimedia.io.call_line import ended_line
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.hooks import Call, CallInfo
 from vapimedia.io.media_socket import MediaSocket
@@ -275,7 +276,14 @@ class LiveCall:
             "guarded_message": self.vapi.guarded,
         }
         counters = summary.counters | {name: n for name, n in counted.items() if n}
-        return msgspec.structs.replace(summary, counters=counters, call_id=summary.call_id or self.call_id)
+        return msgspec.structs.replace(
+            summary,
+            counters=counters,
+            call_id=summary.call_id or self.call_id,
+            provider_backlog_max_bytes=self.provider.max_backlog_bytes,
+            vapi_backlog_max_bytes=self.vapi.max_backlog_bytes,
+            loop_lag_max_ms=self.host.pump.worst_lag_ns(summary.created_ns) / 1e6,
+        )
 
     def _tick(self, at_ns: int) -> None:
         self._do(self.session.tick(at_ns))
@@ -306,6 +314,7 @@ class LiveCall:
         if isinstance(event, CallProgress) and event.status == "answered":
             self._is_answered()
         if isinstance(event, CallEnded):
+            event = msgspec.structs.replace(event, summary=self.summary())
             self._finish(event)
         self.host.tell(self, event)
         if isinstance(event, CallEnded) and not self.end.done():
@@ -349,9 +358,8 @@ class LiveCall:
         for socket in (self.provider, self.vapi):
             socket.connect_media(None, None, None)
         self._abandon_vapi()
-        # The detail is often the peer's word.
-        _log.info("call %s ended: %s %.100r", self.call_id or "(new)", event.reason, event.detail)
-        self.host.ended(self, self.summary())
+        _log.info("%s", ended_line(event))
+        self.host.ended(self, event.summary)
 
     def _abandon_vapi(self) -> None:
         """Stop what was still being opened. A call that Vapi may be making now is waited for, to end it."""

@@ -42,6 +42,12 @@ cdef class MediaSocket(WSListener):
     cdef bint _is_paused    # more than WRITE_HIGH waits in user space
     cdef bytes _owed_pong    # the newest ping's payload while paused
 
+    # what waits to be sent, once a second
+    cdef readonly int64_t held_bytes
+    cdef readonly int64_t unsent_bytes
+    cdef readonly int64_t max_backlog_bytes
+    cdef int64_t _sampled_ns
+
     # driven by the pump
     cdef object _deadline
     cdef int64_t _deadline_ns
@@ -49,6 +55,7 @@ cdef class MediaSocket(WSListener):
     cdef bint _is_open(self) noexcept
     cdef void forward(self, int64_t now)
     cdef void watch(self, int64_t now)
+    cdef void sample(self, int64_t now)
 
     cdef void _take(self, int opcode, bint fin, int rsv, char* payload, size_t n, int64_t now)
     cdef void _message(self, const char* message, size_t n, bint is_text, int64_t now)

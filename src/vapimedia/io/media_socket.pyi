@@ -60,6 +60,12 @@ class MediaSocket(WSListener):
     guarded: int
     late_echoes: int
     """How often a ping was unanswered for a second: the path to this socket counts as stalled meanwhile."""
+    held_bytes: int
+    """What the kernel had not taken, when it was looked at last; the pump looks once a second."""
+    unsent_bytes: int
+    """What the kernel had taken and not sent then, where it tells."""
+    max_backlog_bytes: int
+    """The most of both together that was seen."""
     def keep_alive(self, ping_interval_s: float) -> None:
         """Give the peer up that is not heard of for so long, and pinged in between. Before there is a connection."""
     def send_text(self, data: bytes) -> None: ...

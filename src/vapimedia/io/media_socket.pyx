@@ -124,6 +124,7 @@ cdef class MediaSocket(WSListener):
         self._outlet = Outlet.__new__(Outlet)
         self._outlet._transport = transport.underlying_transport
         self._outlet._fd = self._fd
+        self._outlet._raw_fd = raw.fileno()
         self._outlet._masks = transport.is_client_side
         if self._reactor is not None:
             self._outlet._batch = self._reactor.out()
@@ -227,7 +228,8 @@ cdef class MediaSocket(WSListener):
                 self.guarded += 1
                 return
             if self._inbound.receive(message, n, is_text, now) != NOT_TAKEN:
-                self._inbound.note(HOP_CONVERT, now, monotonic_ns())
+                if self._inbound.times_conversion():
+                    self._inbound.note(HOP_CONVERT, now, monotonic_ns())
                 self.forward(now)
                 return
         if self._is_over:
@@ -368,3 +370,12 @@ cdef class MediaSocket(WSListener):
             _log.warning("%s leg closed: its peer answers no ping", self.name)
             self.close(1001, "no answer to a ping")
             self.abort()
+
+    cdef void sample(self, int64_t now):
+        """See what waits to be sent, at most once a second."""
+        self._sampled_ns = now
+        self.held_bytes = self.unsent_bytes = 0
+        if self._is_open():
+            self.held_bytes = self._outlet.backlog()
+            self.unsent_bytes = max(0, self._outlet.kernel_unsent())
+            self.max_backlog_bytes = max(self.max_backlog_bytes, self.held_bytes + self.unsent_bytes)

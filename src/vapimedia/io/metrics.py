@@ -19,11 +19,14 @@ from vapimedia.media import Distribution, distribution
 
 __all__ = ["expose"]
 
+_END = b"# EOF\n"  # of OpenMetrics
 _NS = 1e9
 _HOP_BOUNDS_S = (
     *(2e-6, 5e-6, 10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6),
     *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
 )
+_BYTES = 1024.0  # backlogs are counted in parts of a byte
+_BACKLOG_BOUNDS = (1.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0)
 _LAG_BOUNDS_S = (
     50e-6,
     100e-6,
@@ -43,21 +46,41 @@ _LAG_BOUNDS_S = (
 )
 
 
-def expose(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
-    """Return *snapshot* in the exposition format that *accept* (a request's header) asks for, and its content type."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Once(snapshot))
+def expose(snapshot: Snapshot, accept: str = "") -> tuple[Iterator[bytes], str]:
+    """Return *snapshot* in the exposition format that *accept* (a request's header) asks for, and its content type.
+
+    The text comes in parts, each of which costs less than a millisecond or two: between them media has its turn.
+    """
     encode, content_type = choose_encoder(accept)
-    return encode(registry), content_type
+
+    def parts() -> Iterator[bytes]:
+        for metric in _Families(snapshot).all():
+            registry = CollectorRegistry(auto_describe=False)
+            registry.register(_One(metric))
+            yield encode(registry).removesuffix(_END)
+        if "openmetrics" in content_type:
+            yield _END
+
+    return parts(), content_type
 
 
-class _Once(Collector):
-    """One snapshot, scraped once."""
+class _One(Collector):
+    """One metric, scraped once."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterable[Metric]:
+        return [self._metric]
+
+
+class _Families:
+    """The metrics of a snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
 
-    def collect(self) -> Iterable[Metric]:
+    def all(self) -> Iterator[Metric]:
         snapshot = self._snapshot
         info = GaugeMetricFamily(
             "vapimedia_build_info", "Always 1; the labels tell what runs.", labels=["version", "simd"]
@@ -76,6 +99,7 @@ class _Once(Collector):
             "vapimedia_barge_ins", "Times a caller interrupted the assistant.", snapshot.barge_ins
         )
         yield from self._media()
+        yield self._backlogs()
         yield from self._workers()
 
     def _media(self) -> Iterator[Metric]:
@@ -106,6 +130,16 @@ class _Once(Collector):
             "How long these holes were.",
             sum(path.gap_ms for path in self._snapshot.paths.values()) / 1000,
         )
+
+    def _backlogs(self) -> Metric:
+        family = HistogramMetricFamily(
+            "vapimedia_socket_backlog_bytes",
+            "What waited to be sent to a leg, each socket looked at once a second.",
+            labels=["leg", "where"],
+        )
+        for one in self._snapshot.backlogs:
+            _add_histogram(family, [one.leg, one.where], one.sizes, _BACKLOG_BOUNDS, _BYTES)
+        return family
 
     def _workers(self) -> Iterator[Metric]:
         n_alive = len(self._snapshot.workers)

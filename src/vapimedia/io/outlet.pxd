@@ -5,6 +5,7 @@ from libc.stdint cimport uint8_t
 cdef class Outlet:
     cdef object _transport    # aiofastnet's
     cdef int _fd    # written directly; -1 where the transport encrypts
+    cdef int _raw_fd    # whether encrypted or not: valid while the connection is open
     cdef bint _masks
     cdef bint _has_backlog    # the transport holds bytes that the kernel has not taken
     cdef uint8_t* _batch    # whose room is anybody's between two turns of the loop; NULL: none
@@ -14,4 +15,5 @@ cdef class Outlet:
     cdef bint put(self, uint8_t opcode, char* payload, size_t n, bint more)
     cdef void flush(self)
     cdef Py_ssize_t backlog(self)
+    cdef Py_ssize_t kernel_unsent(self)
     cdef void _write(self, const char* frames, size_t n)

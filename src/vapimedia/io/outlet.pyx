@@ -16,6 +16,29 @@ __all__ = ["Outlet"]
 cdef extern from "<sys/socket.h>" nogil:
     ssize_t c_send "send"(int fd, const void* bytes, size_t n, int flags)
 
+cdef extern from * nogil:
+    """
+    #include <sys/ioctl.h>
+    #ifdef __linux__
+    #include <linux/sockios.h>
+    #endif
+    static int vm_kernel_unsent(int fd) {
+        int n = 0;
+    #if defined(SIOCOUTQNSD)
+        if (ioctl(fd, SIOCOUTQNSD, &n) != 0) return -1;
+        return n;
+    #elif defined(SO_NWRITE)
+        socklen_t size = sizeof n;
+        if (getsockopt(fd, SOL_SOCKET, SO_NWRITE, &n, &size) != 0) return -1;
+        return n;
+    #else
+        (void)fd;
+        return n - 1;
+    #endif
+    }
+    """
+    int vm_kernel_unsent(int fd)
+
 cdef uint64_t _keys = int.from_bytes(os.urandom(8), "little")
 
 
@@ -65,6 +88,10 @@ cdef class Outlet:
     cdef Py_ssize_t backlog(self):
         """Return how many bytes the kernel has not taken."""
         return self._transport.get_write_buffer_size()
+
+    cdef Py_ssize_t kernel_unsent(self):
+        """Return how many bytes the kernel has taken and not sent, -1 where it does not tell."""
+        return vm_kernel_unsent(self._raw_fd)
 
     cdef void _write(self, const char* frames, size_t n):
         cdef ssize_t sent = 0

@@ -26,6 +26,11 @@ class Pump:
     def n_driven(self) -> int: ...
     lag: Tally
     """How late ticks were, in ns."""
+    backlogs: dict[tuple[str, str], Tally]
+    """What waited to be sent, each socket looked at once a second, in 1/1024 bytes: by leg (``provider``, ``vapi``)
+    and where, ``user`` (the kernel had not taken it) or ``kernel`` (taken and not sent; 0 where it does not tell)."""
+    def worst_lag_ns(self, since_ns: int) -> int:
+        """Return the latest tick since a time of ``now_ns``, within 1/16."""
 
 def now_ns() -> int:
     """Return the pump's clock: monotonic, in nanoseconds."""

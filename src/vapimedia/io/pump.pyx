@@ -8,7 +8,7 @@ from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 from vapimedia.io.clock cimport monotonic_ns
 from vapimedia.io.lane cimport Reactor
 from vapimedia.io.media_socket cimport MediaSocket
-from vapimedia.media.tally cimport Tally
+from vapimedia.media.tally cimport VM_HISTOGRAM_BUCKETS, Tally, vm_histogram_bucket, vm_histogram_middle
 
 __all__ = ["Pump", "now_ns"]
 
@@ -17,6 +17,7 @@ _log = logging.getLogger("vapimedia.io")
 cdef enum:
     TICK_NS = 10000000
     LATE_TICK_NS = 15000000
+    SAMPLE_NS = 1000000000
 
 
 def now_ns():
@@ -31,12 +32,15 @@ cdef class Pump:
     cdef int64_t _due_ns
     cdef bint _has_waited
     cdef readonly Tally lag
+    cdef int64_t _lag_at_ns[VM_HISTOGRAM_BUCKETS]    # when each bucket was last hit
+    cdef readonly dict backlogs
 
     def __init__(self, loop):
         self._loop = loop
         self.reactor = Reactor(loop)
         self._driven = []
         self.lag = Tally()
+        self.backlogs = {(leg, where): Tally() for leg in ("provider", "vapi") for where in ("user", "kernel")}
 
     @property
     def n_driven(self):
@@ -65,6 +69,24 @@ cdef class Pump:
             self._timer = None
         self.reactor.close()
 
+    def worst_lag_ns(self, int64_t since_ns):
+        cdef int bucket
+        for bucket in range(<int>VM_HISTOGRAM_BUCKETS - 1, -1, -1):
+            if self._lag_at_ns[bucket] >= since_ns and self._lag_at_ns[bucket] > 0:
+                return vm_histogram_middle(bucket)
+        return 0
+
+    cdef void _note_lag(self, int64_t late_ns, int64_t now) noexcept:
+        late_ns = max(late_ns, 0)
+        self.lag.note(<uint64_t>late_ns)
+        self._lag_at_ns[vm_histogram_bucket(<uint64_t>late_ns)] = now
+
+    cdef void _sample(self, MediaSocket socket, int64_t now):
+        socket.sample(now)
+        if socket._is_open():
+            (<Tally>self.backlogs[socket.name, "user"]).note(<uint64_t>socket.held_bytes << 10)
+            (<Tally>self.backlogs[socket.name, "kernel"]).note(<uint64_t>socket.unsent_bytes << 10)
+
     cdef _schedule(self):
         cdef int64_t wait_ns = self._due_ns - monotonic_ns()
         self._timer = self._loop.call_later(wait_ns / 1e9 if wait_ns > 0 else 0.0, self._tick)
@@ -81,13 +103,15 @@ cdef class Pump:
             return
         self._has_waited = False
         self.reactor.poll()    # what has come in is older than this tick
-        self.lag.note(<uint64_t>late_ns if late_ns > 0 else 0)
+        self._note_lag(late_ns, now)
         for receiver in list(self._driven):
             # One call's fault must not stop the timer of all.
             try:
                 if receiver._inbound is not None and receiver._inbound.next_due() <= now:
                     receiver.forward(now)
                 receiver.watch(now)
+                if now - receiver._sampled_ns >= SAMPLE_NS:
+                    self._sample(receiver, now)
             except Exception:
                 _log.exception("media of the %s leg failed", receiver.name)
                 receiver.close(1011)    # as picows does when the fault shows as a message arrives

@@ -5,6 +5,7 @@ One process takes a ``Snapshot`` of its own bridge; whoever stands before severa
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections import Counter
@@ -18,16 +19,25 @@ from vapimedia import audio
 from vapimedia._version import __version__
 from vapimedia.io.pump import now_ns
 from vapimedia.io.totals import PathTotals, merge_paths
-from vapimedia.media import Distribution
+from vapimedia.media import Distribution, distribution
 from vapimedia.session import CallSummary
 
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
     from vapimedia.io.live_call import LiveCall
 
-__all__ = ["CallFigures", "Snapshot", "WorkerFigures", "merge", "retire", "source_of", "take_snapshot"]
+__all__ = [
+    "Backlog",
+    "CallFigures",
+    "Snapshot",
+    "WorkerFigures",
+    "merge",
+    "retire",
+    "source_of",
+    "take_snapshot",
+]
 
-_SUMMARY_FIELDS = CallSummary.__struct_fields__
+_SLICE = 20  # calls that are looked at before media has its turn
 _STATM = Path("/proc/self/statm")
 
 
@@ -45,6 +55,9 @@ class CallFigures(CallSummary, frozen=True, kw_only=True):
     """How loud the caller was in the last few tenths of a second: RMS against full scale; ``None``: no audio came."""
     assistant_dbfs: float | None
     """The same of what came from Vapi, which may be ahead of what is heard."""
+    provider_backlog_bytes: int
+    """What waited to be sent to the provider, here and in the kernel, when it was looked at: once a second."""
+    vapi_backlog_bytes: int
 
 
 class WorkerFigures(msgspec.Struct):
@@ -64,6 +77,16 @@ class WorkerFigures(msgspec.Struct):
     """How late the media timer was, in ns."""
 
 
+class Backlog(msgspec.Struct):
+    """What waited to be sent on all sockets of one kind, each looked at once a second, in 1/1024 bytes."""
+
+    leg: str
+    """``provider`` or ``vapi``."""
+    where: str
+    """``user``: the kernel had not taken it; ``kernel``: it had, and had not sent it."""
+    sizes: Distribution
+
+
 class Snapshot(msgspec.Struct):
     """A bridge, or several together, at one moment."""
 
@@ -79,50 +102,79 @@ class Snapshot(msgspec.Struct):
     barge_ins: int
     paths: dict[str, PathTotals]
     """``uplink`` (caller to Vapi) and ``downlink``."""
+    backlogs: list[Backlog] = []
     restarts: int = 0
     """Workers that were started in place of others."""
 
 
 def take_snapshot(bridge: Bridge, worker: int = 0) -> Snapshot:
-    """Return the figures of *bridge*, which runs in this process. Costs a few us for each live call."""
-    book, now = bridge.book, now_ns()
-    totals, counters, calls = book.totals.copy(), Counter(book.counters), []
-    for live in book.live:
-        figures = _figures(live, worker, now)
-        totals.add(live.session, figures)
-        counters.update(figures.counters)
-        calls.append(figures)
-    calls.sort(key=_age)
-    return Snapshot(
-        version=__version__,
-        simd=audio.simd,
-        workers=[
-            WorkerFigures(
-                worker=worker,
-                pid=os.getpid(),
-                taken_ns=now,
-                calls=len(calls),
-                ended=sum(book.ended_by_reason.values()),
-                cpu_s=time.process_time(),
-                memory_bytes=_resident_bytes(),
-                loop_lag=bridge.pump.lag.read(),
-            )
-        ],
-        calls=calls,
-        ended=dict(book.ended_by_reason),
-        counters=dict(counters),
-        barge_ins=book.barge_ins + sum(call.barge_ins for call in calls),
-        paths=totals.read(),
-    )
+    """Return the figures of *bridge*, which runs in this process. Costs some 15 us for each live call."""
+    taking = _Taking(bridge, worker)
+    while taking.go_on(_SLICE):
+        pass
+    return taking.snapshot()
 
 
-def source_of(bridge: Bridge) -> Callable[[], Awaitable[Snapshot]]:
-    """Return what ``admin_app`` asks when it serves *bridge* alone."""
+def source_of(bridge: Bridge, worker: int = 0) -> Callable[[], Awaitable[Snapshot]]:
+    """Return what ``admin_app`` asks when it serves *bridge*: snapshots for which media never waits long."""
 
     async def source() -> Snapshot:
-        return take_snapshot(bridge)
+        taking = _Taking(bridge, worker)
+        while taking.go_on(_SLICE):  # noqa: ASYNC110  nothing is waited for: media has its turn
+            await asyncio.sleep(0)
+        return taking.snapshot()
 
     return source
+
+
+class _Taking:
+    """A snapshot that is being taken. It is of the moment at which this began: a call that ends meanwhile is in it
+    as live, with the figures it has when it is its turn."""
+
+    def __init__(self, bridge: Bridge, worker: int) -> None:
+        book = bridge.book
+        self._bridge, self._worker = bridge, worker
+        self._now_ns = now_ns()
+        self._left = list(book.live)
+        self._totals, self._counters = book.totals.copy(), Counter(book.counters)
+        self._ended, self._barge_ins = dict(book.ended_by_reason), book.barge_ins
+        self._calls: list[CallFigures] = []
+
+    def go_on(self, n_calls: int) -> bool:
+        """Look at some calls; return whether there are more."""
+        for live in self._left[-n_calls:]:
+            figures = _figures(live, self._worker, self._now_ns)
+            self._totals.add(live.session, figures)
+            if figures.counters:
+                self._counters.update(figures.counters)
+            self._barge_ins += figures.barge_ins
+            self._calls.append(figures)
+        del self._left[-n_calls:]
+        return bool(self._left)
+
+    def snapshot(self) -> Snapshot:
+        pump = self._bridge.pump
+        own = WorkerFigures(
+            worker=self._worker,
+            pid=os.getpid(),
+            taken_ns=self._now_ns,
+            calls=len(self._calls),
+            ended=sum(self._ended.values()),
+            cpu_s=time.process_time(),
+            memory_bytes=_resident_bytes(),
+            loop_lag=pump.lag.read(),
+        )
+        return Snapshot(
+            version=__version__,
+            simd=audio.simd,
+            workers=[own],
+            calls=sorted(self._calls, key=_age),
+            ended=self._ended,
+            counters=dict(self._counters),
+            barge_ins=self._barge_ins,
+            paths=self._totals.read(),
+            backlogs=[Backlog(leg, where, one.read()) for (leg, where), one in pump.backlogs.items()],
+        )
 
 
 def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
@@ -139,6 +191,7 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
         counters=_sum(part.counters for part in parts),
         barge_ins=sum(part.barge_ins for part in parts),
         paths=merge_paths(part.paths for part in parts),
+        backlogs=_merge_backlogs(one for part in parts for one in part.backlogs),
         restarts=sum(part.restarts for part in parts),
     )
 
@@ -154,10 +207,10 @@ def retire(snapshot: Snapshot) -> Snapshot:
     return msgspec.structs.replace(snapshot, workers=[], calls=[], ended=ended)
 
 
-def _figures(call: LiveCall, worker: int, now: int) -> CallFigures:
-    summary, session = call.summary(), call.session
+def _figures(live: LiveCall, worker: int, now: int) -> CallFigures:
+    summary, session = live.summary(), live.session
     return CallFigures(
-        **{name: getattr(summary, name) for name in _SUMMARY_FIELDS},
+        *msgspec.structs.astuple(summary),
         worker=worker,
         age_ms=(now - summary.created_ns) / 1e6,
         state=session.state.value,
@@ -165,6 +218,8 @@ def _figures(call: LiveCall, worker: int, now: int) -> CallFigures:
         vapi_format=str(session.uplink.target),
         caller_dbfs=session.uplink.level_dbfs(now),
         assistant_dbfs=session.downlink.level_dbfs(now),
+        provider_backlog_bytes=live.provider.held_bytes + live.provider.unsent_bytes,
+        vapi_backlog_bytes=live.vapi.held_bytes + live.vapi.unsent_bytes,
     )
 
 
@@ -177,6 +232,13 @@ def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     for count in counts:
         total.update(count)
     return dict(total)
+
+
+def _merge_backlogs(parts: Iterable[Backlog]) -> list[Backlog]:
+    found: dict[tuple[str, str], list[Distribution]] = {}
+    for part in parts:
+        found.setdefault((part.leg, part.where), []).append(part.sizes)
+    return [Backlog(leg, where, distribution.merge(sizes)) for (leg, where), sizes in found.items()]
 
 
 def _resident_bytes() -> int | None:

@@ -43,7 +43,7 @@ class PlayoutPolicy(msgspec.Struct, frozen=True):
     paced: bool = True
 
 
-class HopStats(msgspec.Struct, frozen=True):
+class HopStats(msgspec.Struct, frozen=True, gc=False):
     """One latency histogram, read out. Microseconds."""
 
     count: int
@@ -65,7 +65,7 @@ class Distribution(msgspec.Struct, frozen=True):
     buckets: dict[int, int] = {}
 
 
-class PathStats(msgspec.Struct, frozen=True):
+class PathStats(msgspec.Struct, frozen=True, gc=False):
     """Figures of one direction since its start. Nothing is lost silently: what came in or was inserted is what
     went out, is queued, was cleared or repaid, or stands in a ``dropped_*`` field. On playout paths what went out
     is heard, still queued at the provider, or cleared there."""

@@ -76,7 +76,9 @@ class CallSummary(msgspec.Struct, frozen=True):
     """One call in figures. Times are those passed to the session; ``None`` where the call never came so far.
 
     ``duration_ms`` runs from the provider's start message. ``counters`` holds everything that was dropped,
-    unknown, malformed or stale, by a word; what happened to audio stands in the two ``PathStats``.
+    unknown, malformed or stale, by a word; what happened to audio stands in the two ``PathStats``, and how long each
+    hop took. The last three are known to a bridge only: the most that waited to be sent to a leg, of what was seen once
+    a second, and how late its timer was at worst during the call.
     """
 
     call_id: str
@@ -91,6 +93,9 @@ class CallSummary(msgspec.Struct, frozen=True):
     uplink: PathStats | None
     downlink: PathStats | None
     barge_ins: int
+    provider_backlog_max_bytes: int = 0
+    vapi_backlog_max_bytes: int = 0
+    loop_lag_max_ms: float = 0.0
 
 
 class CallEnded(msgspec.Struct, frozen=True):

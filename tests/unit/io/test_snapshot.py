@@ -10,12 +10,18 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from vapimedia.io.metrics import expose
-from vapimedia.io.snapshot import CallFigures, Snapshot, WorkerFigures, merge, retire
+from vapimedia.io.snapshot import Backlog, CallFigures, Snapshot, WorkerFigures, merge, retire
 from vapimedia.io.totals import AUDIO_FATES, PathTotals
 from vapimedia.media import Distribution, PathStats
 from vapimedia.media.tally import Tally
 
 counts = st.integers(0, 1000)
+
+
+def text(snapshot: Snapshot, accept: str = "") -> str:
+    parts, content_type = expose(snapshot, accept)
+    assert ("openmetrics" in content_type) == ("openmetrics" in accept)
+    return b"".join(parts).decode()
 
 
 def distribution(values: list[int]) -> Distribution:
@@ -46,6 +52,8 @@ def call(worker: int, age_ms: float) -> CallFigures:
         vapi_format="mulaw/8000",
         caller_dbfs=-20.0,
         assistant_dbfs=None,
+        provider_backlog_bytes=0,
+        vapi_backlog_bytes=0,
     )
 
 
@@ -72,6 +80,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         counters=draw(st.dictionaries(st.sampled_from(["bad_mark", "late"]), counts)),
         barge_ins=draw(counts),
         paths={"uplink": path, "downlink": PathTotals()},
+        backlogs=[Backlog("vapi", "user", durations)],
     )
 
 
@@ -127,11 +136,9 @@ def test_no_snapshots_cannot_be_merged() -> None:
 @given(st.lists(snapshots(), min_size=1, max_size=3))
 def test_prometheus_reads_the_metrics_in_both_of_its_formats(parts: list[Snapshot]) -> None:
     snapshot = merge([msgspec.structs.replace(part, workers=[]) for part in parts])
-    plain, _ = expose(snapshot)
-    families = {family.name: family for family in read_text(plain.decode())}
-    openmetrics, kind = expose(snapshot, "application/openmetrics-text;version=1.0.0")
-    assert "openmetrics" in kind
-    assert {family.name for family in read_openmetrics(openmetrics.decode())} == set(families)
+    families = {family.name: family for family in read_text(text(snapshot))}
+    openmetrics = text(snapshot, "application/openmetrics-text;version=1.0.0")
+    assert {family.name for family in read_openmetrics(openmetrics)} == set(families)
     [calls] = families["vapimedia_calls"].samples
     assert calls.value == len(snapshot.calls)
     ended = families["vapimedia_calls_ended"].samples
@@ -150,9 +157,11 @@ def test_every_metric_is_named_by_the_conventions_and_none_grows_with_the_calls(
     worker = WorkerFigures(0, 1, 2, 1, 1, 0.5, 4096, distribution([5_000]))
     paths = {name: PathTotals(hops={"send": distribution([7_000])}) for name in ("uplink", "downlink")}
     few, many = (
-        expose(
-            Snapshot("1", "avx2", [worker], [call(0, age) for age in range(n)], {"drain": 1}, {}, 0, paths)
-        )[0].decode()
+        text(
+            Snapshot(
+                "1", "avx2", [worker], [call(0, age) for age in range(n)], {"drain": 1}, {}, 0, paths, []
+            )
+        )
         for n in (1, 500)
     )
     assert len(few.splitlines()) == len(many.splitlines())

@@ -25,7 +25,7 @@ from vapimedia.io.front_door import address_of
 from vapimedia.io.http_head import MAX_HEAD_BYTES, Head, read_head
 from vapimedia.io.loop import run
 from vapimedia.io.public_port import PublicPort
-from vapimedia.io.snapshot import take_snapshot
+from vapimedia.io.snapshot import source_of, take_snapshot
 from vapimedia.io.user_app import load_app
 from vapimedia.io.workers import messages as say
 from vapimedia.io.workers.channel import Channel
@@ -102,7 +102,8 @@ class _Worker:
             case say.AskWork(errand):
                 return say.Relayed(await self._bridge.clerk.run(errand))
             case say.AskSnapshot():
-                return say.Taken(self._snapshot())
+                snapshot = await source_of(self._bridge, self._number)()
+                return say.Taken(msgspec.msgpack.encode(snapshot))
         return say.Broken()
 
     def _snapshot(self) -> bytes:
