@@ -3,22 +3,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-void vm_queue_init(vm_queue *queue) {
+void vm_queue_init(vm_queue *queue, vm_queue_pool *pool) {
     memset(queue, 0, sizeof *queue);
+    queue->pool = pool;
 }
 
-static void free_pages(vm_page *page) {
+static vm_page *take_page(vm_queue_pool *pool) {
+    vm_page *page = NULL;
+    if (vm_busy_take(&pool->busy)) {
+        page = pool->first;
+        if (page != NULL) {
+            pool->first = page->next;
+            pool->n--;
+        }
+        vm_busy_leave(&pool->busy);
+    }
+    if (page == NULL) page = malloc(sizeof *page);
+    if (page != NULL) page->next = NULL;
+    return page;
+}
+
+static void give_page(vm_queue_pool *pool, vm_page *page) {
+    if (vm_busy_take(&pool->busy)) {
+        if (pool->n < VM_QUEUE_SPARE) {
+            page->next = pool->first;
+            pool->first = page;
+            pool->n++;
+            page = NULL;
+        }
+        vm_busy_leave(&pool->busy);
+    }
+    free(page);
+}
+
+static void give_pages(vm_queue_pool *pool, vm_page *page) {
     while (page != NULL) {
         vm_page *next = page->next;
-        free(page);
+        give_page(pool, page);
         page = next;
     }
 }
 
 void vm_queue_free(vm_queue *queue) {
-    free_pages(queue->head);
-    free(queue->spare);
-    vm_queue_init(queue);
+    if (queue->pool == NULL) return;
+    give_pages(queue->pool, queue->head);
+    vm_queue_init(queue, queue->pool);
 }
 
 /* Link enough empty pages behind the tail to hold `n` more bytes. */
@@ -27,13 +56,11 @@ static bool reserve(vm_queue *queue, size_t n) {
     vm_page *first = NULL;
     vm_page **link = &first;
     while (room < n) {
-        vm_page *page = queue->spare != NULL ? queue->spare : malloc(sizeof *page);
-        queue->spare = NULL;
+        vm_page *page = take_page(queue->pool);
         if (page == NULL) {
-            free_pages(first);
+            give_pages(queue->pool, first);
             return false;
         }
-        page->next = NULL;
         *link = page;
         link = &page->next;
         room += VM_QUEUE_PAGE;
@@ -101,8 +128,7 @@ size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_n
             vm_page *used = queue->head;
             queue->head = used->next;
             queue->head_at = 0;
-            free(queue->spare);
-            queue->spare = used;
+            give_page(queue->pool, used);
         }
     }
     queue->n_bytes -= taken;
@@ -111,7 +137,11 @@ size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_n
         queue->first_stamp = (queue->first_stamp + 1) % VM_QUEUE_STAMPS;
         queue->n_stamps--;
     }
-    if (queue->n_bytes == 0) queue->head_at = queue->tail_at = 0; /* head == tail here: reuse the page */
+    if (queue->n_bytes == 0) {
+        give_page(queue->pool, queue->head); /* it is the tail too */
+        queue->head = queue->tail = NULL;
+        queue->head_at = queue->tail_at = 0;
+    }
     return taken;
 }
 

@@ -1,7 +1,7 @@
 /* A byte queue in pages, with the time at which its audio arrived.
  *
- *   head -> [page] -> [page] -> [page] <- tail        one page is kept when empty, so that a path that never
- * falls ^head_at             ^tail_at            behind never allocates after its first messages
+ *   head -> [page] -> [page] -> [page] <- tail        none when it is empty: the pages of all queues come
+ * from ^head_at             ^tail_at           one pool, and a page that was just used is still in a cache
  *
  * Stamps say when the bytes up to a position came in; when more than VM_QUEUE_STAMPS are waiting, the newest
  * ones are merged (a latency figure then errs to the high side). */
@@ -12,12 +12,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VM_QUEUE_PAGE = 2040, VM_QUEUE_STAMPS = 32 };
+#include "busy.h"
+
+enum {
+    VM_QUEUE_PAGE = 2040,
+    VM_QUEUE_STAMPS = 16,
+    VM_QUEUE_SPARE = 512 /* pages that a pool keeps, 1 MiB; what more comes back is freed */
+};
 
 typedef struct vm_page {
     struct vm_page *next;
     uint8_t bytes[VM_QUEUE_PAGE];
 } vm_page;
+
+/* Pages that no queue needs just now, for all queues of a process: so a burst of one call costs no allocation
+ * that another has not already paid for, and what bursts have taken is given back. All zero at first. Any
+ * thread may use it at any time: one that finds it in use does not wait, but turns to malloc. */
+typedef struct vm_queue_pool {
+    vm_page *first;
+    uint32_t n;
+    vm_busy busy;
+} vm_queue_pool;
 
 typedef struct vm_stamp {
     uint64_t end; /* position in the stream, counted in bytes from its start */
@@ -27,8 +42,7 @@ typedef struct vm_stamp {
 typedef struct vm_queue {
     vm_page *head;
     vm_page *tail;
-    vm_page *spare; /* the last page that was emptied: a short queue that is never empty does not allocate
-                       either */
+    vm_queue_pool *pool;
     size_t head_at;
     size_t tail_at;
     size_t n_bytes;
@@ -38,7 +52,8 @@ typedef struct vm_queue {
     vm_stamp stamps[VM_QUEUE_STAMPS];
 } vm_queue;
 
-void vm_queue_init(vm_queue *queue);
+/* `pool` outlives the queue. */
+void vm_queue_init(vm_queue *queue, vm_queue_pool *pool);
 void vm_queue_free(vm_queue *queue);
 
 /* Append `n` bytes. False when memory runs out: nothing was appended. */

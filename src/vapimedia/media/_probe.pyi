@@ -14,3 +14,6 @@ def count_allocations(
 
 def forget_frames(path: PlayoutPath) -> None:
     """For tests only: let *path* send any size, as if its messages need not be exact frames; only its check knows."""
+
+def spare_pages(path: MediaPath) -> int:
+    """Return how many pages wait for a queue to need them, in the pool that *path* shares with all others."""

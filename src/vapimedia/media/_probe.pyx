@@ -27,7 +27,7 @@ cdef extern from "Python.h":
     void PyMem_GetAllocator(PyMemAllocatorDomain domain, PyMemAllocatorEx* allocator) noexcept
     void PyMem_SetAllocator(PyMemAllocatorDomain domain, PyMemAllocatorEx* allocator) noexcept
 
-__all__ = ["count_allocations", "forget_frames"]
+__all__ = ["count_allocations", "forget_frames", "spare_pages"]
 
 cdef struct Message:
     const char* text
@@ -104,3 +104,8 @@ def forget_frames(PlayoutPath path not None):
     """For tests only: let *path* send any size, as if its messages need not be exact frames; only its check knows."""
     path._playout.frame_ns = 0
     path._size_messages(5)
+
+
+def spare_pages(MediaPath path not None):
+    """Return how many pages wait for a queue to need them, in the pool that *path* shares with all others."""
+    return path._queue.pool.n

@@ -11,10 +11,13 @@ cdef extern from "<stdbool.h>" nogil:
     ctypedef unsigned char c_bool "bool"
 
 cdef extern from "queue.h" nogil:
+    ctypedef struct vm_queue_pool:
+        unsigned int n
     ctypedef struct vm_queue:
         size_t n_bytes
         uint64_t popped
-    void vm_queue_init(vm_queue* queue) noexcept
+        vm_queue_pool* pool
+    void vm_queue_init(vm_queue* queue, vm_queue_pool* pool) noexcept
     void vm_queue_free(vm_queue* queue) noexcept
     bint vm_queue_push(vm_queue* queue, const uint8_t* src, size_t n, int64_t received_ns) noexcept
     size_t vm_queue_pop(vm_queue* queue, uint8_t* dst, size_t n, int64_t* received_ns) noexcept
@@ -94,8 +97,7 @@ cdef class MediaPath:
     cdef vm_histogram* _hops
     cdef vm_level _level    # of the converted audio
     cdef Counters _counters
-    cdef uint8_t* _scratch    # decoded base64, then converted audio
-    cdef size_t _n_converted    # room for converted audio
+    cdef size_t _n_piece    # bytes converted at a time
     cdef uint8_t* _audio    # payload of the next message
     cdef char* _message    # head-room and next message
     cdef size_t _n_message    # most payload bytes of one message
@@ -135,7 +137,7 @@ cdef class MediaPath:
     cdef void _push(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept
     cdef bint _accept(self, size_t n, int64_t now_ns) noexcept
     cdef void _convert(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept
-    cdef ptrdiff_t _measure_base64(self, const char* text, size_t n) noexcept
+    cdef ptrdiff_t _measure_base64(self, const char* text, size_t n, uint8_t* piece) noexcept
     cdef bint _push_base64(self, const char* text, size_t n, int64_t now_ns) noexcept
     cdef int64_t _ns(self, size_t n_bytes) noexcept
     cdef void _realign(self) noexcept

@@ -26,9 +26,11 @@ adopt(<uintptr_t>&vm_dispatch, __name__)
 __all__ = ["MediaPath"]
 
 cdef enum:
-    PIECE = 768    # audio bytes handled at a time; the scratch buffers are sized for it
+    PIECE = 768    # audio bytes handled at a time, at most
     PIECE_TEXT = 1024    # the same as base64
+    CONVERTED = 3200    # room for what comes of it: enough from 8 kHz mulaw to 16 kHz PCM; else less is taken
 
+cdef vm_queue_pool _pages    # of the process
 
 cdef class MediaPath:
     """One direction of a call's media: unwrap, convert, slice, wrap. No socket, no clock.
@@ -42,12 +44,12 @@ cdef class MediaPath:
         cdef int hop
         cdef uint32_t source_hz, target_hz
         cdef vm_encoding encoding
-        cdef vm_fir_quality filter_quality
+        cdef vm_fir_quality preset
         if not isinstance(source, AudioFormat) or not isinstance(target, AudioFormat):
             raise TypeError("source and target must be AudioFormat; AudioFormat.parse reads 'mulaw/8000'")
         self.source = source
         self.target = target
-        vm_queue_init(&self._queue)
+        vm_queue_init(&self._queue, &_pages)
         self._frame_bytes = target.frame_bytes(ptime_ms)
         self._sample_bytes = target.bytes_per_sample
         self._silence_byte = target.silence[0]
@@ -56,21 +58,19 @@ cdef class MediaPath:
         self._target_bytes_per_s = target.sample_rate * target.bytes_per_sample
         self._encoding = <vm_encoding>encoding_code(target.encoding)
         encoding = <vm_encoding>encoding_code(source.encoding)
-        filter_quality = <vm_fir_quality>quality_code(quality)
+        preset = <vm_fir_quality>quality_code(quality)
         source_hz = source.sample_rate
         target_hz = target.sample_rate
         with nogil:    # the first path of a pair of rates designs its filter
-            self._converter = vm_converter_new(encoding, source_hz, self._encoding, target_hz, filter_quality)
+            self._converter = vm_converter_new(encoding, source_hz, self._encoding, target_hz, preset)
         self._hops = <vm_histogram*>malloc(HOPS * sizeof(vm_histogram))
         if self._converter == NULL or self._hops == NULL:
             raise MemoryError
         for hop in range(<int>HOPS):
             vm_histogram_reset(self._hops + hop)
-        self._n_converted = max(vm_converter_max_output(self._converter, PIECE),
-                                vm_converter_max_flush(self._converter))
-        self._scratch = <uint8_t*>malloc(PIECE + self._n_converted)
-        if self._scratch == NULL:
-            raise MemoryError
+        self._n_piece = PIECE
+        while vm_converter_max_output(self._converter, self._n_piece) > CONVERTED:
+            self._n_piece -= 2
         if unwrap is not None:
             self.set_unwrap(unwrap)
         self._wrap = wrap if wrap is not None else Envelope(text=False)
@@ -84,7 +84,6 @@ cdef class MediaPath:
         vm_queue_free(&self._queue)
         vm_converter_free(self._converter)
         free(self._hops)
-        free(self._scratch)
         free(self._audio)
         free(self._message)
 
@@ -173,13 +172,11 @@ cdef class MediaPath:
         return True
 
     cdef void _convert(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept:
-        cdef uint8_t* converted = self._scratch + PIECE
-        cdef size_t n_piece
-        cdef size_t n_converted
-        cdef size_t n_admitted
+        cdef uint8_t converted[CONVERTED]    # not the path's: one for all is in a cache
+        cdef size_t n_piece, n_converted, n_admitted
         self._is_split ^= self._source_is_wide and n & 1
         while n > 0:
-            n_piece = min(n, <size_t>PIECE)
+            n_piece = min(n, self._n_piece)
             n_converted = vm_converter_push(self._converter, converted, audio, n_piece)
             vm_level_add(&self._level, self._encoding, converted, n_converted, now_ns)
             n_admitted = self._admit(n_converted)
@@ -190,14 +187,13 @@ cdef class MediaPath:
             audio += n_piece
             n -= n_piece
 
-    cdef ptrdiff_t _measure_base64(self, const char* text, size_t n) noexcept:
-        """Return how many bytes *text* is, or -1 if it is not base64. The scratch holds the last piece."""
-        cdef ptrdiff_t n_audio = 0
-        cdef ptrdiff_t n_decoded
+    cdef ptrdiff_t _measure_base64(self, const char* text, size_t n, uint8_t* piece) noexcept:
+        """Return how many bytes *text* is, or -1 if it is not base64. *piece* becomes the last piece of it."""
+        cdef ptrdiff_t n_decoded, n_audio = 0
         cdef size_t n_piece
         while n > 0:
             n_piece = min(n, <size_t>PIECE_TEXT)
-            n_decoded = vm_base64_decode(self._scratch, text, n_piece)
+            n_decoded = vm_base64_decode(piece, text, n_piece)
             text += n_piece
             n -= n_piece
             if n_decoded < 0 or (n > 0 and n_decoded < PIECE):    # padding stands at the end only
@@ -207,19 +203,20 @@ cdef class MediaPath:
 
     cdef bint _push_base64(self, const char* text, size_t n, int64_t now_ns) noexcept:
         """Take all of *text*, or nothing and return False if it is not base64."""
-        cdef ptrdiff_t n_audio = self._measure_base64(text, n)
+        cdef uint8_t piece[PIECE]
+        cdef ptrdiff_t n_audio = self._measure_base64(text, n, piece)
         cdef size_t n_piece
         if n_audio < 0:
             return False
         if not self._accept(<size_t>n_audio, now_ns):
             return True
         if n <= PIECE_TEXT:
-            self._convert(self._scratch, <size_t>n_audio, now_ns)
+            self._convert(piece, <size_t>n_audio, now_ns)
             return True
         while n > 0:
             n_piece = min(n, <size_t>PIECE_TEXT)
-            n_audio = vm_base64_decode(self._scratch, text, n_piece)
-            self._convert(self._scratch, <size_t>n_audio, now_ns)
+            n_audio = vm_base64_decode(piece, text, n_piece)
+            self._convert(piece, <size_t>n_audio, now_ns)
             text += n_piece
             n -= n_piece
         return True
@@ -313,11 +310,12 @@ cdef class MediaPath:
         """Drop everything not yet heard; return how many ms that was. No time means the latest that was seen."""
         cdef size_t n_dropped = self._queue.n_bytes
         cdef uint8_t half = 0
+        cdef uint8_t converted[CONVERTED]
         vm_queue_clear(&self._queue)
         vm_converter_reset(self._converter)
         if self._is_split:
             # The other half is still to come; without its place kept, every later sample would be torn.
-            vm_converter_push(self._converter, self._scratch, &half, 1)
+            vm_converter_push(self._converter, converted, &half, 1)
         self._counters.clears += 1
         self._counters.cleared += n_dropped
         return to_ms(self._ns(n_dropped))
@@ -331,7 +329,8 @@ cdef class MediaPath:
     def flush(self, int64_t now_ns=0):
         """End the stream: return what is left, the last frame padded with silence."""
         cdef list messages = []
-        cdef uint8_t* converted = self._scratch + PIECE
+        cdef bytearray tail = bytearray(vm_converter_max_flush(self._converter))
+        cdef uint8_t* converted = <uint8_t*><char*>tail
         cdef size_t n
         if self._is_closed:
             raise StateError("the path is closed; nothing is left to flush")
