@@ -1,6 +1,8 @@
+cimport cython
 from libc.stddef cimport size_t
 
 
+@cython.final
 cdef class Assembly:
     cdef readonly bint is_text
     cdef bytearray _bytes    # None: no message is under way

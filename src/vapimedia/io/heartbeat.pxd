@@ -1,3 +1,4 @@
+cimport cython
 from libc.stdint cimport int64_t
 
 cdef enum Beat:
@@ -7,6 +8,7 @@ cdef enum Beat:
     BEAT_GONE = 3    # the peer is gone
 
 
+@cython.final
 cdef class Heartbeat:
     cdef int64_t pinged_ns    # the ping that waits for its echo; 0: none
     cdef readonly bint is_late

@@ -1,3 +1,4 @@
+cimport cython
 from cpython.ref cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -48,6 +49,7 @@ ctypedef void (*take_frame)(PyObject* taker, const vm_ws_head* head, char* paylo
 ctypedef void (*take_end)(PyObject* taker, End why) noexcept
 
 
+@cython.final
 cdef class Lane:
     cdef int _fd    # -1 once parted
     cdef size_t _max_frame
@@ -70,6 +72,7 @@ cdef class Lane:
     cdef bint _make_room(self, size_t need) noexcept
 
 
+@cython.final
 cdef class Reactor:
     cdef object _loop
     cdef int _epoll    # -1 where there is none

@@ -1,3 +1,4 @@
+cimport cython
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
@@ -11,6 +12,7 @@ from vapimedia.media.path cimport MediaPath
 from vapimedia.media.playout cimport PlayoutPath
 
 
+@cython.final
 cdef class MediaSocket(WSListener):
     cdef readonly str name
     cdef readonly uint64_t unsent
@@ -18,6 +20,7 @@ cdef class MediaSocket(WSListener):
     cdef readonly uint64_t late_echoes
     cdef readonly bint was_breach
     cdef public Py_ssize_t max_message
+    cdef public int mark_every_ms
     cdef object _owner
     cdef WSTransport _transport
     cdef MediaPath _inbound
@@ -53,13 +56,13 @@ cdef class MediaSocket(WSListener):
     cdef int64_t _deadline_ns
 
     cdef bint _is_open(self) noexcept
-    cdef void forward(self, int64_t now)
+    cdef int forward(self, int64_t now) except -1
     cdef void watch(self, int64_t now)
     cdef void sample(self, int64_t now)
 
-    cdef void _take(self, int opcode, bint fin, int rsv, char* payload, size_t n, int64_t now)
-    cdef void _message(self, const char* message, size_t n, bint is_text, int64_t now)
-    cdef void _data(self, int opcode, bint fin, const char* payload, size_t n, int64_t now)
+    cdef int _take(self, int opcode, bint fin, int rsv, char* payload, size_t n, int64_t now) except -1
+    cdef int _message(self, const char* message, size_t n, bint is_text, int64_t now) except -1
+    cdef int _data(self, int opcode, bint fin, const char* payload, size_t n, int64_t now) except -1
     cdef void _closing(self, const uint8_t* payload, size_t n)
     cdef void _fail(self, WSCloseCode code, str reason)
     cdef void _tell_closed(self, int code)

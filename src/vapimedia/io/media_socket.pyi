@@ -13,7 +13,7 @@ class SocketOwner(Protocol):
     def socket_opened(self, socket: MediaSocket) -> None: ...
     def socket_message(self, socket: MediaSocket, message: bytes, is_text: bool) -> None: ...
     def socket_mark_due(self, socket: MediaSocket) -> None:
-        """Audio from this socket went to its peer: a mark may be due there. At most every 100 ms."""
+        """Audio from this socket went to its peer: a mark may be due there. At most every ``mark_every_ms``."""
     def socket_closed(self, socket: MediaSocket, code: int) -> None:
         """The connection is gone, or as good as gone because the peer broke the protocol. Called once.
 
@@ -33,6 +33,8 @@ class MediaSocket(WSListener):
 
     max_message: int
     """Bytes of one message, fragments together: 64 KiB, unless set before there is a connection."""
+    mark_every_ms: int
+    """Audio between two questions for a mark; how often one is sent is the owner's. 100 unless set."""
     was_breach: bool
     """The peer broke the protocol, and we closed for it; known once ``socket_closed`` is called."""
     def __init__(self, owner: SocketOwner, name: str, reactor: Reactor | None = None) -> None: ...

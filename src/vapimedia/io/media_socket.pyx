@@ -23,7 +23,7 @@ from vapimedia.io.lane cimport (
     END_BROKEN, END_OF_STREAM, END_TOO_BIG, VM_WS_BINARY, VM_WS_CLOSE, VM_WS_CONTINUATION, VM_WS_PING, VM_WS_PONG,
     VM_WS_TEXT, End, Reactor, vm_ws_head, vm_ws_is_close_code)
 from vapimedia.io.outlet cimport Outlet
-from vapimedia.media.path cimport HOP_CONVERT, HOP_SEND, NOT_TAKEN, MediaPath
+from vapimedia.media.path cimport HOP_CONVERT, HOP_SEND, NOT_TAKEN, NS_PER_MS, MediaPath
 from vapimedia.media.playout cimport PlayoutPath
 
 __all__ = ["MediaSocket"]
@@ -41,7 +41,6 @@ cdef enum:
     WRITE_HIGH = 1024    # bytes in user space before the path is told to wait
     MAX_BACKLOG = 262144    # bytes in user space after which the peer counts as lost
     BATCH_MESSAGES = 64    # media messages of one write
-    MARK_INTERVAL_NS = 100000000    # audio after which the owner is asked for a mark; how often it sends one is its own
     NO_CODE = 1005    # RFC 6455 s. 7.4.1: a CLOSE came and told none
 
 cdef double _CLOSE_TIMEOUT_S = 0.5
@@ -77,7 +76,8 @@ cdef class MediaSocket(WSListener):
         self._reactor = reactor
         self._fd = -1
         self._deadline_ns = INT64_MAX
-        self._mark_at_ns = MARK_INTERVAL_NS
+        self.mark_every_ms = 100
+        self._mark_at_ns = self.mark_every_ms * NS_PER_MS
         self.max_message = MAX_MESSAGE
 
     @property
@@ -198,7 +198,7 @@ cdef class MediaSocket(WSListener):
 
     # --- frames ----------------------------------------------------------------------------------
 
-    cdef void _take(self, int opcode, bint fin, int rsv, char* payload, size_t n, int64_t now):
+    cdef int _take(self, int opcode, bint fin, int rsv, char* payload, size_t n, int64_t now) except -1:
         cdef int64_t pinged_ns
         if self._heart is not None:
             self._heart.heard(now)
@@ -221,29 +221,29 @@ cdef class MediaSocket(WSListener):
         elif opcode == VM_WS_CLOSE:
             self._closing(<const uint8_t*>payload, n)
 
-    cdef void _message(self, const char* message, size_t n, bint is_text, int64_t now):
+    cdef int _message(self, const char* message, size_t n, bint is_text, int64_t now) except -1:
         cdef bytes copy
         if self._inbound is not None:
             if now < self._guard_ns and not is_text:
                 self.guarded += 1
-                return
+                return 0
             if self._inbound.receive(message, n, is_text, now) != NOT_TAKEN:
                 if self._inbound.times_conversion():
                     self._inbound.note(HOP_CONVERT, now, monotonic_ns())
                 self.forward(now)
-                return
+                return 0
         if self._is_over:
-            return
+            return 0
         copy = message[:n]
         if is_text:
             try:
                 copy.decode("utf-8")
             except UnicodeDecodeError:
                 self._fail(WSCloseCode.INVALID_TEXT, "text is not UTF-8")
-                return
+                return 0
         self._owner.socket_message(self, copy, is_text)
 
-    cdef void _data(self, int opcode, bint fin, const char* payload, size_t n, int64_t now):
+    cdef int _data(self, int opcode, bint fin, const char* payload, size_t n, int64_t now) except -1:
         cdef bytearray whole
         if self._assembly.is_open() == (opcode != VM_WS_CONTINUATION):
             self._fail(WSCloseCode.PROTOCOL_ERROR, "a message began or went on out of order")
@@ -284,7 +284,7 @@ cdef class MediaSocket(WSListener):
 
     # --- media on ---------------------------------------------------------------------------------
 
-    cdef void forward(self, int64_t now):
+    cdef int forward(self, int64_t now) except -1:
         """Hand what is due to the peer, as one write. Media before the peer is there waits in the path."""
         cdef MediaPath path = self._inbound
         cdef MediaSocket peer = self._peer
@@ -294,10 +294,10 @@ cdef class MediaSocket(WSListener):
         cdef char* message
         cdef uint8_t opcode
         if path is None or peer is None or not peer._is_open():
-            return
+            return 0
         message = path.next_message(&n, now)
         if message == NULL:
-            return
+            return 0
         opcode = VM_WS_TEXT if path.sends_text() else VM_WS_BINARY
         while message != NULL:
             received[n_messages] = path._oldest_ns
@@ -310,7 +310,7 @@ cdef class MediaSocket(WSListener):
             peer._outlet.flush()
             self._note_sent(received, n_messages)
         if self._playout is not None and self._playout._playout.sent_ns >= self._mark_at_ns:
-            self._mark_at_ns = self._playout._playout.sent_ns + MARK_INTERVAL_NS
+            self._mark_at_ns = self._playout._playout.sent_ns + self.mark_every_ms * NS_PER_MS
             self._owner.socket_mark_due(self)
 
     cdef void _note_sent(self, const int64_t* received, int n_messages) noexcept:

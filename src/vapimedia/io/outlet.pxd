@@ -1,7 +1,9 @@
+cimport cython
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t
 
 
+@cython.final
 cdef class Outlet:
     cdef object _transport    # aiofastnet's
     cdef int _fd    # written directly; -1 where the transport encrypts

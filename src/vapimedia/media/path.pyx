@@ -174,7 +174,7 @@ cdef class MediaPath:
     cdef void _convert(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept:
         cdef uint8_t converted[CONVERTED]    # not the path's: one for all is in a cache
         cdef size_t n_piece, n_converted, n_admitted
-        self._is_split ^= self._source_is_wide and n & 1
+        self._is_split = self._is_split != (self._source_is_wide and n & 1 == 1)
         while n > 0:
             n_piece = min(n, self._n_piece)
             n_converted = vm_converter_push(self._converter, converted, audio, n_piece)

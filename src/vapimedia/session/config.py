@@ -67,7 +67,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     start_timeout_ms: int = 10_000
     idle_timeout_ms: int = 30_000
     max_bad_in_a_row: int = 16
-    mark_interval_ms: int = 500
+    mark_interval_ms: int = 1000
 
     def __post_init__(self) -> None:
         for name in (
