@@ -177,8 +177,16 @@ cdef class MediaSocket(WSListener):
             self._outlet.send(VM_WS_PONG, payload)
 
     cdef void _tell_stalled(self):
-        if self._outbound is not None:
-            self._outbound.set_stalled(self._is_paused or (self._heart is not None and self._heart.is_late))
+        cdef bint was_stalled = self._is_stalled
+        self._is_stalled = self._is_paused or (self._heart is not None and self._heart.is_late)
+        if self._outbound is not None and self._is_stalled != was_stalled:
+            self._tell_backlog()
+            self._outbound.set_stalled(self._is_stalled)
+
+    cdef void _tell_backlog(self):
+        """Tell the path what is still ours of what it gave out."""
+        if self._outbound is not None and self._outlet is not None:
+            self._outbound.set_backlog(<size_t>self._outlet.unsent() if self._is_stalled else 0)
 
     # --- the lane --------------------------------------------------------------------------------
 
@@ -357,6 +365,8 @@ cdef class MediaSocket(WSListener):
     cdef void watch(self, int64_t now):
         """Ping the peer when it is time; give it up if it is gone."""
         cdef Beat beat = BEAT_NONE if self._heart is None else self._heart.beat(now)
+        if self._is_stalled:
+            self._tell_backlog()
         if beat == BEAT_NONE:
             return
         if not self._is_open():

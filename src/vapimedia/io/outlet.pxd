@@ -18,4 +18,5 @@ cdef class Outlet:
     cdef void flush(self)
     cdef Py_ssize_t backlog(self)
     cdef Py_ssize_t kernel_unsent(self)
+    cdef Py_ssize_t unsent(self)
     cdef void _write(self, const char* frames, size_t n)

@@ -93,6 +93,10 @@ cdef class Outlet:
         """Return how many bytes the kernel has taken and not sent, -1 where it does not tell."""
         return vm_kernel_unsent(self._raw_fd)
 
+    cdef Py_ssize_t unsent(self):
+        """Return how many bytes have not left this machine, as far as the kernel tells."""
+        return self.backlog() + max(self.kernel_unsent(), <Py_ssize_t>0)
+
     cdef void _write(self, const char* frames, size_t n):
         cdef ssize_t sent = 0
         if self._has_backlog:

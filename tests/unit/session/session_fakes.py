@@ -90,6 +90,7 @@ class Driver:
         self.dialect = dialect or FakeDialect()
         settings.setdefault("vapi_format", MULAW)
         settings.setdefault("prebuffer_ms", 0)
+        settings.setdefault("mark_interval_ms", 500)
         config = SessionConfig(**settings)
         self.session = CallSession(
             self.dialect, config, now_ns=self.now_ns, carries_media=carries_media, vapi_call_id="vapi-1"
