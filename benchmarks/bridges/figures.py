@@ -68,5 +68,5 @@ def barge_in_us(answer: Answer) -> float | None:
 
 
 def stalled_ms(answer: Answer) -> float | None:
-    """Greatest age of what the bridge still held for the peer that did not read."""
-    return (answer.stalled or {}).get("held_ms")
+    """How late the oldest audio is that the bridge says it holds for the peer that does not read."""
+    return (answer.stalled or {}).get("bridge_holds_late_ms")

@@ -81,4 +81,4 @@ def run_generator(command: Sequence[str], flags: Sequence[str], *, timeout_s: fl
         return msgspec.json.decode(done.stdout, type=Answer)
     except msgspec.DecodeError:
         said = (done.stderr or done.stdout).strip().splitlines() or ["nothing was said"]
-        raise RunFailedError(f"exit code {done.returncode}: {said[-1]}") from None
+        raise RunFailedError(said[-1].removeprefix("error: ")) from None

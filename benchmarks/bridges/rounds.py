@@ -18,7 +18,7 @@ import msgspec
 from bridges.candidates import Candidate
 from bridges.generator import Answer, RunFailedError, run_generator
 
-__all__ = ["Figure", "Kind", "Plan", "Ratio", "Results", "Scenario", "run_rounds"]
+__all__ = ["Entry", "Figure", "Kind", "Plan", "Ratio", "Results", "Scenario", "run_rounds"]
 
 Figure = Callable[[Answer], float | None]
 Kind = Literal["real time", "closed loop", "idle", "barge-in", "all read", "one stalled", "most"]
@@ -31,6 +31,8 @@ class Scenario(msgspec.Struct, frozen=True):
     n_calls: int
 
     def __str__(self) -> str:
+        if self.kind == "most":
+            return "most calls"
         return f"{self.n_calls} calls" if self.kind == "real time" else f"{self.n_calls} calls, {self.kind}"
 
 
@@ -136,11 +138,15 @@ class Results:
         return found
 
     def failures(self, candidate: str) -> list[str]:
-        """Return one sentence a run without an answer."""
+        """Return one sentence a scenario that had runs without an answer, with what the last one said."""
+        found: dict[Scenario, list[str]] = {}
+        for entry in self.entries:
+            if entry.candidate == candidate:
+                found.setdefault(entry.scenario, []).append(entry.failed)
         return [
-            f"round {entry.round + 1}, {entry.scenario}: {entry.failed}"
-            for entry in self.entries
-            if entry.candidate == candidate and entry.failed
+            f"{scenario}: in {len(said)} of {len(all_said)} rounds, {said[-1]}"
+            for scenario, all_said in found.items()
+            if (said := [one for one in all_said if one])
         ]
 
 

@@ -77,7 +77,7 @@ def plans(options: argparse.Namespace, flags: Sequence[str]) -> list[Plan]:
         closed = ("--calls", str(numbers[0]), *lasting, "--closed-loop")
         found.append(Plan(Scenario("closed loop", numbers[0]), closed, options.rounds))
     if options.memory:
-        found.append(Plan(Scenario("idle", 250), ("--memory", *flags), min(options.rounds, MAX_ROUNDS)))
+        found.append(Plan(Scenario("idle", 250), ("--idle", *flags), min(options.rounds, MAX_ROUNDS)))
     if options.ours:
         beside = ("--calls", str(N_BESIDE), *lasting)
         found += [
@@ -86,7 +86,11 @@ def plans(options: argparse.Namespace, flags: Sequence[str]) -> list[Plan]:
             Plan(Scenario("barge-in", N_BESIDE), (*beside, "--barge-in"), options.rounds, (OURS, C)),
         ]
     if options.max:
-        found.append(Plan(Scenario("most", 0), ("--find-max", *lasting), min(options.rounds, MAX_ROUNDS)))
+        found.append(
+            Plan(
+                Scenario("most", 0), ("--find-max", "--calls", "100", *flags), min(options.rounds, MAX_ROUNDS)
+            )
+        )
     return found
 
 
