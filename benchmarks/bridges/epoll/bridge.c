@@ -298,10 +298,19 @@ static void receive(bridge_leg *leg) {
 
 /* --- the loop ------------------------------------------------------------------------------------------ */
 
+static void open_leg(bridge_leg *leg, int fd, bool is_phone, bridge_call *call) {
+    leg->fd = fd;
+    leg->is_phone = is_phone;
+    leg->state = HANDSHAKE;
+    leg->call = call;
+    leg->n_in = leg->n_out = 0;
+}
+
 static void accept_call(int listener) {
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), one = 1;
     if (fd < 0) return;
-    bridge_call *call = calloc(1, sizeof *call);
+    bridge_call *call =
+        malloc(sizeof *call); /* not cleared: what is never used of a buffer takes no memory */
     vm_converter *up = vm_converter_new(VM_MULAW, 8000, VM_PCM_S16LE, 16000, VM_FIR_BALANCED);
     vm_converter *down = vm_converter_new(VM_PCM_S16LE, 16000, VM_MULAW, 8000, VM_FIR_BALANCED);
     if (call == NULL || up == NULL || down == NULL) {
@@ -309,12 +318,11 @@ static void accept_call(int listener) {
         exit(1);
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    open_leg(&call->phone, fd, true, call);
+    open_leg(&call->vapi, -1, false, call);
     call->uplink = up;
     call->downlink = down;
-    call->phone.fd = fd;
-    call->phone.is_phone = true;
-    call->vapi.fd = -1;
-    call->phone.call = call->vapi.call = call;
+    call->n_prefix = 0;
     watch(&call->phone, EPOLL_CTL_ADD, EPOLLIN);
 }
 
