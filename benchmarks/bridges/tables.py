@@ -24,11 +24,13 @@ Table = list[Sequence[str]]
 def sections(results: Results) -> Iterator[tuple[str, str, Table]]:
     """Yield title, how to read it, table."""
     real_time, closed = results.scenarios("real time"), results.scenarios("closed loop")
-    yield (
-        "Bridges: goals",
-        "Ratios are taken inside a round; the median of the rounds is judged.",
-        goal_table(results),
-    )
+    goals = goal_table(results)
+    if len(goals) > 1:
+        yield (
+            "Bridges: goals",
+            "Ratios are taken inside a round; the median of the rounds is judged.",
+            goals,
+        )
     yield (
         "Bridges: CPU per frame",
         "User and system time of the bridge's process for one frame of one direction: the median of the rounds, and "
