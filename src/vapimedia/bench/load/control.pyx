@@ -1,11 +1,11 @@
 # cython: freethreading_compatible=True
 """What the generator is told from Python: sockets that become legs, messages once a call, stalls, figures."""
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 
-from vapimedia.bench.load.flow cimport COUNTED, SEEN, Flow, Histogram, flow_counts, histogram_figures, histogram_merge
+from vapimedia.bench.load.flow cimport Histogram, flow_counts, histogram_figures, histogram_merge
 from vapimedia.bench.load.generator cimport UP, Generator
-from vapimedia.bench.load.marks cimport FRAME_NUMBERS, mark_reader_open
+from vapimedia.bench.load.marks cimport mark_reader_open
 from vapimedia.bench.load.net cimport (
     EPOLLIN, EPOLLOUT, HEAD, LISTENING, OPEN, PHONE, VAPI, Conn, Kind, clock_ns, conn_close, conn_send, conn_unread,
     conn_watch, net_add)
@@ -103,10 +103,13 @@ cdef class Control(Generator):
         """Return the counts of each call and direction."""
         return [(flow_counts(&self.calls[i].up), flow_counts(&self.calls[i].down)) for i in range(self.n_calls)]
 
-    def missing(self, int call, int direction):
-        """Return the numbers of the frames that counted and were not heard."""
-        cdef Flow* flow = &self.calls[call].up if direction == UP else &self.calls[call].down
-        return [i for i in range(FRAME_NUMBERS) if flow.states[i] & (COUNTED | SEEN) == COUNTED]
+    def under_way(self):
+        """Return how many frames that count were neither heard nor found damaged yet."""
+        cdef int64_t n = 0
+        for i in range(self.n_calls):
+            n += self.calls[i].up.sent - self.calls[i].up.received - self.calls[i].up.corrupted
+            n += self.calls[i].down.sent - self.calls[i].down.received - self.calls[i].down.corrupted
+        return n
 
     def latencies(self):
         """Return the figures of all histograms, in us; those of what stalled readers got in ms."""

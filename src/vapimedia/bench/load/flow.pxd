@@ -28,6 +28,7 @@ cdef struct Flow:
     int64_t held_until_ns  # frames sent before this are the held ones
     int64_t last_ns  # when something was sent or came last
     int excused_until  # damage counts again from this frame number on; -1: it counts
+    int due  # the number after the last one that was heard
     uint32_t n_sent
     uint32_t n_over  # frames that came back beyond what was sent
     uint32_t hold  # frames that the bridge keeps, as seen: on top of the window

@@ -105,6 +105,13 @@ cdef uint64_t flow_send(Flow* flow, bint counted, int64_t now_ns) noexcept nogil
     return mark_word(flow.reader.call, flow.reader.direction, <int>number)
 
 
+cdef void on_damage(Flow* flow) noexcept nogil:
+    """A frame is damaged, by all appearances the one after the last that was heard."""
+    if flow.excused_until < 0:
+        flow.corrupted += (flow.states[flow.due] & COUNTED) != 0
+    flow.due = (flow.due + 1) & (FRAME_NUMBERS - 1)
+
+
 cdef void on_mark(Flow* flow, const Heard* heard, bint counting) noexcept nogil:
     cdef uint8_t* state = &flow.states[heard.number]
     cdef int64_t age
@@ -112,8 +119,9 @@ cdef void on_mark(Flow* flow, const Heard* heard, bint counting) noexcept nogil:
         flow.crossed += counting
         return
     if not state[0] & SENT:
-        flow.corrupted += counting  # the checksum holds by chance
+        on_damage(flow)  # the checksum holds by chance
         return
+    flow.due = (heard.number + 1) & (FRAME_NUMBERS - 1)
     if state[0] & SEEN:
         flow.duplicated += (state[0] & COUNTED) != 0
         return
@@ -145,8 +153,8 @@ cdef void drain(Flow* flow, bint counting) noexcept nogil:
     while mark_next(&flow.reader, &heard) != NOTHING:
         if heard.what == MARK:
             on_mark(flow, &heard, counting)
-        elif flow.excused_until < 0:
-            flow.corrupted += counting
+        else:
+            on_damage(flow)
 
 
 cdef void hear_mulaw(Flow* flow, const uint8_t* audio, size_t n, int64_t now_ns, bint counting) noexcept nogil:
@@ -180,7 +188,7 @@ cdef void hear_pcm(Flow* flow, const uint8_t* audio, size_t n, int64_t now_ns, b
 
 
 cdef void flow_hear(Flow* flow, const uint8_t* audio, size_t n, int64_t now_ns, bint counting) noexcept nogil:
-    """Take audio as it came. *counting*: what is damaged in it, or of others, counts."""
+    """Take audio as it came. *counting*: what is of others counts."""
     cdef int64_t before = flow.reader.kept
     if flow.is_mulaw:
         hear_mulaw(flow, audio, n, now_ns, counting)

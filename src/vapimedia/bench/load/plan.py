@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from vapimedia.bench.load.run import Times
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 
@@ -35,6 +36,7 @@ class LoadPlan(msgspec.Struct, kw_only=True):
     stall_s: float = 0.0
     """0: for the rest of the run."""
     barge_in: bool = False
+    times: Times = Times()
 
     def check(self) -> None:
         """Raise ``ConfigError`` for what cannot be done."""

@@ -14,16 +14,21 @@ from vapimedia.bench.load.control import Control
 from vapimedia.bench.load.generator import now_ns
 from vapimedia.errors import ConfigError, VapimediaError
 
-__all__ = ["LoadRun", "Span"]
+__all__ = ["LoadRun", "Span", "Times"]
 
 _NS = 1_000_000_000
 _JOIN_TIMEOUT_S = 5.0
-_WARM_UP_S = 1.0
-_TAIL_S = 0.5
-_DRAIN_S = 0.5
 _END_TIMEOUT_S = 5.0
 _SMALL_BUFFER = 4096
 _ACCOUNT = "AC" + "0" * 32
+
+
+class Times(msgspec.Struct, frozen=True):
+    """How long frames go uncounted: before figures are taken, after, and at most while none are sent any more."""
+
+    warm_up_s: float = 1.0
+    tail_s: float = 0.5
+    drain_s: float = 1.0
 
 
 class Span(msgspec.Struct):
@@ -45,9 +50,11 @@ class LoadRun(Control):
         self,
         *,
         vapi_port: int = 0,
+        times: Times | None = None,
         bridge_cpu_ns: Callable[[], int | None] = lambda: None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
+        self._times = times or Times()
         self._bridge_cpu_ns = bridge_cpu_ns
         self._check = check
         self._host, self._port, self._path = "127.0.0.1", 0, "/"
@@ -104,7 +111,7 @@ class LoadRun(Control):
 
     def warm_up(self) -> None:
         self.stall_ns = 50_000_000
-        self.pass_time(_WARM_UP_S)
+        self.pass_time(self._times.warm_up_s)
         self.stall_ns = 500_000_000
 
     def count_for(self, seconds: float, events: Sequence[tuple[float, Callable[[], None]]] = ()) -> Span:
@@ -130,10 +137,10 @@ class LoadRun(Control):
         )
 
     def drain(self) -> None:
-        """Send on for a while, uncounted, so that what a codec holds comes out; then send no more, and listen."""
-        self.pass_time(_TAIL_S)
+        """Send on for a while, uncounted, so that what a codec holds comes out; then only listen, until all came."""
+        self.pass_time(self._times.tail_s)
         self.sending = False
-        self.pass_time(_DRAIN_S)
+        self.pass_time(self._times.drain_s, until=lambda: self.under_way() <= 0)
 
     def end_calls(self) -> tuple[int, int]:
         """Send ``stop`` and wait for both ends.
