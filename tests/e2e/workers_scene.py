@@ -69,7 +69,8 @@ class Service:
             scene = WorkersScene(bridge, vapi)
             scene.service, scene.api = self, api
             yield scene
-            await scene.until_live(0)
+            if not scene.is_gone:
+                await scene.until_live(0)
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
@@ -85,9 +86,23 @@ class Service:
         return self.log.read()
 
 
+class EarlyEnd(Exception):
+    """``serve`` ended before it served."""
+
+    def __init__(self, code: int, told: str) -> None:
+        super().__init__(f"exit code {code}: {told}")
+        self.code, self.told = code, told
+
+
 class WorkersScene(Scene):
     service: Service
     api: StubApi
+    is_gone = False
+
+    async def until_gone(self, code: int = 0) -> None:
+        """The command must end by itself now."""
+        assert await self.service.exit_code() == code, self.service.told()
+        self.is_gone = True
 
     async def status(self) -> dict[str, Any]:
         return cast(dict[str, Any], json.loads((await self.get("/status", admin=True)).body))
@@ -102,9 +117,13 @@ class WorkersScene(Scene):
 
     async def until_live(self, n_calls: int, within_s: float = 10) -> dict[str, int]:
         """Wait until so many calls live."""
-        async with asyncio.timeout(within_s):
-            while len(live := await self.live()) != n_calls:
-                await asyncio.sleep(0.02)
+        live: dict[str, int] = {}
+        try:
+            async with asyncio.timeout(within_s):
+                while len(live := await self.live()) != n_calls:
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"{len(live)} calls live, not {n_calls}: {self.service.told()}") from None
         return live
 
 
@@ -133,11 +152,14 @@ def free_ports(n: int) -> list[int]:
 
 
 @contextmanager
-def served(n_workers: int, *flags: str, expect: int | None = 0) -> Iterator[Service]:
-    """Run the command; at the end SIGTERM must end it with *expect* (``None``: killed), and no process be left."""
+def served(n_workers: int, *flags: str, expect: int | None = 0, app: str | None = None) -> Iterator[Service]:
+    """Run the command; it must end with *expect* (``None``: killed), if need be by SIGTERM, and no process be left.
+
+    Raises ``EarlyEnd`` if it does before it serves.
+    """
     with tempfile.TemporaryDirectory() as folder:
         vapi_port, api_port = free_ports(2)
-        Path(folder, "store.py").write_text(APP)
+        Path(folder, "store.py").write_text(APP if app is None else app)
         api = f"http://127.0.0.1:{vapi_port}"
         settings = {"VAPI_API_KEY": KEY, "VAPI_WEBHOOK_SECRET": SECRET, "TWILIO_AUTH_TOKEN": AUTH_TOKEN}
         for name, value in account(f"http://127.0.0.1:{api_port}").items():
@@ -155,6 +177,7 @@ def served(n_workers: int, *flags: str, expect: int | None = 0) -> Iterator[Serv
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                start_new_session=True,
             )
             assert process.stdout is not None
             try:
@@ -164,8 +187,9 @@ def served(n_workers: int, *flags: str, expect: int | None = 0) -> Iterator[Serv
                     if len(ports) == 2:
                         break
                 else:
+                    code = process.wait(15)
                     log.seek(0)
-                    raise AssertionError(f"serve ended before it listened: {log.read()}")
+                    raise EarlyEnd(code, log.read())
                 service = Service(
                     process, int(ports[0]), int(ports[1]), vapi_port, api_port, log, Path(folder)
                 )

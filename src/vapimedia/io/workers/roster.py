@@ -58,7 +58,13 @@ class Roster:
     async def start(self) -> None:
         """Start all; return once they are ready. Raises ``ConfigError`` with what one of them says is wrong."""
         first = [self._new() for _ in range(self._n)]
-        await asyncio.gather(*(self._spawn(worker) for worker in first))
+        try:
+            for worker in first:
+                await self._spawn(worker)
+        except OSError as error:  # no process, no descriptor is free
+            raise VapimediaError(
+                f"worker {worker.number} cannot be started: {error.strerror or error}"
+            ) from None
         for worker in first:
             try:
                 is_ready = await asyncio.wait_for(asyncio.shield(worker.ready), _START_S)

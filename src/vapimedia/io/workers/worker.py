@@ -33,19 +33,21 @@ from vapimedia.io.workers.remote_desk import RemoteDesk
 from vapimedia.protocols.dialect import Refusal, UpgradeRequest
 from vapimedia.protocols.seen import NotedUses
 
-__all__ = ["main"]
+__all__ = ["Worker", "main"]
 
 _log = logging.getLogger("vapimedia.workers")
 
 _FAILED_EXIT = 1
 
 
-class _Worker:
+class Worker:
+    """Serves what comes over *end* until its bridge is closed."""
+
     def __init__(self, end: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         self._setup: asyncio.Future[say.Setup] = loop.create_future()
         self._channel = Channel(end, self._told, self._asked, self._supervisor_is_gone)
-        self._bridge: Bridge
+        self.bridge: Bridge
         self._public: PublicPort
         self._is_ready = False
         self._leaving: asyncio.Task[None] | None = None
@@ -65,14 +67,14 @@ class _Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._leave_alone)
         self._channel.tell(say.Ready())
-        await self._bridge.wait_closed()
+        await self.bridge.wait_closed()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         loop.remove_signal_handler(signal.SIGTERM)
         self._channel.close()
         return 0
 
     async def _start(self, setup: say.Setup) -> None:
-        bridge = self._bridge = load_app(setup.config.app) if setup.config.app else Bridge()
+        bridge = self.bridge = load_app(setup.config.app) if setup.config.app else Bridge()
         bridge.configure(setup.config)
         bridge.check()
         self._number = setup.number
@@ -92,31 +94,33 @@ class _Worker:
                 self._channel.tell(say.Pong())
             case say.Setup() if not self._setup.done():
                 self._setup.set_result(body)
+            case say.Drain() | say.Close() if not self._is_ready:
+                os._exit(0)  # nothing was begun yet
             case say.Drain(reason):
                 self._leave(reason)
             case say.Close():
-                self._run(self._bridge.close())
+                self._run(self.bridge.close())
 
     async def _asked(self, body: say.Body) -> say.Body:
         match body:
             case say.AskWork(errand):
-                return say.Relayed(await self._bridge.clerk.run(errand))
+                return say.Relayed(await self.bridge.clerk.run(errand))
             case say.AskSnapshot():
                 snapshot = await source_of(self._bridge, self._number)()
                 return say.Taken(msgspec.msgpack.encode(snapshot))
         return say.Broken()
 
     def _snapshot(self) -> bytes:
-        return msgspec.msgpack.encode(take_snapshot(self._bridge, self._number))
+        return msgspec.msgpack.encode(take_snapshot(self.bridge, self._number))
 
     # --- connections -----------------------------------------------------------------------------
 
     def _take(self, passed: say.Passed, connection: socket.socket | None) -> None:
         if connection is None:
             _log.error("a connection could not be taken over: no descriptor is free; raise the limit")
-            self._bridge.count("connection_lost")
+            self.bridge.count("connection_lost")
             if passed.provider and passed.ticket is None:
-                self._bridge.desk.give_back([])
+                self.bridge.desk.give_back([])
         elif not passed.provider:
             self._public.to_http(connection)
         else:
@@ -130,12 +134,12 @@ class _Worker:
         if head is None:  # it was whole a moment ago: the peer has left
             connection.close()
             if passed.ticket is None:
-                self._bridge.desk.give_back([])
+                self.bridge.desk.give_back([])
             return
-        dialect = self._bridge.dialects.new(passed.provider)
+        dialect = self.bridge.dialects.new(passed.provider)
         if passed.ticket is None:  # it was judged already: this is for what the upgrade tells of its format
             dialect.check_upgrade(UpgradeRequest(head.target, head.headers, address_of(connection)))
-        taker = self._bridge.reception.let_in(Entry(passed.provider, dialect, passed.ticket))
+        taker = self.bridge.reception.let_in(Entry(passed.provider, dialect, passed.ticket))
         self._public.to_media(connection, head, taker)
 
     # --- the end ---------------------------------------------------------------------------------
@@ -156,9 +160,9 @@ class _Worker:
             self._leaving = self._run(self._run_out(reason))
 
     async def _run_out(self, reason: str) -> None:
-        await self._bridge.run_out(reason)
+        await self.bridge.run_out(reason)
         await self._channel.ask(say.AskLeave(self._snapshot()))
-        await self._bridge.close()
+        await self.bridge.close()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -172,7 +176,7 @@ def _no_upgrade(_head: Head, _remote: str) -> Refusal:
 
 
 async def _serve(end: socket.socket) -> int:
-    return await _Worker(end).serve()
+    return await Worker(end).serve()
 
 
 def main() -> int:
