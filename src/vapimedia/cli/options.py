@@ -81,7 +81,9 @@ Admin = Annotated[
 ConfigFile = Annotated[
     Path | None, option("--config", text="TOML file with any of these settings; or VAPIMEDIA_CONFIG.")
 ]
-Workers = Annotated[int | None, option("--workers", text="Processes.", default=1)]
+Workers = Annotated[
+    int | None, option("--workers", text="Processes that carry calls, behind one port.", default=1)
+]
 LogLevel = Annotated[
     str | None, option("--log-level", text=f"One of {', '.join(LOG_LEVELS)}.", default="info")
 ]

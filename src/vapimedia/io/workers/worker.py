@@ -106,7 +106,7 @@ class Worker:
             case say.AskWork(errand):
                 return say.Relayed(await self.bridge.clerk.run(errand))
             case say.AskSnapshot():
-                snapshot = await source_of(self._bridge, self._number)()
+                snapshot = await source_of(self.bridge, self._number)()
                 return say.Taken(msgspec.msgpack.encode(snapshot))
         return say.Broken()
 
