@@ -81,6 +81,7 @@ async def test_a_live_call_tells_the_keys_of_its_summary_and_what_is_so_now() ->
     assert shown["age_ms"] > 0 and shown["caller_dbfs"] == pytest.approx(-6.4, abs=1)
     assert {"count", "p50_us", "p99_us", "max_us"} == set(shown["uplink"]["send"])
     assert {"gaps", "gap_ms", "queued_ms", "heard_ms"} <= set(shown["downlink"])
+    assert set(shown["marks"]) == {"outstanding", "last_sent", "last_played"}
     assert "+1500" not in json.dumps(status)
     [worker] = status["workers"]
     assert (worker["calls"], worker["ended"]) == (1, 0) and worker["cpu_s"] > 0

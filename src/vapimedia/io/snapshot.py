@@ -41,6 +41,14 @@ _SLICE = 20  # calls that are looked at before media has its turn
 _STATM = Path("/proc/self/statm")
 
 
+class MarkFigures(msgspec.Struct, frozen=True):
+    """The playout marks of a call. A name is ``generation:position_ms``; empty: there was none."""
+
+    outstanding: int
+    last_sent: str
+    last_played: str
+
+
 class CallFigures(CallSummary, frozen=True, kw_only=True):
     """One live call: its summary so far, and what is so just now. Holds ids and figures, neither numbers nor words."""
 
@@ -55,6 +63,7 @@ class CallFigures(CallSummary, frozen=True, kw_only=True):
     """How loud the caller was in the last few tenths of a second: RMS against full scale; ``None``: no audio came."""
     assistant_dbfs: float | None
     """The same of what came from Vapi, which may be ahead of what is heard."""
+    marks: MarkFigures
     provider_backlog_bytes: int
     """What waited to be sent to the provider, here and in the kernel, when it was looked at: once a second."""
     vapi_backlog_bytes: int
@@ -209,6 +218,7 @@ def retire(snapshot: Snapshot) -> Snapshot:
 
 def _figures(live: LiveCall, worker: int, now: int) -> CallFigures:
     summary, session = live.summary(), live.session
+    marks = session.marks
     return CallFigures(
         *msgspec.structs.astuple(summary),
         worker=worker,
@@ -218,6 +228,7 @@ def _figures(live: LiveCall, worker: int, now: int) -> CallFigures:
         vapi_format=str(session.uplink.target),
         caller_dbfs=session.uplink.level_dbfs(now),
         assistant_dbfs=session.downlink.level_dbfs(now),
+        marks=MarkFigures(len(marks.outstanding), marks.last_sent, marks.last_played),
         provider_backlog_bytes=live.provider.held_bytes + live.provider.unsent_bytes,
         vapi_backlog_bytes=live.vapi.held_bytes + live.vapi.unsent_bytes,
     )

@@ -12,6 +12,12 @@ def count_allocations(
     came out. No other thread may run Python code. With no path, one object is made and dropped: the counter works.
     """
 
+def read_clock(n_times: int) -> int:
+    """For benchmarks only: read the clock so often."""
+
+def record_frames(path: MediaPath, frame: bytes, n_frames: int) -> None:
+    """For benchmarks only: record all that is recorded of *n_frames* messages, and do nothing else with them."""
+
 def forget_frames(path: PlayoutPath) -> None:
     """For tests only: let *path* send any size, as if its messages need not be exact frames; only its check knows."""
 

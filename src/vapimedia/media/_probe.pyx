@@ -1,5 +1,6 @@
 # cython: language_level=3
-"""Private, for tests: whether the frame path asks Python's allocators for anything, and a fault to be caught.
+"""Private, for tests: whether the frame path asks Python's allocators for anything, what its records cost, and a fault
+to be caught.
 
 While ``count_allocations`` runs, and only then, it stands in for Python's allocators, of the whole process. Nothing
 else of vapimedia imports this module. It ships because the laws are tested on the wheel that users get, not on
@@ -8,9 +9,11 @@ another build; it is no part of the API and may change or go at any time.
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t
+from libc.time cimport timespec
 
-from vapimedia.media.path cimport NOT_TAKEN, MediaPath
+from vapimedia.media.path cimport (
+    HOP_CONVERT, HOP_QUEUE, HOP_SEND, NOT_TAKEN, NS_PER_S, MediaPath, vm_level_add)
 from vapimedia.media.playout cimport PlayoutPath
 
 cdef extern from "Python.h":
@@ -27,7 +30,12 @@ cdef extern from "Python.h":
     void PyMem_GetAllocator(PyMemAllocatorDomain domain, PyMemAllocatorEx* allocator) noexcept
     void PyMem_SetAllocator(PyMemAllocatorDomain domain, PyMemAllocatorEx* allocator) noexcept
 
-__all__ = ["count_allocations", "forget_frames", "spare_pages"]
+cdef extern from "<time.h>" nogil:
+    enum:
+        TIME_UTC
+    int timespec_get(timespec* t, int base)
+
+__all__ = ["count_allocations", "forget_frames", "read_clock", "record_frames", "spare_pages"]
 
 cdef struct Message:
     const char* text
@@ -98,6 +106,36 @@ def count_allocations(MediaPath path, list messages not None, bint is_text, int6
     PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &real[2])
     PyMem_Free(raw)
     return i, n_taken, n_out
+
+
+cdef int64_t _clock_ns() noexcept:
+    # As fast as the monotonic one, and known to C wherever media is built.
+    cdef timespec t
+    timespec_get(&t, TIME_UTC)
+    return <int64_t>t.tv_sec * NS_PER_S + t.tv_nsec
+
+
+def read_clock(int n_times):
+    """For benchmarks only: read the clock so often."""
+    cdef int64_t latest_ns = 0
+    for _ in range(n_times):
+        latest_ns = max(latest_ns, _clock_ns())
+    return latest_ns
+
+
+def record_frames(MediaPath path not None, bytes frame not None, int n_frames):
+    """For benchmarks only: record all that is recorded of *n_frames* messages, and do nothing else with them."""
+    cdef const uint8_t* audio = <const uint8_t*><const char*>frame
+    cdef size_t n = <size_t>len(frame)
+    cdef int64_t received_ns = _clock_ns()
+    cdef int i
+    for i in range(n_frames):
+        path._counters.messages_in += 1
+        vm_level_add(&path._level, path._encoding, audio, n, received_ns + i * <int64_t>20000000)
+        path.note(HOP_QUEUE, received_ns, received_ns)
+        if path.times_conversion():
+            path.note(HOP_CONVERT, received_ns, _clock_ns())
+        path.note(HOP_SEND, received_ns, _clock_ns())
 
 
 def forget_frames(PlayoutPath path not None):

@@ -101,7 +101,7 @@ cdef class LivePath(MediaPath):
             else:
                 self._counters.flooded += self._frame_bytes
         if vm_live_silence_due(&self._live, self._ns(self._queue.n_bytes), now_ns):
-            self._oldest_ns = now_ns
+            self._oldest_ns = INT64_MIN
             # What waits for the rest of its frame came before the pause.
             n = vm_queue_pop(&self._queue, dst, self._frame_bytes, &self._oldest_ns)
             memset(dst + n, self._silence_byte, self._frame_bytes - n)

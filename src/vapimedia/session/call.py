@@ -12,6 +12,7 @@ from vapimedia.session.config import SessionConfig
 from vapimedia.session.core import CallCore, sends
 from vapimedia.session.events import Actions, CallSummary, EndReason
 from vapimedia.session.lifecycle import Leg, State, vapi_commands
+from vapimedia.session.marks import Marks
 from vapimedia.session.provider_leg import ProviderLeg
 from vapimedia.session.vapi_leg import VapiLeg
 
@@ -53,6 +54,11 @@ class CallSession:
     def state(self) -> State:
         """Where the call stands."""
         return self._core.state
+
+    @property
+    def marks(self) -> Marks:
+        """The playout marks: those that are under way, the newest that was sent, the newest that was played."""
+        return self._core.marks
 
     @property
     def uplink(self) -> LivePath:

@@ -27,6 +27,8 @@ class Marks(msgspec.Struct):
     """Name to generation, oldest first."""
     marked_ms: float = 0.0
     """The position of the newest mark."""
+    last_sent: str = ""
+    last_played: str = ""
 
     def due(self, path: PlayoutPath) -> bool:
         """Return whether enough audio was sent since the last mark."""
@@ -46,6 +48,7 @@ class Marks(msgspec.Struct):
         self.marked_ms = position_ms
         name = f"{generation}:{position_ms:.3f}".rstrip("0").rstrip(".")
         self.outstanding[name] = generation
+        self.last_sent = name
         return name
 
     def played(self, name: str, path: PlayoutPath, now_ns: int) -> Literal["played", "stale", "foreign"]:
@@ -55,4 +58,7 @@ class Marks(msgspec.Struct):
             return "foreign"
         del self.outstanding[name]
         taken = path.mark_played(int(found[1]), float(found[2]), now_ns)
-        return "played" if taken else "stale"
+        if not taken:
+            return "stale"
+        self.last_played = name
+        return "played"

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from vapimedia.cli import main, top_table
 from vapimedia.io.admin import Status, WorkerStatus
-from vapimedia.io.snapshot import CallFigures
+from vapimedia.io.snapshot import CallFigures, MarkFigures
 from vapimedia.media import HopStats, PathStats
 
 HOP = HopStats(count=100, p50_us=35.2, p99_us=48_000.0, max_us=50_000.0)
@@ -47,6 +47,7 @@ def call(number: int, **changes: object) -> CallFigures:
         vapi_format="mulaw/8000",
         caller_dbfs=-30.0,
         assistant_dbfs=None,
+        marks=MarkFigures(0, "", ""),
         provider_backlog_bytes=0,
         vapi_backlog_bytes=0,
     )

@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from vapimedia.io.metrics import expose
-from vapimedia.io.snapshot import Backlog, CallFigures, Snapshot, WorkerFigures, merge, retire
+from vapimedia.io.snapshot import Backlog, CallFigures, MarkFigures, Snapshot, WorkerFigures, merge, retire
 from vapimedia.io.totals import AUDIO_FATES, PathTotals
 from vapimedia.media import Distribution, PathStats
 from vapimedia.media.tally import Tally
@@ -52,6 +52,7 @@ def call(worker: int, age_ms: float) -> CallFigures:
         vapi_format="mulaw/8000",
         caller_dbfs=-20.0,
         assistant_dbfs=None,
+        marks=MarkFigures(0, "", ""),
         provider_backlog_bytes=0,
         vapi_backlog_bytes=0,
     )

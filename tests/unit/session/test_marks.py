@@ -109,3 +109,15 @@ def test_a_provider_without_marks_gets_none() -> None:
     call.vapi_audio(2000)
     call.vapi_text(speech("assistant", "stopped"))
     assert marks(call) == []
+
+
+def test_the_newest_mark_sent_and_the_newest_played_are_known() -> None:
+    call = Driver().go_live()
+    for _ in range(60):
+        call.vapi_audio(20)
+        call.advance(20)
+    marks = call.session.marks
+    assert (marks.last_sent, marks.last_played) == ("0:1000", "")
+    call.text("mark 0:500")
+    assert (marks.last_sent, marks.last_played) == ("0:1000", "0:500")
+    assert list(marks.outstanding) == ["0:1000"]
