@@ -34,5 +34,7 @@ class PlayoutPath(MediaPath):
         """The part of ``queued_ms`` that is still ours: paced, or the provider does not read."""
     def queued_ms(self, now_ns: int) -> float: ...
     def heard_ms(self, now_ns: int) -> float: ...
+    def message_ms(self, message: bytes) -> float:
+        """Return how much audio *message*, one that the path gave out, holds."""
     def mark_played(self, generation: int, position_ms: float, now_ns: int) -> bool:
         """The provider has played up to *position_ms*. Return whether the mark was of the live generation."""

@@ -163,6 +163,17 @@ cdef class PlayoutPath(MediaPath):
     def heard_ms(self, int64_t now_ns):
         return to_ms(vm_playout_heard_ns(&self._playout, now_ns))
 
+    def message_ms(self, bytes message not None):
+        """Return how much audio *message*, one that the path gave out, holds."""
+        cdef size_t n = <size_t>len(message)
+        cdef size_t n_around = self._wrap.c.n_prefix + self._wrap.c.n_suffix
+        cdef const char* text = <const char*>message + self._wrap.c.n_prefix
+        if self._wrap.c.is_text:
+            n = n - n_around if n > n_around else 0
+            if n >= 4:
+                n = n // 4 * 3 - (text[n - 1] == b"=") - (text[n - 2] == b"=")    # padding, RFC 4648 s. 4
+        return to_ms(self._ns(n))
+
     def mark_played(self, generation, double position_ms, int64_t now_ns):
         """The provider has played up to *position_ms*. Return whether the mark was of the live generation."""
         # Both come from the wire: they may be any number.

@@ -162,7 +162,7 @@ class CallSession:
         def take(actions: Actions) -> None:
             core = self._core
             if self.carries_media:
-                actions.to_provider += sends(core.downlink, core.downlink.due(now_ns))
+                actions.to_provider += core.plays(core.downlink.due(now_ns))
                 actions.to_vapi += sends(core.uplink, core.uplink.due(now_ns))
             missed = core.deadlines.missed(now_ns)
             if missed is None and core.goodbye is None:
@@ -177,7 +177,7 @@ class CallSession:
 
     def mark_due(self, now_ns: int) -> SendText | None:
         """Return the mark to send after the audio sent so far, if it is time for one. Cheap to ask."""
-        if self.state is State.ENDED or not self._core.marks.due(self._core.downlink):
+        if self.state is State.ENDED or not self._core.marks.due(self._core.downlink.sent_ms):
             return None
         return self._core.next_mark()
 

@@ -83,12 +83,29 @@ class CallCore:
         if self.started is not None and self.vapi is Leg.OPEN:
             self.step(Step.LEGS_READY)
 
-    def next_mark(self) -> SendText | None:
-        """Return a mark for what was sent so far, if it tells anything new."""
+    def next_mark(self, position_ms: float | None = None) -> SendText | None:
+        """Return a mark for what was sent so far, or up to *position_ms*, if it tells anything new."""
         if self.started is None or not self.dialect.caps.marks:
             return None
-        name = self.marks.next_name(self.downlink)
+        path = self.downlink
+        name = self.marks.next_name(path.sent_ms if position_ms is None else position_ms, path.generation)
         return self.dialect.mark(name) if name is not None else None
+
+    def plays(self, messages: list[bytes]) -> list[Command]:
+        """Return the commands that send what the downlink gave out, and a mark wherever one is due on the way."""
+        path, commands = self.downlink, sends(self.downlink, messages)
+        if len(messages) < 2 or not self.marks.due(path.sent_ms):
+            return commands
+        lengths_ms = [path.message_ms(message) for message in messages]
+        position_ms = path.sent_ms - sum(lengths_ms)
+        marked: list[Command] = []
+        for command, length_ms in zip(commands, lengths_ms, strict=True):
+            marked.append(command)
+            position_ms += length_ms
+            mark = self.next_mark(position_ms) if self.marks.due(position_ms) else None
+            if mark is not None:
+                marked.append(mark)
+        return marked
 
     def next_tick_ns(self, now_ns: int, *, with_paths: bool) -> int | None:
         """Return the earliest moment at which time alone changes something."""

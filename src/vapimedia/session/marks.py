@@ -30,13 +30,12 @@ class Marks(msgspec.Struct):
     last_sent: str = ""
     last_played: str = ""
 
-    def due(self, path: PlayoutPath) -> bool:
-        """Return whether enough audio was sent since the last mark."""
-        return path.sent_ms - self.marked_ms >= self.interval_ms
+    def due(self, position_ms: float) -> bool:
+        """Return whether it is far enough from the last mark to *position_ms*."""
+        return position_ms - self.marked_ms >= self.interval_ms
 
-    def next_name(self, path: PlayoutPath) -> str | None:
-        """Return the name for a mark at what was sent; ``None`` if it tells nothing new, or is too much."""
-        position_ms, generation = path.sent_ms, path.generation
+    def next_name(self, position_ms: float, generation: int) -> str | None:
+        """Return the name for a mark at *position_ms*; ``None`` if it tells nothing new, or is too much."""
         if position_ms <= self.marked_ms:
             return None
         if len(self.outstanding) >= MAX_OUTSTANDING:

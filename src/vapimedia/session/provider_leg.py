@@ -116,7 +116,7 @@ class ProviderLeg:
         actions.events.append(
             CallStarted(event.call_id, event.stream_id, event.parameters, core.dialect.name)
         )
-        actions.to_provider += sends(core.downlink, core.downlink.open(now_ns))
+        actions.to_provider += core.plays(core.downlink.open(now_ns))
         core.check_ready()
 
     def _on_media(self, event: Media, now_ns: int, actions: Actions) -> None:

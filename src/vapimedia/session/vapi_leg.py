@@ -76,7 +76,7 @@ class VapiLeg:
         elif now_ns < self.drop_downlink_until_ns:
             core.counters["guarded_message"] += 1
         else:
-            actions.to_provider += sends(core.downlink, core.downlink.feed(message, now_ns))
+            actions.to_provider += core.plays(core.downlink.feed(message, now_ns))
 
     def _take_text(self, message: bytes, now_ns: int, actions: Actions) -> None:
         core, event = self._core, decode_event(message)
@@ -105,7 +105,7 @@ class VapiLeg:
         core, detail = self._core, event.ended_reason or ""
         core.vapi_call.over = True
         if core.started is not None and core.config.goodbye_ms:
-            actions.to_provider += sends(core.downlink, core.downlink.speech_ended(now_ns))
+            actions.to_provider += core.plays(core.downlink.speech_ended(now_ns))
             if core.downlink.queued_ms(now_ns) > 0:
                 core.say_goodbye(detail, now_ns, actions)
                 return
@@ -117,7 +117,7 @@ class VapiLeg:
             core.downlink.speech_started()
             self.drop_downlink_until_ns = 0
         elif event.says("assistant", "stopped"):
-            actions.to_provider += sends(core.downlink, core.downlink.speech_ended(now_ns))
+            actions.to_provider += core.plays(core.downlink.speech_ended(now_ns))
             mark = core.next_mark()
             if mark is not None:
                 actions.to_provider.append(mark)

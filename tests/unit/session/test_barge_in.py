@@ -136,3 +136,73 @@ def test_a_storm_of_interruptions_is_counted_exactly() -> None:
     assert summary.barge_ins == 100
     assert summary.downlink is not None
     assert summary.downlink.cleared_ms + summary.downlink.heard_ms == pytest.approx(6000)
+
+
+def test_an_interruption_and_the_callers_speech_are_one() -> None:
+    """Vapi tells both, one shortly after the other: there is nothing left for the second to clear."""
+    call = speaking(barge_in="speech-update")
+    call.vapi_text(speech("user", "started"))
+    call.advance(50)
+    call.vapi_text(INTERRUPTED)
+    assert call.to_provider.count(CLEAR) == 1
+    assert len(call.of(BargeIn)) == 1
+
+
+def test_what_comes_between_the_two_of_them_is_guarded() -> None:
+    call = speaking(barge_in="speech-update", interrupt_guard_ms=1000)
+    call.vapi_text(speech("user", "started"))
+    call.vapi_message(FRAME, False)
+    call.vapi_text(INTERRUPTED)
+    call.vapi_message(FRAME, False)
+    assert call.to_provider.count(CLEAR) == 1
+    assert not call.heard
+    assert call.session.summary(call.now_ns).counters["guarded_message"] == 2
+
+
+def test_an_owner_that_feeds_the_paths_is_told_until_when_to_drop() -> None:
+    call = speaking(interrupt_guard_ms=500, carries_media=False)
+    call.session.downlink.feed(FRAME, call.now_ns)
+    call.vapi_text(INTERRUPTED)
+    assert call.session.drop_downlink_until_ns == call.now_ns + 500_000_000
+
+
+def test_what_was_heard_is_what_a_mark_says() -> None:
+    call = Driver().go_live()
+    call.vapi_audio(2000)
+    call.advance(700)
+    call.text("mark 0:500")
+    call.advance(100)
+    call.vapi_text(INTERRUPTED)
+    (barge_in,) = call.of(BargeIn)
+    assert (barge_in.heard_ms, barge_in.dropped_ms) == (600, 1400)
+
+
+def test_what_our_socket_still_holds_was_not_heard_and_is_dropped() -> None:
+    call = Driver().go_live()
+    call.vapi_audio(1000)
+    call.advance(900)
+    call.session.downlink.set_backlog(400 * 8)
+    call.vapi_text(INTERRUPTED)
+    (barge_in,) = call.of(BargeIn)
+    assert (barge_in.heard_ms, barge_in.dropped_ms) == (600, 400)
+
+
+def test_an_interruption_of_a_leg_that_does_not_read_clears_it_at_once() -> None:
+    call = speaking()
+    call.session.downlink.set_stalled(True)
+    call.vapi_audio(500)
+    call.vapi_text(INTERRUPTED)
+    assert call.without_audio(call.to_provider) == [CLEAR]
+    assert call.session.downlink.unsent_ms == 0
+
+
+def test_the_next_turn_starts_with_its_own_cushion() -> None:
+    call = Driver(prebuffer_ms=40).go_live()
+    call.vapi_audio(2000)
+    call.vapi_text(INTERRUPTED)
+    call.forget()
+    call.vapi_message(FRAME, False)
+    call.advance(30)
+    assert not call.heard
+    call.advance(10)
+    assert call.heard == FRAME

@@ -1,8 +1,11 @@
 """Playout marks: when they are sent, and what a returned one is worth."""
 
-import pytest
-from session_fakes import INTERRUPTED, Driver, FakeDialect, speech
+import base64
 
+import pytest
+from session_fakes import INTERRUPTED, MULAW, Driver, FakeDialect, speech
+
+from vapimedia.media import Envelope, PlayoutPath
 from vapimedia.protocols.commands import SendText
 from vapimedia.protocols.dialect import Caps
 from vapimedia.session.marks import MAX_OUTSTANDING
@@ -19,6 +22,62 @@ def test_a_mark_follows_every_interval_of_audio() -> None:
         call.vapi_audio(20)
         call.advance(20)
     assert marks(call) == ["0:500", "0:1000", "0:1500", "0:2000"]
+
+
+def test_the_marks_of_a_burst_stand_where_their_positions_are() -> None:
+    call = Driver().go_live()
+    call.vapi_audio(1730)
+    sent_ms = 0.0
+    for command in call.to_provider:
+        if isinstance(command, SendText):
+            assert command.data == f"mark 0:{sent_ms:g}".encode()
+        else:
+            sent_ms += len(command.data) / 8
+    assert marks(call) == ["0:500", "0:1000", "0:1500"]
+    call.vapi_text(speech("assistant", "stopped"))
+    assert marks(call)[3:] == ["0:1730"]
+
+
+@pytest.mark.parametrize("carries_media", [False, True])
+def test_early_audio_has_its_marks_within_it(carries_media: bool) -> None:
+    call = Driver(carries_media=carries_media)
+    call.vapi_opened()
+    call.session.downlink.feed(b"\x01" * 9600, call.now_ns)
+    call.provider_opened()
+    call.text("start")
+    kinds = ["mark" if isinstance(command, SendText) else "audio" for command in call.to_provider]
+    assert kinds == [*["audio"] * 5, "mark", *["audio"] * 5, "mark", "audio", "audio"]
+    assert marks(call) == ["0:500", "0:1000"]
+
+
+def test_a_mark_within_a_burst_tells_how_far_it_is_played() -> None:
+    call = Driver().go_live()
+    call.vapi_audio(2000)
+    call.advance(800)
+    call.text("mark 0:500")  # 300 ms later than the clock had it
+    assert call.session.downlink.heard_ms(call.now_ns) == 500
+    call.text("mark 0:1000")
+    assert call.session.downlink.heard_ms(call.now_ns) == 1000
+
+
+def test_a_long_burst_has_as_many_marks_as_may_be_under_way() -> None:
+    call = Driver(lead_ms=50_000).go_live()
+    call.vapi_audio(40_000)
+    assert marks(call) == [f"0:{500 * n}" for n in range(1, MAX_OUTSTANDING + 1)]
+    call.text("mark 0:500")
+    call.vapi_text(speech("assistant", "stopped"))
+    assert marks(call)[-1] == "0:40000"
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 160, 161, 162])
+def test_a_message_tells_how_much_audio_it_holds(n: int) -> None:
+    raw, text = (
+        PlayoutPath(MULAW, MULAW, wrap=wrap)
+        for wrap in (Envelope(text=False), Envelope(text=True, prefix=b'{"p":"', suffix=b'"}'))
+    )
+    assert raw.message_ms(b"=" * n) == n / 8
+    assert text.message_ms(b'{"p":"' + base64.b64encode(b"\xff" * n) + b'"}') == n / 8
+    assert text.message_ms(b"") == 0
 
 
 def test_a_mark_follows_the_end_of_speech() -> None:
@@ -65,7 +124,7 @@ def test_a_mark_that_a_clear_returned_is_not_taken_for_playout() -> None:
     for name in marks(call):
         call.text(f"mark {name}")
     assert call.session.downlink.queued_ms(call.now_ns) == queued_ms
-    assert call.session.summary(call.now_ns).counters["stale_mark"] == 1
+    assert call.session.summary(call.now_ns).counters["stale_mark"] == 2
 
 
 @pytest.mark.parametrize("name", ["", "greeting:end", "0:500", "0:1e9", "9" * 50 + ":1", "0:-1", "٣:٥"])
