@@ -63,7 +63,7 @@ static void watch_queue(vm_playout *playout, int64_t low_ns, int64_t now_ns) {
         playout->pace_ns = pace_ns;
         playout->paced_since_ns = now_ns;
     }
-    if (low_ns <= LONG_NS || playout->lead_ns == INT64_MAX) {
+    if (low_ns <= LONG_NS || !playout->is_open || playout->lead_ns == INT64_MAX) {
         playout->long_since_ns = INT64_MAX;
     } else if (playout->long_since_ns == INT64_MAX) {
         playout->long_since_ns = now_ns;

@@ -154,3 +154,16 @@ def test_after_a_clear_nothing_stands() -> None:
     speaker.path.clear(speaker.now_ns)
     live(speaker, 1000, is_loud=False)
     assert speaker.stats.caught_up_ms == 0
+
+
+def test_what_was_said_before_the_provider_s_start_is_played_whole() -> None:
+    speaker = Speaker(PLAIN)
+    for is_loud in (True, False, True):
+        live(speaker, 3000, is_loud=is_loud)
+    speaker.open()
+    assert speaker.stats.caught_up_ms == 0
+    assert len(speaker.take()) == 9000 * 8
+    # What follows is late by as much, and that stands.
+    live(speaker, 5100, is_loud=True)
+    live(speaker, 2000, is_loud=False)
+    assert speaker.stats.caught_up_ms > 1500
