@@ -313,13 +313,19 @@ cdef class MediaSocket(WSListener):
             if peer._outlet.put(opcode, message, n, n_messages < BATCH_MESSAGES and path._queue.n_bytes > 0):
                 self._note_sent(received, n_messages)
                 n_messages = 0
+            if self._playout is not None and self._playout._playout.sent_ns >= self._mark_at_ns:
+                if n_messages > 0:
+                    peer._outlet.flush()
+                    self._note_sent(received, n_messages)
+                    n_messages = 0
+                self._mark_at_ns = self._playout._playout.sent_ns + self.mark_every_ms * NS_PER_MS
+                self._owner.socket_mark_due(self)
+                if self._inbound is not path or not peer._is_open():    # the owner may do anything
+                    return 0
             message = path.next_message(&n, now)
         if n_messages > 0:
             peer._outlet.flush()
             self._note_sent(received, n_messages)
-        if self._playout is not None and self._playout._playout.sent_ns >= self._mark_at_ns:
-            self._mark_at_ns = self._playout._playout.sent_ns + self.mark_every_ms * NS_PER_MS
-            self._owner.socket_mark_due(self)
 
     cdef void _note_sent(self, const int64_t* received, int n_messages) noexcept:
         cdef int64_t now = monotonic_ns()

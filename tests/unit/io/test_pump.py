@@ -129,6 +129,43 @@ async def test_no_mark_is_asked_for_before_its_interval_of_audio_went_out() -> N
         pump.close()
 
 
+@pytest.mark.parametrize("in_lane", [False, True])
+def test_the_marks_of_a_burst_stand_between_its_messages(in_lane: bool) -> None:
+    class Marker(MarkOwner):
+        def socket_mark_due(self, socket: MediaSocket) -> None:
+            super().socket_mark_due(socket)
+            peer.send_text(f"mark {self.path.sent_ms:g}".encode())
+
+    async def burst() -> list[str]:
+        nonlocal peer
+        async with listening(in_lane=in_lane) as recorder, connected(recorder.port) as wire:
+            assert (await wire.upgrade("/media")).status == 101
+            peer = recorder.sockets[0]
+            path = PlayoutPath(MULAW, MULAW)
+            path.open(now_ns())
+            path.set_stalled(True)
+            path.feed_payload(bytes(2250 * 8), now_ns())
+            path.set_stalled(False)
+            receiver = MediaSocket(Marker(path), "vapi")
+            receiver.mark_every_ms = 500
+            receiver.connect_media(path, None, peer)
+            pump = Pump(asyncio.get_running_loop())
+            pump.add(receiver, lambda _now: None)
+            sent_ms, seen = 0.0, []
+            while sent_ms < 2250:
+                opcode, payload = await wire.read_frame()
+                if opcode == 1:
+                    seen.append(f"{payload.decode()} after {sent_ms:g}")
+                else:
+                    sent_ms += len(payload) / 8
+            pump.close()
+            return seen
+
+    peer: MediaSocket
+    # The first is asked for after the 100 ms of before it was set.
+    assert asyncio.run(burst())[-4:] == [f"mark {ms} after {ms}" for ms in (600, 1100, 1600, 2100)]
+
+
 @on_both_loops
 async def test_a_deadline_may_remove_every_socket() -> None:
     pump, first, second = Pump(asyncio.get_running_loop()), unconnected(), unconnected()
