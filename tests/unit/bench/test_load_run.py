@@ -196,6 +196,7 @@ def test_a_phone_that_stops_reading_is_reported_apart() -> None:
     report = carry_out(LoadPlan(calls=4, seconds=2.5, stalled=1))
     assert not report.failed, report
     assert report.stalled is not None and report.stalled["own_bytes"]
+    assert report.stalled["bridge_backlog_bytes_max"] is not None
     assert report.frames["sent"] == pytest.approx(2 * 3 * 125, abs=20)
 
 

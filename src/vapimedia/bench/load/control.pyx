@@ -122,6 +122,7 @@ cdef class Control(Generator):
             "late": histogram_figures(&self.figures.late, 1e-3),
             "barge_in": histogram_figures(&self.figures.barge_in, 1e-3),
             "held_ms": histogram_figures(&self.figures.held_age, 1e-6),
+            "after_ms": histogram_figures(&self.figures.after_age, 1e-6),
         }
 
     def odd_counts(self):

@@ -21,11 +21,12 @@ cdef struct Flow:
     MarkReader reader
     Histogram* latency
     Histogram* held_age  # of frames that waited while their reader did not read
+    Histogram* after_age  # of those sent since it reads again
     bint is_mulaw
     bint has_odd_byte
     uint8_t odd_byte
     bint measures  # false: a stalled reader's, whose latencies are reported apart
-    int64_t held_until_ns  # frames sent before this are the held ones
+    int64_t held_until_ns  # when a stalled reader had read its own bytes: what was sent before was held; 0: never
     int64_t last_ns  # when something was sent or came last
     int excused_until  # damage counts again from this frame number on; -1: it counts
     int due  # the number after the last one that was heard
@@ -49,7 +50,8 @@ cdef void histogram_add(Histogram* histogram, int64_t value) noexcept nogil
 cdef void histogram_merge(Histogram* histogram, const Histogram* other) noexcept nogil
 cdef dict histogram_figures(Histogram* histogram, double scale)
 cdef bint flow_open(
-    Flow* flow, int call, int direction, bint is_mulaw, Histogram* latency, Histogram* held_age) noexcept nogil
+    Flow* flow, int call, int direction, bint is_mulaw, Histogram* latency, Histogram* held_age,
+    Histogram* after_age) noexcept nogil
 cdef void flow_free(Flow* flow) noexcept nogil
 cdef uint64_t flow_send(Flow* flow, bint counted, int64_t now_ns) noexcept nogil
 cdef void flow_hear(Flow* flow, const uint8_t* audio, size_t n, int64_t now_ns, bint counting) noexcept nogil

@@ -71,7 +71,7 @@ cdef dict histogram_figures(Histogram* histogram, double scale):
 
 
 cdef bint flow_open(
-    Flow* flow, int call, int direction, bint is_mulaw, Histogram* latency, Histogram* held_age
+    Flow* flow, int call, int direction, bint is_mulaw, Histogram* latency, Histogram* held_age, Histogram* after_age
 ) noexcept nogil:
     """Begin; false when memory is out."""
     memset(flow, 0, sizeof(Flow))
@@ -82,6 +82,7 @@ cdef bint flow_open(
     flow.newest = -1
     flow.latency = latency
     flow.held_age = held_age
+    flow.after_age = after_age
     flow.sent_ns = <int64_t*>calloc(FRAME_NUMBERS, sizeof(int64_t))
     flow.states = <uint8_t*>calloc(FRAME_NUMBERS, 1)
     return flow.sent_ns != NULL and flow.states != NULL
@@ -129,6 +130,9 @@ cdef void on_mark(Flow* flow, const Heard* heard, bint counting) noexcept nogil:
     flow.arrived += counting
     if flow.excused_until >= 0 and in_order(flow.excused_until, heard.number):
         flow.excused_until = -1
+    age = heard.arrived_ns - flow.sent_ns[heard.number]
+    if flow.held_until_ns:
+        histogram_add(flow.held_age if flow.sent_ns[heard.number] < flow.held_until_ns else flow.after_age, age)
     if not state[0] & COUNTED:
         return
     flow.received += 1
@@ -136,11 +140,8 @@ cdef void on_mark(Flow* flow, const Heard* heard, bint counting) noexcept nogil:
     flow.newest = heard.number
     # A little before the grid is a small negative delay, not one of nearly a frame.
     flow.delay_sum += <double>((heard.at + flow.reader.n_symbol) % flow.reader.n_frame - flow.reader.n_symbol)
-    age = heard.arrived_ns - flow.sent_ns[heard.number]
     if flow.measures:
         histogram_add(flow.latency, age)
-    elif flow.sent_ns[heard.number] < flow.held_until_ns:
-        histogram_add(flow.held_age, age)
 
 
 cdef bint in_order(int number, int later) noexcept nogil:
@@ -249,9 +250,10 @@ cdef class Account:
     cdef Flow flow
     cdef Histogram latency
     cdef Histogram held_age
+    cdef Histogram after_age
 
     def __cinit__(self, *, int call, int direction, bint mulaw):
-        if not flow_open(&self.flow, call, direction, mulaw, &self.latency, &self.held_age):
+        if not flow_open(&self.flow, call, direction, mulaw, &self.latency, &self.held_age, &self.after_age):
             raise MemoryError
 
     def send(self, int64_t now_ns, *, bint counted=True):

@@ -43,6 +43,7 @@ cdef struct Figures:
     Histogram up
     Histogram down
     Histogram held_age
+    Histogram after_age
     Histogram late  # of sends against their due time
     Histogram barge_in
 

@@ -81,6 +81,7 @@ cdef class Generator:
         """Forget all calls and figures; make room for *n_calls* that are numbered from 0."""
         cdef int i
         cdef Call* call
+        cdef Figures* figures = &self.figures
         if not 0 < n_calls <= CALL_NUMBERS:
             raise ValueError(f"a load has 1 to {CALL_NUMBERS} calls")
         for i in range(self.net.n):
@@ -98,8 +99,9 @@ cdef class Generator:
             call.is_mulaw = mulaw
             sid = b"MZ%032x" % i
             memcpy(call.sid, <const char*><bytes>sid, SID)
-            if not flow_open(&call.up, i, UP, mulaw, &self.figures.up, &self.figures.held_age) or not flow_open(
-                    &call.down, i, DOWN, True, &self.figures.down, &self.figures.held_age):
+            if not flow_open(&call.up, i, UP, mulaw, &figures.up, &figures.held_age, &figures.after_age):
+                raise MemoryError
+            if not flow_open(&call.down, i, DOWN, True, &figures.down, &figures.held_age, &figures.after_age):
                 raise MemoryError
         memset(&self.figures, 0, sizeof(Figures))
         self.sending = self.counting = self.is_ending = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vapimedia.bench.load.plan import IDLE_CALLS, MOST_CALLS, LoadPlan
 from vapimedia.bench.load.report import Ends, LoadReport, make_report
-from vapimedia.bench.load.run import LoadRun, Span
+from vapimedia.bench.load.run import LoadRun, Span, sid
 from vapimedia.bench.load.target import Target, target
 from vapimedia.errors import VapimediaError
 
@@ -100,11 +100,12 @@ def _stalled(plan: LoadPlan, run: LoadRun, bridge: Target) -> LoadReport:
     run.place_calls(plan.calls, n_deaf=plan.stalled)
     run.set_apart(plan.stalled)
     run.warm_up()
-    own_bytes, held_late_ms = 0, None
+    own_bytes = 0
+    told: dict[str, float | None] = {}
 
     def resume() -> None:
-        nonlocal own_bytes, held_late_ms
-        held_late_ms = _held_late_ms(bridge)
+        nonlocal own_bytes, told
+        told = _what_the_bridge_says(bridge, plan.stalled)
         own_bytes = sum(run.resume(call) for call in range(plan.stalled))
 
     def stall() -> None:
@@ -120,27 +121,29 @@ def _stalled(plan: LoadPlan, run: LoadRun, bridge: Target) -> LoadReport:
         resume()
         run.pass_time(_HELD_S)
     report = _finish(plan, run, span, mode="real-time", n_calls=plan.calls, rss_kb=rss_kb, skip=plan.stalled)
-    counts = [down for _, down in run.totals()[: plan.stalled]]
+    held_frames, ages = run.odd_counts()["held_frames"], run.latencies()
     report.stalled = {
         "calls": plan.stalled,
         "stall_s": plan.stall_s or plan.seconds - _BEFORE_STALL_S,
         "own_bytes": own_bytes,
-        "held_frames": run.odd_counts()["held_frames"],
-        **{f"held_age_ms_{name}": value for name, value in run.latencies()["held_ms"].items()},
-        "lost": sum(int(one["lost"] or 0) for one in counts),
-        "bridge_holds_late_ms": held_late_ms,
+        "held_frames": held_frames,
+        "held_ms_per_call": round(held_frames * 20 / plan.stalled, 1),
+        **{f"held_age_ms_{name}": ages["held_ms"][name] for name in ("p50", "p99", "max")},
+        **{f"after_ms_{name}": ages["after_ms"][name] for name in ("p50", "p99", "max")},
+        "lost": sum(int(down["lost"] or 0) for _, down in run.totals()[: plan.stalled]),
+        **told,
     }
     return report
 
 
-def _held_late_ms(bridge: Target) -> float | None:
-    """Return how late the oldest audio is that the bridge says it holds for a phone."""
-    found = []
-    for call in bridge.calls():
-        downlink = call.get("downlink")
-        if isinstance(downlink, dict) and isinstance(downlink.get("late_ms"), int | float):
-            found.append(float(downlink["late_ms"]))
-    return max(found, default=None)
+def _what_the_bridge_says(bridge: Target, n_stalled: int) -> dict[str, float | None]:
+    """Return what the admin port says just before the phones read again; ``None`` where there is none."""
+    stalled = {sid("CA", call) for call in range(n_stalled)}
+    calls = [call for call in bridge.calls() if call.call_id in stalled]
+    return {
+        "bridge_backlog_bytes_max": max((call.provider_backlog_bytes for call in calls), default=None),
+        "bridge_dropped_late_ms": sum(call.downlink.dropped_late_ms for call in calls) if calls else None,
+    }
 
 
 def _find_max(plan: LoadPlan, run: LoadRun, bridge: Target) -> LoadReport:

@@ -14,7 +14,7 @@ from vapimedia.bench.load.control import Control
 from vapimedia.bench.load.generator import now_ns
 from vapimedia.errors import ConfigError, VapimediaError
 
-__all__ = ["LoadRun", "Span", "Times"]
+__all__ = ["LoadRun", "Span", "Times", "sid"]
 
 _NS = 1_000_000_000
 _JOIN_TIMEOUT_S = 5.0
@@ -149,12 +149,12 @@ class LoadRun(Control):
         """
         self.is_ending = True
         for call in range(self._n_calls):
-            stop = {"accountSid": _ACCOUNT, "callSid": _sid("CA", call)}
+            stop = {"accountSid": _ACCOUNT, "callSid": sid("CA", call)}
             message = {
                 "event": "stop",
                 "sequenceNumber": str(self.sequence(call)),
                 "stop": stop,
-                "streamSid": _sid("MZ", call),
+                "streamSid": sid("MZ", call),
             }
             self.send_text(call, msgspec.json.encode(message))
             self.pass_time(0.001)
@@ -229,11 +229,11 @@ class LoadRun(Control):
                 f"call {call + 1}: the bridge answered the phone's handshake with {head.target}"
             )
         self.become_phone(place, call, head.rest)
-        stream = _sid("MZ", call)
+        stream = sid("MZ", call)
         start = {
             "accountSid": _ACCOUNT,
             "streamSid": stream,
-            "callSid": _sid("CA", call),
+            "callSid": sid("CA", call),
             "tracks": ["inbound"],
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
             "customParameters": {},
@@ -279,5 +279,6 @@ class LoadRun(Control):
         self.become_vapi(place, call, request.rest, mulaw=self._formats[call])
 
 
-def _sid(kind: str, call: int) -> str:
+def sid(kind: str, call: int) -> str:
+    """Return the name of a call (``CA``) or its stream (``MZ``)."""
     return f"{kind}{call:032x}"

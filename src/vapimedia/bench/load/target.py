@@ -17,6 +17,18 @@ from vapimedia.bench.load.run import LoadRun
 __all__ = ["Target", "target"]
 
 
+class ToldPath(msgspec.Struct):
+    dropped_late_ms: float = 0.0
+
+
+class ToldCall(msgspec.Struct):
+    """What is read of a call at the admin port."""
+
+    call_id: str
+    downlink: ToldPath
+    provider_backlog_bytes: int = 0
+
+
 class Target(msgspec.Struct):
     """*meter* is ``None`` for a bridge whose process is not known, *admin_port* 0 for one that is not ours."""
 
@@ -26,13 +38,13 @@ class Target(msgspec.Struct):
     def rss_kb(self) -> int | None:
         return self.meter.rss_kb() if self.meter is not None else None
 
-    def calls(self) -> list[dict[str, object]]:
+    def calls(self) -> list[ToldCall]:
         """Return what the bridge's admin port says of its calls; nothing if it has none."""
         if not self.admin_port:
             return []
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/calls", timeout=2) as answer:
-                return msgspec.json.decode(answer.read(), type=list[dict[str, object]])
+                return msgspec.json.decode(answer.read(), type=list[ToldCall])
         except (OSError, msgspec.DecodeError):
             return []
 
