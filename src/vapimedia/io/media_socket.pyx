@@ -77,7 +77,6 @@ cdef class MediaSocket(WSListener):
         self._fd = -1
         self._deadline_ns = INT64_MAX
         self.mark_every_ms = 100
-        self._mark_at_ns = self.mark_every_ms * NS_PER_MS
         self.max_message = MAX_MESSAGE
 
     @property
@@ -103,6 +102,8 @@ cdef class MediaSocket(WSListener):
     def connect_media(self, MediaPath inbound, MediaPath outbound, MediaSocket peer):
         self._inbound = inbound
         self._playout = inbound if isinstance(inbound, PlayoutPath) else None
+        if self._playout is not None:
+            self._mark_at_ns = self._playout._playout.sent_ns + self.mark_every_ms * NS_PER_MS
         self._outbound = outbound
         self._peer = peer
         self._part()
