@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
@@ -15,6 +19,7 @@ from vapimedia.io.totals import AUDIO_FATES, PathTotals
 from vapimedia.media import Distribution, PathStats
 from vapimedia.media.tally import Tally
 
+METRICS = Path(__file__).parents[3] / "docs" / "metrics.md"
 counts = st.integers(0, 1000)
 
 
@@ -173,3 +178,30 @@ def test_every_metric_is_named_by_the_conventions_and_none_grows_with_the_calls(
             assert not set(sample.labels) & {"call", "call_id", "id"}
             if family.type == "counter":
                 assert sample.name.endswith("_total")
+
+
+@pytest.mark.skipif(not METRICS.exists(), reason="an installed package has no docs")
+def test_every_metric_and_every_fate_of_audio_is_documented_and_nothing_else() -> None:
+    page = METRICS.read_text(encoding="utf-8")
+    one = WorkerFigures(0, 1, 2, 1, 1, 0.5, 4096, distribution([5_000]))
+    backlogs = [Backlog("vapi", "user", distribution([1]))]
+    paths = {"uplink": PathTotals(audio_ms={"sent": 20.0}, hops={"send": distribution([7_000])})}
+    snapshot = Snapshot("1", "avx2", [one], [], {"drain": 1}, {"late": 1}, 0, paths, backlogs)
+    told = {
+        (family.name + "_total" * (family.type == "counter"), family.type, *labels_of(family))
+        for family in read_text(text(snapshot))
+    }
+    rows = re.findall(r"^\| `(vapimedia_\w+)(?:\{([\w,]+)\})?` \| (\w+) \|", page, re.M)
+    assert {(name, kind, *sorted(filter(None, labels.split(",")))) for name, labels, kind in rows} == told
+    table = page[page.index("| `fate` |") : page.index("### Alerts")]
+    assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?`) \|", table, re.M)))) - {"fate"} == set(
+        AUDIO_FATES
+    )
+    for name in set(
+        re.findall(r"vapimedia_\w+", page[page.index("### Alerts") : page.index("## `GET /calls`")])
+    ):
+        assert name.removesuffix("_bucket") in {row[0] for row in rows}, name
+
+
+def labels_of(family: Metric) -> list[str]:
+    return sorted({label for sample in family.samples for label in sample.labels} - {"le"})
