@@ -68,5 +68,5 @@ def barge_in_us(answer: Answer) -> float | None:
 
 
 def stalled_ms(answer: Answer) -> float | None:
-    """How late the oldest audio is that the bridge says it holds for the peer that does not read."""
-    return (answer.stalled or {}).get("bridge_holds_late_ms")
+    """How much audio the bridge, its kernel included, held for each peer that did not read."""
+    return (answer.stalled or {}).get("held_ms_per_call")

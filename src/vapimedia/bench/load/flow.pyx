@@ -131,7 +131,7 @@ cdef void on_mark(Flow* flow, const Heard* heard, bint counting) noexcept nogil:
     if flow.excused_until >= 0 and in_order(flow.excused_until, heard.number):
         flow.excused_until = -1
     age = heard.arrived_ns - flow.sent_ns[heard.number]
-    if flow.held_until_ns:
+    if 0 < flow.held_until_ns < heard.arrived_ns:
         histogram_add(flow.held_age if flow.sent_ns[heard.number] < flow.held_until_ns else flow.after_age, age)
     if not state[0] & COUNTED:
         return
