@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,6 +157,20 @@ async def test_a_call_that_a_worker_makes_is_followed_by_its_reference(service: 
             assert (await scene.webhook(path, fields)).status == 204
         await scene.until_live(0)
         assert (await scene.status())["ended"]["provider_stop"] >= 1
+
+
+def test_a_workers_command_line_and_environment_tell_nothing_that_the_supervisors_do_not(
+    service: Service,
+) -> None:
+    def environment(pid: int) -> set[bytes]:
+        return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+
+    for pid in service.pids:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        assert (
+            argv[1:3] == [b"-m", b"vapimedia.io.workers.worker"] and argv[3].isdigit() and argv[4:] == [b""]
+        )
+        assert environment(pid) <= environment(service.process.pid)
 
 
 async def test_metrics_speak_for_all_workers(service: Service) -> None:

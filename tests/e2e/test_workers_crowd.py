@@ -7,6 +7,7 @@ import os
 import signal
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -40,6 +41,10 @@ async def come_in(scene: WorkersScene, caller: Caller, gate: asyncio.Semaphore) 
     return worker_of(url)
 
 
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def pair(callers: list[Caller], assistants: list[Assistant]) -> dict[Caller, Assistant]:
     """Find out, by the numbers in the audio, which caller each assistant heard."""
     by_number = {caller.number: caller for caller in callers}
@@ -59,6 +64,7 @@ async def test_a_crowd_is_shared_out_and_a_killed_worker_ends_only_its_own_calls
     vapi = Vapi(create=create)
     with served(N_WORKERS, "--max-calls", str(N_CALLS), "--log-level", "warning") as service:
         async with crowd.serving(), service.scene(vapi) as scene:
+            held = open_files(service.process.pid)
             callers = [Caller(number, N_FRAMES) for number in range(1, N_CALLS + 1)]
             gate = asyncio.Semaphore(AT_ONCE)
             named = await asyncio.gather(*(come_in(scene, caller, gate) for caller in callers))
@@ -89,6 +95,7 @@ async def test_a_crowd_is_shared_out_and_a_killed_worker_ends_only_its_own_calls
             for caller in stay:
                 caller.say(STOP | {"streamSid": caller.stream})
             await scene.until_live(0)
+            assert open_files(service.process.pid) <= held  # nothing of 200 calls and a lost worker is left
             pairs = pair(callers, crowd.assistants)
             assert len(pairs) == N_CALLS
             totals: Counter[str] = Counter()

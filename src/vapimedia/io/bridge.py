@@ -369,8 +369,9 @@ class Bridge:
             call.hang_up("the start message names another call than the token")
 
     def named(self, call: LiveCall) -> None:
-        """Webhooks may ask for *call* by another name too."""
-        self.desk.named(names_of(call))
+        """Webhooks may ask for *call* by another name too, unless it was over before it got it."""
+        if not call.is_over:
+            self.desk.named(names_of(call))
 
     def ended(self, call: LiveCall, summary: CallSummary) -> None:
         """Book a call that is over on both legs."""

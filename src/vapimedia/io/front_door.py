@@ -51,6 +51,11 @@ class Handovers:
         """Send a complete answer and close."""
         self.give(connection, _answer_and_close(connection, answer))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any connection is still being given away."""
+        return bool(self._tasks)
+
     def cancel(self) -> None:
         """Stop what is under way."""
         for task in list(self._tasks):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 
 from aiohttp import web
@@ -20,6 +21,8 @@ from vapimedia.io.media_socket import MediaSocket
 from vapimedia.protocols.dialect import Refusal
 
 __all__ = ["PublicPort", "RouteUpgrade", "close_after_answer"]
+
+_POLL_S = 0.02
 
 RouteUpgrade = Callable[[Head, str], MediaSocket | Refusal]
 
@@ -71,6 +74,14 @@ class PublicPort:
     def to_http(self, connection: socket.socket) -> None:
         """Give *connection*, on which a request waits to be read, to the HTTP server."""
         self._handovers.give(connection, self._serve(connection))
+
+    async def wait_answered(self, timeout_s: float) -> None:
+        """Wait until every request that came has its answer, for *timeout_s* at most."""
+        until = time.monotonic() + timeout_s
+        while self._handovers.is_busy or self._http.connections:
+            if time.monotonic() >= until:
+                break
+            await asyncio.sleep(_POLL_S)
 
     async def _serve(self, connection: socket.socket) -> None:
         try:

@@ -205,14 +205,14 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
     )
 
 
-def retire(snapshot: Snapshot) -> Snapshot:
+def retire(snapshot: Snapshot, n_lost: int | None = None) -> Snapshot:
     """Return what stays of a process that is gone, by its last snapshot: totals, for ``merge`` with the others.
 
-    Its calls count as ended, for the reason ``worker_lost``.
+    *n_lost* calls ended with it, for the reason ``worker_lost``: those of the snapshot, unless it is known better.
     """
-    ended = snapshot.ended
-    if snapshot.calls:
-        ended = _sum([ended, {"worker_lost": len(snapshot.calls)}])
+    ended, n_lost = snapshot.ended, len(snapshot.calls) if n_lost is None else n_lost
+    if n_lost:
+        ended = _sum([ended, {"worker_lost": n_lost}])
     return msgspec.structs.replace(snapshot, workers=[], calls=[], ended=ended)
 
 

@@ -7,10 +7,12 @@ import base64
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 from scene import ACCOUNT, STOP, call_sid, start, stream_url
 from wire import connected, nothing_left, on_both_loops, until
 from workers_here import bridges, supervising
 
+from vapimedia import Bridge, Call
 from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.desk import FrontDesk, Seat, Ticket
@@ -100,6 +102,61 @@ async def test_a_drain_waits_for_every_worker_and_leaves_nothing(monkeypatch: py
         phone.close()
         await draining
         await supervisor.wait_closed()
+
+
+@pytest.mark.slow
+async def test_a_tool_that_was_relayed_is_answered_though_its_worker_drains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate, asked = asyncio.Event(), asyncio.Event()
+
+    async def slow(call: Call | None, args: dict[str, object]) -> str:
+        asked.set()
+        await gate.wait()
+        return "nobody's" if call is None else call.id
+
+    async with supervising(monkeypatch) as (scene, supervisor), scene.phone() as phone:
+        for bridge in bridges(supervisor).values():
+            bridge.tools.add("slow", slow)
+        owner = next(bridge for bridge in bridges(supervisor).values() if bridge.calls)
+        await until(lambda: owner.calls[0].vapi_call_id)
+        supervisor._roster.workers[owner.desk.worker].n_seats += 10  # the webhook goes to the other one
+        wanted = {"id": "c1", "type": "function", "function": {"name": "slow", "arguments": {}}}
+        message = {"type": "tool-calls", "toolCallList": [wanted], "call": {"id": "vapi-call-1"}}
+        asking = asyncio.create_task(scene.vapi_webhook(message))
+        await asked.wait()
+        supervisor._roster.workers[owner.desk.worker].n_seats -= 10
+        draining = asyncio.create_task(supervisor.drain())
+        await asyncio.sleep(2.5)  # longer than a bridge that closes waits for requests
+        gate.set()
+        assert call_sid().encode() in (await asking).body
+        await until(lambda: len(supervisor._roster.workers) == 1)
+        phone.text(STOP)
+        await phone.close_code()
+        phone.close()
+        await draining
+
+
+async def test_a_call_that_vapi_made_too_late_leaves_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def create(_request: web.Request, _body: object) -> web.Response:
+        await asyncio.sleep(0.1)
+        return web.json_response(scene.vapi.answer(), status=201)
+
+    async with supervising(monkeypatch) as (scene, supervisor):
+        scene.vapi.create = create
+        await scene.voice()
+        await until(lambda: scene.vapi.requests)
+        fields = {"AccountSid": ACCOUNT, "CallSid": call_sid(), "CallStatus": "completed"}
+        await scene.webhook("/twilio/status", fields)
+        await until(lambda: scene.vapi.controls)
+        assert supervisor._calls._live == {}
+        assert (await scene.voice()).status == 200  # the same id is a call anew, wherever it comes
+        await until(lambda: len(scene.vapi.requests) == 2)
+
+
+async def test_a_bridge_in_a_program_is_one_process() -> None:
+    with pytest.raises(ConfigError, match="vapimedia serve --workers"):
+        await Bridge(BridgeConfig(workers=2, auth=False, vapi_api_key="k", assistant_id="a")).start()
 
 
 async def test_what_a_lost_worker_had_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:

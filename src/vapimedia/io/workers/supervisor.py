@@ -34,7 +34,7 @@ _log = logging.getLogger("vapimedia.workers")
 _SNAPSHOT_S = 1.0
 _SECRET_BYTES = 32
 _AFTER_DRAIN_S = 15.0
-"""What a worker may take beyond the drain limit to end what hangs on others."""
+"""What a worker may take to end what hangs on others, beyond the drain limit and the last tool's."""
 _NOBODY = Refusal(503, "no worker can take the request now")
 _GONE = Refusal(503, "the worker that had the call is gone")
 
@@ -54,7 +54,7 @@ class Supervisor:
         self._front = FrontDesk(config, secret=self._secret)
         self._calls = Switchboard()
         self._door = FrontDoor(self._take)
-        self._retired: list[Snapshot] = []
+        self._retired: Snapshot | None = None
         self._admin: web.AppRunner | None = None
         self._closing: asyncio.Future[None] | None = None
         self._n_silent = 0
@@ -100,7 +100,7 @@ class Supervisor:
         self._front.drain()
         self._roster.end(say.Drain(reason))
         try:
-            limit_s = self._config.drain_s + _AFTER_DRAIN_S
+            limit_s = self._config.drain_s + self._config.tool_timeout_s + _AFTER_DRAIN_S
             await asyncio.wait_for(self._roster.is_empty.wait(), limit_s)
         except TimeoutError:
             _log.error("workers have not drained within the limit: %d", len(self._roster.workers))
@@ -168,8 +168,8 @@ class Supervisor:
         self._front.free_seats(worker.n_seats)
         self._front.forget_worker(worker.number)
         self._calls.forget(worker.number)
-        if worker.snapshot is not None:
-            self._retired = [merge([*self._retired, retire(worker.snapshot)])]
+        last = retire(worker.snapshot or _nothing(), worker.n_seats)
+        self._retired = last if self._retired is None else merge([self._retired, last])
 
     def _free(self, worker: WorkerProcess | None) -> None:
         self._front.free_seats()
@@ -251,7 +251,12 @@ class Supervisor:
             if task.cancelled() and worker.snapshot is not None
         ]
         self._n_silent += len(workers) - len(answered)
-        return merge([self._own(), *answered, *silent, *self._retired])
+        own = _nothing()
+        own.restarts = self._roster.restarts
+        if self._n_silent:
+            own.counters["worker_silent"] = self._n_silent
+        retired = [] if self._retired is None else [self._retired]
+        return merge([own, *answered, *silent, *retired])
 
     async def _snapshot_of(self, worker: WorkerProcess) -> Snapshot | None:
         answer = await worker.ask(say.AskSnapshot())
@@ -260,16 +265,16 @@ class Supervisor:
             return worker.snapshot
         return None
 
-    def _own(self) -> Snapshot:
-        counters = {"worker_silent": self._n_silent}
-        return Snapshot(
-            version=__version__,
-            simd=audio.simd,
-            workers=[],
-            calls=[],
-            ended={},
-            counters={what: n for what, n in counters.items() if n},
-            barge_ins=0,
-            paths={},
-            restarts=self._roster.restarts,
-        )
+
+def _nothing() -> Snapshot:
+    """Return the figures of a process that carries no calls."""
+    return Snapshot(
+        version=__version__,
+        simd=audio.simd,
+        workers=[],
+        calls=[],
+        ended={},
+        counters={},
+        barge_ins=0,
+        paths={},
+    )

@@ -38,6 +38,7 @@ __all__ = ["Worker", "main"]
 _log = logging.getLogger("vapimedia.workers")
 
 _FAILED_EXIT = 1
+_ANSWER_S = 1.0
 
 
 class Worker:
@@ -162,6 +163,8 @@ class Worker:
     async def _run_out(self, reason: str) -> None:
         await self.bridge.run_out(reason)
         await self._channel.ask(say.AskLeave(self._snapshot()))
+        # It may have taken in what is about a call of another worker, and relayed it: a tool takes its time.
+        await self._public.wait_answered(self.bridge.config.tool_timeout_s + _ANSWER_S)
         await self.bridge.close()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
