@@ -118,6 +118,31 @@ def test_a_stall_while_there_is_enough_ahead_costs_nothing() -> None:
     assert path.stats().caught_up_ms == 0
 
 
+def test_a_caller_s_audio_that_comes_late_in_a_burst_leaves_no_delay_and_costs_no_word() -> None:
+    line, audio = Line().open(), speech(MINUTE)
+    ahead_ms = []
+    for at_ms in range(0, MINUTE, 20):
+        line.wait((START - line.now_ns) / MS + STALL.delayed(at_ms))
+        line.feed(audio[at_ms * BYTES_PER_MS :][:160])
+        ahead_ms.append(line.stats.audio_out_ms - (line.now_ns - START) / MS)
+    assert max(ahead_ms) >= 1200  # Vapi has had 2 s of silence, and now the words that were meant to be there
+    assert all(ms <= 60 for ms in ahead_ms[20_000 // 20 :])
+    assert words_in(line.take()) == words_in(audio)
+    assert line.stats.repaid_silence_ms >= 1900
+
+
+def test_vapi_not_reading_costs_the_caller_s_words_but_the_last_200_ms() -> None:
+    line, audio = Line().open(), speech(MINUTE)
+    for at_ms in range(0, MINUTE, 20):
+        line.wait(20)
+        line.path.set_stalled(STALL.from_ms <= at_ms < STALL.to_ms)
+        line.feed(audio[at_ms * BYTES_PER_MS :][:160])
+        if at_ms > STALL.to_ms:
+            assert -60 <= line.stats.audio_out_ms + line.stats.dropped_closed_ms - at_ms - 20 <= 60
+    assert line.stats.dropped_closed_ms == pytest.approx(2000 - 200, abs=20)
+    assert line.stats.repaid_silence_ms <= 40
+
+
 @pytest.mark.parametrize("burst_ms", [2_000, 10_000])
 def test_speech_that_is_sent_ahead_is_left_as_it_is(burst_ms: int) -> None:
     """A queue of minutes, for minutes: no delay, as nothing that is said now waits for it."""
