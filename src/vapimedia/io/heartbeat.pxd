@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-cdef enum Beat:
+cpdef enum Beat:
     BEAT_NONE = 0
     BEAT_PING = 1    # send a ping with `pinged_ns` as its payload
     BEAT_LATE = 2    # the echo is overdue from now on
@@ -10,7 +10,7 @@ cdef enum Beat:
 
 @cython.final
 cdef class Heartbeat:
-    cdef int64_t pinged_ns    # the ping that waits for its echo; 0: none
+    cdef readonly int64_t pinged_ns    # the ping that waits for its echo; 0: none
     cdef readonly bint is_late
     cdef int64_t _interval_ns    # 0: no pings
     cdef int64_t _heard_ns
@@ -18,13 +18,10 @@ cdef class Heartbeat:
     cdef int64_t _echo_due_ns
     cdef bint _does_echo
 
-    cdef void start(self, int64_t now_ns) noexcept
+    cpdef void start(self, int64_t now_ns) noexcept
     cdef void stop(self) noexcept
     cdef Beat _look(self, int64_t now_ns) noexcept
-    cdef bint echo(self, int64_t pinged_ns) noexcept
+    cpdef bint echo(self, int64_t pinged_ns) noexcept
 
-    cdef inline void heard(self, int64_t now_ns) noexcept:
-        self._heard_ns = now_ns
-
-    cdef inline Beat beat(self, int64_t now_ns) noexcept:
-        return BEAT_NONE if now_ns < self._look_ns else self._look(now_ns)
+    cpdef void heard(self, int64_t now_ns) noexcept
+    cpdef Beat beat(self, int64_t now_ns) noexcept

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport INT64_MAX, int64_t
 
-__all__ = ["Heartbeat"]
+__all__ = ["Beat", "Heartbeat"]
 
 cdef int64_t ECHO_EVERY_NS = 2000000000
 cdef int64_t ECHO_LATE_NS = 1000000000
@@ -15,12 +15,20 @@ cdef class Heartbeat:
         self._interval_ns = <int64_t>(interval_s * 1e9)
         self._look_ns = INT64_MAX
 
-    cdef void start(self, int64_t now_ns) noexcept:
+    cpdef void start(self, int64_t now_ns) noexcept:
         self._heard_ns = now_ns
         self._look_ns = now_ns if self._interval_ns > 0 else INT64_MAX
 
     cdef void stop(self) noexcept:
         self._look_ns = INT64_MAX
+
+    cpdef void heard(self, int64_t now_ns) noexcept:
+        """Note that something came from the peer."""
+        self._heard_ns = now_ns
+
+    cpdef Beat beat(self, int64_t now_ns) noexcept:
+        """Return what is to be done now. Cheap to ask."""
+        return BEAT_NONE if now_ns < self._look_ns else self._look(now_ns)
 
     cdef Beat _look(self, int64_t now_ns) noexcept:
         cdef int64_t silent_ns = now_ns - self._heard_ns
@@ -39,7 +47,7 @@ cdef class Heartbeat:
             return BEAT_LATE
         return BEAT_NONE
 
-    cdef bint echo(self, int64_t pinged_ns) noexcept:
+    cpdef bint echo(self, int64_t pinged_ns) noexcept:
         """Take a pong. Return whether the peer reads again that did not."""
         cdef bint was_late = self.is_late
         if pinged_ns == 0 or pinged_ns != self.pinged_ns:

@@ -46,7 +46,7 @@ class Recorder:
         self.messages.append((message, is_text))
 
     def socket_mark_due(self, socket: MediaSocket) -> None:
-        raise NotImplementedError
+        """No marks here."""
 
     def socket_closed(self, socket: MediaSocket, code: int) -> None:
         self.closed.append(code)
@@ -57,10 +57,10 @@ async def _echo(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def listening(*, in_lane: bool = False) -> AsyncIterator[Recorder]:
+async def listening(*, in_lane: bool = False, kind: type[Recorder] = Recorder) -> AsyncIterator[Recorder]:
     """A public port: an HTTP server that echoes bodies, and a recorder behind its sockets."""
     reactor = Reactor(asyncio.get_running_loop()) if in_lane else None
-    recorder = Recorder(reactor)
+    recorder = kind(reactor)
     app = web.Application(client_max_size=1 << 20)
     app.on_response_prepare.append(close_after_answer)
     app.router.add_post("/echo", _echo)
