@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import select
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -206,3 +211,44 @@ def test_nobody_there_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) ->
 def test_what_is_no_admin_port_is_a_wrong_setting(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["top", url]) == 2
     assert "http://127.0.0.1:8081" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", [b"xq", None], ids=["q", "SIGINT"])
+def test_a_terminal_shows_the_table_until_it_is_told_to_stop_and_is_left_as_it_was(key: bytes | None) -> None:
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    before = termios.tcgetattr(theirs)
+    shown = b""
+
+    def read() -> None:
+        nonlocal shown
+        if select.select([ours], [], [], 0.05)[0]:
+            shown += os.read(ours, 65536)
+
+    with answering(msgspec.json.encode(status(*(call(number) for number in range(40))))) as url:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vapimedia", "top", url, "--interval", "0.1"],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=os.environ | {"TERM": "xterm", "COLUMNS": "150", "LINES": "12"},
+        )
+        while b"and 33 more" not in shown:
+            read()
+        if key is None:
+            process.send_signal(signal.SIGINT)
+        else:
+            os.write(ours, key)
+        while process.poll() is None:
+            read()
+    read()
+    assert process.returncode == (130 if key is None else 0)
+    assert b"0000000000" in shown and b"0000000030" not in shown
+    assert shown.rstrip().endswith(b"\x1b[?1049l"), "the screen from before is back"
+    assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
