@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
@@ -105,6 +106,8 @@ async def test_what_a_peer_does_not_read_is_seen_as_backlog() -> None:
         while call.vapi.write_backlog < 200_000:
             call.vapi.send_text(b"x" * 2048)
         await until(lambda: call.vapi.max_backlog_bytes > 0)
+        assert call.vapi.held_bytes > 4096
+        assert call.vapi.unsent_bytes > 0 or sys.platform != "linux"
         [shown] = json.loads((await scene.get("/calls", admin=True)).body)
         assert shown["vapi_backlog_bytes"] > 4096 and shown["provider_backlog_bytes"] == 0
         samples = await metrics(scene)

@@ -19,6 +19,7 @@ cdef extern from "<sys/socket.h>" nogil:
 cdef extern from * nogil:
     """
     #include <sys/ioctl.h>
+    #include <sys/socket.h>
     #ifdef __linux__
     #include <linux/sockios.h>
     #endif
