@@ -42,8 +42,9 @@ cdef class MediaSocket(WSListener):
     cdef Lane _lane
     cdef Outlet _outlet
     cdef int _fd    # -1 where the connection is encrypted, or there is none
-    cdef bint _is_paused    # more than WRITE_HIGH waits in user space
-    cdef bint _is_stalled    # paused, or its peer's echo is late: the path to it waits
+    cdef bint _is_paused    # something waits in user space
+    cdef bint _is_full    # the kernel holds too much unsent
+    cdef bint _is_stalled    # one of these, or the peer's echo is late: the path to it waits
     cdef bytes _owed_pong    # the newest ping's payload while paused
 
     # what waits to be sent, once a second
@@ -69,7 +70,6 @@ cdef class MediaSocket(WSListener):
     cdef void _tell_closed(self, int code)
     cdef void _part(self) noexcept
     cdef void _tell_stalled(self)
-    cdef void _tell_backlog(self)
     cdef void _enter_lane(self)
     cdef void _leave_lane(self)
     cdef void _note_sent(self, const int64_t* received, int n_messages) noexcept

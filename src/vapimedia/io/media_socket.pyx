@@ -38,7 +38,7 @@ _log = logging.getLogger("vapimedia.io")
 cdef enum:
     MAX_MESSAGE = 65536    # bytes of one message, fragments together, unless the socket is told otherwise
     MAX_REASON = 123    # bytes of a close frame's text, RFC 6455 s. 5.5
-    WRITE_HIGH = 1024    # bytes in user space before the path is told to wait
+    WRITE_HIGH = 0    # bytes in user space above which the path is told to wait: what waits there is late already
     MAX_BACKLOG = 262144    # bytes in user space after which the peer counts as lost
     BATCH_MESSAGES = 64    # media messages of one write
     NO_CODE = 1005    # RFC 6455 s. 7.4.1: a CLOSE came and told none
@@ -178,16 +178,14 @@ cdef class MediaSocket(WSListener):
             self._outlet.send(VM_WS_PONG, payload)
 
     cdef void _tell_stalled(self):
-        cdef bint was_stalled = self._is_stalled
-        self._is_stalled = self._is_paused or (self._heart is not None and self._heart.is_late)
-        if self._outbound is not None and self._is_stalled != was_stalled:
-            self._tell_backlog()
-            self._outbound.set_stalled(self._is_stalled)
-
-    cdef void _tell_backlog(self):
-        """Tell the path what is still ours of what it gave out."""
-        if self._outbound is not None and self._outlet is not None:
-            self._outbound.set_backlog(<size_t>self._outlet.unsent() if self._is_stalled else 0)
+        """Tell the path to this socket whether it must wait, and what is still ours of what it gave out."""
+        cdef bint is_stalled = self._is_paused or self._is_full or (self._heart is not None and self._heart.is_late)
+        if self._outbound is None or not (is_stalled or self._is_stalled):
+            return
+        self._outbound.set_backlog(<size_t>self._outlet.unsent() if is_stalled else 0)
+        if is_stalled != self._is_stalled:
+            self._is_stalled = is_stalled
+            self._outbound.set_stalled(is_stalled)
 
     # --- the lane --------------------------------------------------------------------------------
 
@@ -372,8 +370,10 @@ cdef class MediaSocket(WSListener):
     cdef void watch(self, int64_t now):
         """Ping the peer when it is time; give it up if it is gone."""
         cdef Beat beat = BEAT_NONE if self._heart is None else self._heart.beat(now)
-        if self._is_stalled:
-            self._tell_backlog()
+        if self._fd < 0 and self._is_open():
+            self._is_full = self._outlet.is_full(now)    # nobody pauses what is encrypted before it is far behind
+        if self._is_stalled or self._is_full:
+            self._tell_stalled()
         if beat == BEAT_NONE:
             return
         if not self._is_open():
