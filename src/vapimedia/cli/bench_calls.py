@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from vapimedia.cli import report
@@ -204,7 +205,7 @@ def _what_failed(found: LoadReport) -> str:
 
 
 def _table(found: LoadReport) -> Table:
-    table = Table(title=found.bridge, title_justify="left", show_header=False)
+    table = Table(title=escape(found.bridge), title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
     frames = found.frames

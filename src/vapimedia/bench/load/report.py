@@ -14,6 +14,7 @@ __all__ = ["Ends", "LoadReport", "make_report"]
 _FRAMES_PER_S = 100  # of one call, both ways
 _FULL = 0.8  # of a core
 _BUSY = 0.9
+_LATE_US = 10_000
 _COUNTS = ("sent", "received", "lost", "duplicated", "corrupted", "crossed")
 _MORE_COUNTS = ("reordered", "cleared", "slips")
 
@@ -114,6 +115,11 @@ def make_report(
     )
     if own_share > _BUSY:
         report.notes.append(f"the generator itself was {own_share:.0%} busy: these are its limits too")
+    late_us = latencies["late"]["p99"] or 0
+    if late_us > _LATE_US:
+        report.notes.append(
+            f"1 % of sends were over {late_us / 1000:.0f} ms late: this machine was busy with other things"
+        )
     if odd["wrong_stream"]:
         report.notes.append(f"{odd['wrong_stream']} messages to a phone did not name its stream")
     hold = max((int(flow["hold"] or 0) for pair in flows for flow in pair), default=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -52,6 +53,9 @@ class Target(msgspec.Struct):
 @contextlib.contextmanager
 def target(plan: LoadPlan, run: LoadRun) -> Iterator[Target]:
     """Start the bridge of *plan*, if it is not there, and aim *run* at it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < min(hard, 65_536):  # a call has two sockets on each side, and many systems begin with 1024
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
     cpus = os.sched_getaffinity(0)
     if plan.pin:
         os.sched_setaffinity(0, {1})
