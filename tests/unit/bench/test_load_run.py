@@ -19,10 +19,12 @@ from vapimedia.errors import ConfigError, VapimediaError
 from vapimedia.formats import AudioFormat
 
 pytest.importorskip("vapimedia.bench.load.generator", reason="the load generator is built on Linux only")
+from vapimedia.bench.load import modes
 from vapimedia.bench.load.modes import carry_out
 from vapimedia.bench.load.plan import LoadPlan
-from vapimedia.bench.load.report import Ends, make_report
+from vapimedia.bench.load.report import Ends, LoadReport, make_report
 from vapimedia.bench.load.run import LoadRun, Times
+from vapimedia.bench.load.target import Target
 
 QUICK = Times(warm_up_s=0.1, tail_s=0.2, drain_s=2)
 FAULTS = ("none", "lose", "double", "corrupt", "cross", "be crossed")
@@ -166,6 +168,36 @@ def test_our_bridge_loses_doubles_and_changes_no_frame() -> None:
     assert report.cpu_us_per_frame and report.calls_per_core_80 and report.rss_kb["under_load"]
     assert report.codec_delay_ms["uplink"] == pytest.approx(4, abs=0.5)
     assert report.latency_us["both"]["p50"]
+
+
+@pytest.mark.parametrize("most", [7, 90, 433, 1000])
+def test_the_search_ends_close_below_what_a_bridge_carries(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(plan: LoadPlan, run: LoadRun, bridge: Target, n_calls: int) -> LoadReport:
+        """The cost of a call falls with their number, as it really does."""
+        share = 0.8 * (n_calls / most) ** 0.8
+        return LoadReport(
+            bridge="made up",
+            calls=n_calls,
+            seconds=3,
+            mode="real-time",
+            frames=dict.fromkeys(("sent", "received", "lost", "duplicated", "corrupted", "crossed"), 0),
+            directions={},
+            latency_us={"both": {"p99": 400.0}},
+            codec_delay_ms={},
+            cpu_us_per_frame=1.0,
+            cpu_share=share,
+            calls_per_core_80=None,
+            rss_kb={},
+            generator={"cpu_share": 0.1},
+            ends=Ends(),
+        )
+
+    monkeypatch.setattr(modes, "_step", step)
+    found = modes.find_max(LoadPlan(), LoadRun(), Target())
+    assert 0.93 * most - 1 <= (found.sustained_calls or 0) <= most
+    assert found.steps is not None and len(found.steps) <= 10
 
 
 @pytest.mark.slow

@@ -15,6 +15,8 @@ __all__ = ["Control"]
 
 
 cdef class Control(Generator):
+    """A generator with what is done once a call. Calls and sockets are named by their numbers and places."""
+
     def watch(self, int fd, *, bint listening=False):
         """Watch a socket, which is the generator's from now on; return its place."""
         place = net_add(&self.net, fd, LISTENING if listening else HEAD)
@@ -46,6 +48,7 @@ cdef class Control(Generator):
         self.changed = True
 
     def is_joined(self, int call):
+        """Return whether both legs are open."""
         return self.calls[call].phone >= 0 and self.calls[call].vapi >= 0
 
     def ends(self, int call):
@@ -53,6 +56,7 @@ cdef class Control(Generator):
         return <int>self.calls[call].phone_end, <int>self.calls[call].vapi_end
 
     def send_raw(self, int place, bytes data not None):
+        """Send bytes that are no WebSocket frame: a head of HTTP."""
         conn_send(&self.net, &self.net.conns[place], <const uint8_t*><const char*>data, <size_t>len(data))
 
     def send_text(self, int call, bytes text not None):
@@ -68,6 +72,7 @@ cdef class Control(Generator):
         return self.calls[call].sequence
 
     def drop(self, int place):
+        """Close a socket that is no leg."""
         conn_close(&self.net, &self.net.conns[place])
 
     def hang_up(self, int call):
@@ -126,6 +131,7 @@ cdef class Control(Generator):
         }
 
     def odd_counts(self):
+        """Return what is counted over all calls."""
         return {
             "died": self.figures.died,
             "wrong_stream": self.figures.wrong_stream,

@@ -51,6 +51,11 @@ def now_ns():
 
 
 cdef class Generator:
+    """Calls that are under way, and the schedule of their frames: every 20 ms, or as soon as one came back.
+
+    *sending* and *counting* switch frames and figures on; nothing is sent or read but in ``turn``.
+    """
+
     def __cinit__(self, *_args, **_kwargs):
         self.random = 2463534242
         self.every = 1

@@ -8,7 +8,7 @@ from vapimedia.bench.load.run import LoadRun, Span, sid
 from vapimedia.bench.load.target import Target, target
 from vapimedia.errors import VapimediaError
 
-__all__ = ["carry_out"]
+__all__ = ["carry_out", "find_max"]
 
 _IDLE_CYCLES = 10  # five frames a second each way
 _SETTLE_S = 2.0
@@ -28,7 +28,7 @@ def carry_out(plan: LoadPlan) -> LoadReport:
     run = LoadRun(vapi_port=plan.vapi_port, times=plan.times)
     with target(plan, run) as bridge:
         if plan.find_max:
-            return _find_max(plan, run, bridge)
+            return find_max(plan, run, bridge)
         if plan.idle:
             return _idle(plan, run, bridge)
         if plan.stalled:
@@ -146,8 +146,11 @@ def _what_the_bridge_says(bridge: Target, n_stalled: int) -> dict[str, float | N
     }
 
 
-def _find_max(plan: LoadPlan, run: LoadRun, bridge: Target) -> LoadReport:
-    """Go to what the last step's costs promise, then between the highest that was well and the lowest that was not."""
+def find_max(plan: LoadPlan, run: LoadRun, bridge: Target) -> LoadReport:
+    """Search for the most calls that go well.
+
+    The next number is what the last one's costs promise, between the highest that was well and the lowest that was not.
+    """
     best: LoadReport | None = None
     steps: list[dict[str, float | None]] = []
     well, ill, n_calls = 0, MOST_CALLS + 1, plan.calls
