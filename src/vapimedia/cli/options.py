@@ -14,6 +14,7 @@ __all__ = [
     "AssistantId",
     "Auth",
     "BargeIn",
+    "CoalesceUs",
     "ConfigFile",
     "DrainS",
     "Dtmf",
@@ -95,6 +96,9 @@ VonageRate = Annotated[
 Quality = Annotated[str | None, _media("--quality", "Resampler: telephone, balanced, high.", "balanced")]
 LeadMs = Annotated[int | None, _media("--lead-ms", "How far ahead of playout audio is sent.", "provider's")]
 PrebufferMs = Annotated[int | None, _media("--prebuffer-ms", "Cushion that starts each utterance.", 40)]
+CoalesceUs = Annotated[
+    int | None, _media("--coalesce-us", "With some 80 calls and more: wait this long for more to read.", 50)
+]
 Dtmf = Annotated[
     str | None, _media("--dtmf", "Keys reach the assistant as message, tone, ignore.", "message")
 ]

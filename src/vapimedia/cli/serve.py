@@ -60,6 +60,7 @@ def serve(
     quality: options.Quality = None,
     lead_ms: options.LeadMs = None,
     prebuffer_ms: options.PrebufferMs = None,
+    coalesce_us: options.CoalesceUs = None,
     dtmf: options.Dtmf = None,
     barge_in: options.BargeIn = None,
     interrupt_guard_ms: options.InterruptGuardMs = None,

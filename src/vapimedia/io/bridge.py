@@ -193,6 +193,7 @@ class Bridge:
         self.reception = Reception(self, self._on_call, self._on_fallback)
         self.clerk = Clerk(self)
         self.pump = Pump(asyncio.get_running_loop())
+        self.pump.reactor.coalesce_us = self.config.coalesce_us
         self.client = VapiClient(self.config.vapi_api_key, base_url=self.config.vapi_url)
         runner = await self._runner(public_app(self))
         self._public = PublicPort(

@@ -73,6 +73,8 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     lead_ms: Annotated[int, Meta(ge=100, le=60_000, description="milliseconds, 100..60000")] | None = None
     """How far ahead of playout audio is sent; ``None`` takes the provider's own limit."""
     prebuffer_ms: Annotated[int, Meta(ge=0, le=200, description="milliseconds, 0..200")] = 40
+    coalesce_us: Annotated[int, Meta(ge=0, le=2000, description="microseconds, 0..2000")] = 50
+    """How long a crowded bridge (some 80 calls) waits for more to read before it reads; 0 never waits."""
     dtmf: Literal["message", "tone", "ignore"] = "message"
     barge_in: Literal["user-interrupted", "speech-update", "off"] = "user-interrupted"
     interrupt_guard_ms: Annotated[int, Meta(ge=0, le=5000, description="milliseconds, 0..5000")] = 0

@@ -79,9 +79,14 @@ cdef class Reactor:
     cdef dict _lanes    # by descriptor
     cdef list _parted    # while events that name them may still be under way
     cdef bint _is_watched
+    cdef public int coalesce_us
+    cdef bint _is_crowded
+    cdef int _n_read
+    cdef int _n_last
     cdef uint8_t* _buffer    # what was read, and after it what `out` gives
 
     cdef Lane join(self, int fd, PyObject* taker, take_frame on_frame, take_end on_end, size_t max_frame,
                    bint wants_mask)
     cdef void poll(self)
+    cdef void adapt(self, int64_t over_ns) noexcept
     cdef uint8_t* out(self) noexcept

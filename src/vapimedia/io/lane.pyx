@@ -7,6 +7,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove
+from libc.time cimport timespec
 
 from vapimedia.io.clock cimport monotonic_ns
 
@@ -15,6 +16,7 @@ __all__ = ["Lane", "Reactor"]
 cdef extern from * nogil:
     """
     #include <sys/socket.h>
+    #include <time.h>
     #include <unistd.h>
     #ifdef __linux__
     #include <sys/epoll.h>
@@ -37,11 +39,15 @@ cdef extern from * nogil:
     int epoll_create1(int flags)
     int epoll_ctl(int epoll, int operation, int fd, epoll_event* event)
     int epoll_wait(int epoll, epoll_event* events, int n, int timeout_ms)
+    int nanosleep(const timespec* pause, timespec* left)
     ssize_t recv(int fd, void* buffer, size_t n, int flags)
     int close(int fd)
 
 cdef enum:
     BATCH = 128    # events of one turn: then timers and everything else get theirs
+    CROWDED = 8000    # reads in a second from which on they are collected before they are read
+    LESS_CROWDED = 6000    # and below which they are not any more
+    FEW = 6    # reads of one wake-up that are worth waiting for more
     BUFFER = 65536    # bytes read at once
     REST = 2048    # bytes kept for a frame at least
 
@@ -185,6 +191,12 @@ cdef class Reactor:
         return lane
 
     def _ready(self):
+        cdef timespec pause
+        if self._is_crowded and self._n_last < FEW:
+            pause.tv_sec = 0
+            pause.tv_nsec = self.coalesce_us * 1000
+            with nogil:
+                nanosleep(&pause, NULL)
         self.poll()
 
     cdef void poll(self):
@@ -201,6 +213,14 @@ cdef class Reactor:
                 lane._read()
         if self._parted:
             self._parted.clear()
+        self._n_last = max(n, 0)
+        self._n_read += self._n_last
+
+    cdef void adapt(self, int64_t over_ns) noexcept:
+        """Judge whether it is crowded, by what was read in the *over_ns* since the last call."""
+        cdef int64_t per_s = self._n_read * <int64_t>1000000000 // max(over_ns, <int64_t>1)
+        self._n_read = 0
+        self._is_crowded = self.coalesce_us > 0 and per_s >= (LESS_CROWDED if self._is_crowded else CROWDED)
 
     cdef uint8_t* out(self) noexcept:
         """Room for ``OUT_BYTES`` that are about to be written; whose it is ends with the turn."""

@@ -208,7 +208,7 @@ cdef class MediaSocket(WSListener):
     cdef int _take(self, int opcode, bint fin, int rsv, char* payload, size_t n, int64_t now) except -1:
         cdef int64_t pinged_ns
         if self._heart is not None:
-            self._heart.heard(now)
+            self._heart.heard_ns = now
         if rsv:
             self._fail(WSCloseCode.PROTOCOL_ERROR, "reserved bits are set")
         elif self._transport.is_close_frame_sent and opcode != VM_WS_CLOSE:

@@ -16,6 +16,8 @@ _log = logging.getLogger("vapimedia.io")
 
 cdef enum:
     TICK_NS = 10000000
+    WATCH_TICKS = 4    # between two looks at what changes slowly
+    ADAPT_TICKS = 10
     LATE_TICK_NS = 15000000
     SAMPLE_NS = 1000000000
 
@@ -31,6 +33,8 @@ cdef class Pump:
     cdef list _driven
     cdef int64_t _due_ns
     cdef bint _has_waited
+    cdef int64_t _n_ticks
+    cdef int64_t _adapted_ns
     cdef readonly Tally lag
     cdef int64_t _lag_at_ns[VM_HISTOGRAM_BUCKETS]    # when each bucket was last hit
     cdef readonly dict backlogs
@@ -95,6 +99,7 @@ cdef class Pump:
         cdef int64_t now = monotonic_ns()
         cdef int64_t late_ns = now - self._due_ns
         cdef MediaSocket receiver
+        cdef bint is_watch
         if late_ns > LATE_TICK_NS and not self._has_waited:
             # We were held up: what the sockets received meanwhile comes first. Not call_soon: uvloop runs that
             # before it polls.
@@ -103,13 +108,19 @@ cdef class Pump:
             return
         self._has_waited = False
         self.reactor.poll()    # what has come in is older than this tick
+        self._n_ticks += 1
+        if self._n_ticks % ADAPT_TICKS == 0:
+            self.reactor.adapt(now - self._adapted_ns)
+            self._adapted_ns = now
         self._note_lag(late_ns, now)
+        is_watch = self._n_ticks % WATCH_TICKS == 0
         for receiver in list(self._driven):
             # One call's fault must not stop the timer of all.
             try:
                 if receiver._inbound is not None and receiver._inbound.next_due() <= now:
                     receiver.forward(now)
-                receiver.watch(now)
+                if is_watch or receiver._is_stalled:
+                    receiver.watch(now)
                 if now - receiver._sampled_ns >= SAMPLE_NS:
                     self._sample(receiver, now)
             except Exception:

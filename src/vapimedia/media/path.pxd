@@ -1,11 +1,11 @@
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from vapimedia.audio.stream cimport (
     vm_converter, vm_converter_flush, vm_converter_free, vm_converter_latency, vm_converter_max_flush,
     vm_converter_max_output, vm_converter_new, vm_converter_push, vm_converter_reset, vm_encoding, vm_fir_quality)
 from vapimedia.media.envelope cimport Envelope
-from vapimedia.media.tally cimport vm_histogram, vm_histogram_add
+from vapimedia.media.tally cimport vm_histogram
 
 cdef extern from "<stdbool.h>" nogil:
     ctypedef unsigned char c_bool "bool"
@@ -120,9 +120,7 @@ cdef class MediaPath:
     cdef int64_t next_due(self) noexcept
     cdef bint sends_text(self) noexcept
 
-    cdef inline void note(self, Hop hop, int64_t since_ns, int64_t now_ns) noexcept:
-        if since_ns != INT64_MIN:
-            vm_histogram_add(&self._hops[<int>hop], <uint64_t>(now_ns - since_ns) if now_ns > since_ns else 0)
+    cdef void note(self, Hop hop, int64_t since_ns, int64_t now_ns) noexcept
 
     # A clock costs more than all else that is recorded: one conversion in four is timed.
     cdef inline bint times_conversion(self) noexcept:

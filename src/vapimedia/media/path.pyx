@@ -1,7 +1,7 @@
 # cython: language_level=3, freethreading_compatible=True, cdivision=True
 """One direction of a call's media: unwrap, convert, slice, wrap."""
 
-from libc.stdint cimport INT64_MAX, uintptr_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, uintptr_t
 from libc.math cimport log10
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
@@ -16,7 +16,7 @@ from vapimedia.audio.stream cimport encoding_code, quality_code
 from vapimedia.media.envelope cimport (
     VM_ENVELOPE_FOREIGN, VM_ENVELOPE_MEDIA, Envelope, vm_envelope_kind, vm_envelope_scan, vm_envelope_size,
     vm_envelope_write)
-from vapimedia.media.tally cimport Tally, hop_stats, vm_histogram, vm_histogram_reset
+from vapimedia.media.tally cimport Tally, hop_stats, vm_histogram, vm_histogram_add, vm_histogram_reset
 
 cdef extern from "base64.h" nogil:
     ptrdiff_t vm_base64_decode(uint8_t* dst, const char* src, size_t n) noexcept
@@ -126,6 +126,10 @@ cdef class MediaPath:
 
     cdef int64_t next_due(self) noexcept:
         return INT64_MAX
+
+    cdef void note(self, Hop hop, int64_t since_ns, int64_t now_ns) noexcept:
+        if since_ns != INT64_MIN:    # silence of our own came from nowhere
+            vm_histogram_add(&self._hops[<int>hop], <uint64_t>(now_ns - since_ns) if now_ns > since_ns else 0)
 
     cdef bint sends_text(self) noexcept:
         return self._wrap.c.is_text

@@ -27,8 +27,5 @@ cdef object hop_stats(const vm_histogram* hop)
 cdef class Tally:
     cdef vm_histogram_total _total
 
-    cdef inline void note(self, uint64_t value) noexcept:
-        vm_histogram_total_add(&self._total, value)
-
-    cdef inline void merge(self, const vm_histogram* histogram) noexcept:
-        vm_histogram_total_merge(&self._total, histogram)
+    cdef void note(self, uint64_t value) noexcept
+    cdef void merge(self, const vm_histogram* histogram) noexcept

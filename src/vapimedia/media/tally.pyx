@@ -21,6 +21,12 @@ cdef class Tally:
     def __cinit__(self):
         memset(&self._total, 0, sizeof(self._total))
 
+    cdef void note(self, uint64_t value) noexcept:
+        vm_histogram_total_add(&self._total, value)
+
+    cdef void merge(self, const vm_histogram* histogram) noexcept:
+        vm_histogram_total_merge(&self._total, histogram)
+
     def add(self, uint64_t value):
         self.note(value)
 

@@ -24,7 +24,7 @@ from wire import (
 )
 
 
-@pytest.fixture(params=["lane", "picows"])
+@pytest.fixture(params=["lane", pytest.param("picows", marks=pytest.mark.slow)])
 def reader(request: pytest.FixtureRequest) -> str:
     """Who reads the socket."""
     return str(request.param)

@@ -6,11 +6,10 @@ What happens once a call is not here: ``Control`` and ``LoadRun`` are the subcla
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t, uintptr_t
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from vapimedia.audio.dispatch cimport vm_dispatch
 from vapimedia.bench.load.flow cimport (
     Flow, flow_forgive, flow_free, flow_hear, flow_in_flight, flow_open, flow_send, histogram_add)
 from vapimedia.bench.load.marks cimport CALL_NUMBERS, LONGEST_FRAME, mark_write_mulaw, mark_write_pcm
@@ -23,14 +22,11 @@ from vapimedia.bench.load.phone cimport (
 from vapimedia.bench.load.wire cimport (
     BINARY, CLOSE, HEAD_ROOM, PING, PONG, SCRATCH, TEXT, Frame, Opcode, frame_wrap, inbox_next, inbox_unpack)
 
-from vapimedia.audio.dispatch import adopt
 
 cdef extern from "base64.h":
     ptrdiff_t vm_base64_decode(uint8_t* dst, const char* src, size_t n) noexcept nogil
 
 __all__ = ["Generator", "now_ns"]
-
-adopt(<uintptr_t>&vm_dispatch, __name__)
 
 cdef enum:
     FRAME_NS = 20000000

@@ -1,12 +1,9 @@
 # cython: freethreading_compatible=True
 """Twilio's words on a media stream, those that a load needs, without an object per message."""
 
-from libc.stdint cimport uint8_t, uint32_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from vapimedia.audio.dispatch cimport vm_dispatch
-
-from vapimedia.audio.dispatch import adopt
 
 cdef extern from "base64.h":
     size_t vm_base64_encode(char* dst, const uint8_t* src, size_t n) noexcept nogil
@@ -15,8 +12,6 @@ cdef extern from "string.h":
     void* memmem(const void* haystack, size_t n, const void* needle, size_t n_needle) noexcept nogil
 
 __all__ = ["media_message", "read_message"]
-
-adopt(<uintptr_t>&vm_dispatch, __name__)
 
 cdef enum:
     FRAME_BYTES = 160
