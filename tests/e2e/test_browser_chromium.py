@@ -230,6 +230,7 @@ def empty_page() -> web.Application:
     return app
 
 
+@pytest.mark.slow
 async def test_the_page_in_the_documentation_calls_from_another_origin(
     browser_that_hears: Launch, tmp_path: Path
 ) -> None:

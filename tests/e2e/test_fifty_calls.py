@@ -75,6 +75,7 @@ def pair(vapi: VapiSide, phones: list[Phone]) -> list[tuple[Phone, str]]:
     return pairs
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_fifty_calls_in_real_time_lose_double_and_change_no_frame() -> None:
     async with VapiSide(N_FRAMES) as vapi, serving(vapi.url) as url:

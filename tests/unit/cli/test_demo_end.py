@@ -32,6 +32,7 @@ def test_a_recording_of_fake_twilio_that_cannot_be_written_is_told_before_the_ca
     assert "cannot write" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_demo_quietly_and_its_bridge_with_it(
     number: signal.Signals, tmp_path: Path

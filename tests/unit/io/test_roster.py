@@ -79,6 +79,7 @@ async def test_whoever_dies_is_replaced_under_a_number_of_its_own() -> None:
     assert all(worker.is_dead for worker in made) and staff.workers == {}
 
 
+@pytest.mark.slow
 async def test_starts_that_fail_in_a_row_are_given_up_once_nobody_serves() -> None:
     staff, made = roster(2, "ready", "ready", "dies")
     await staff.start()

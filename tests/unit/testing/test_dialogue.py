@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from naive_bridge import naive_bridge
 
 from vapimedia.formats import AudioFormat
@@ -20,6 +21,7 @@ from vapimedia.testing import (
 MULAW = AudioFormat("mulaw", 8000)
 
 
+@pytest.mark.slow
 async def test_the_default_dialogue_runs_to_its_end() -> None:
     async with (
         FakeVapi(assistant=default_script(), speed=6.0, server_secret="s") as vapi,
