@@ -167,9 +167,8 @@ def test_a_workers_command_line_and_environment_tell_nothing_that_the_supervisor
 
     for pid in service.pids:
         argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        assert (
-            argv[1:3] == [b"-m", b"vapimedia.io.workers.worker"] and argv[3].isdigit() and argv[4:] == [b""]
-        )
+        assert argv[1:4] == [b"-P", b"-m", b"vapimedia.io.workers.worker"]
+        assert argv[4].isdigit() and argv[5:] == [b""]
         assert environment(pid) <= environment(service.process.pid)
 
 

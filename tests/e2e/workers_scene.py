@@ -160,6 +160,7 @@ def served(n_workers: int, *flags: str, expect: int | None = 0, app: str | None 
     with tempfile.TemporaryDirectory() as folder:
         vapi_port, api_port = free_ports(2)
         Path(folder, "store.py").write_text(APP if app is None else app)
+        Path(folder, "secrets.py").write_text("raise ImportError('a file of the user, not of the library')\n")
         api = f"http://127.0.0.1:{vapi_port}"
         settings = {"VAPI_API_KEY": KEY, "VAPI_WEBHOOK_SECRET": SECRET, "TWILIO_AUTH_TOKEN": AUTH_TOKEN}
         for name, value in account(f"http://127.0.0.1:{api_port}").items():
@@ -171,7 +172,14 @@ def served(n_workers: int, *flags: str, expect: int | None = 0, app: str | None 
         argv += ["--provider", "twilio", "--provider", "vonage", "--drain-s", "5", *flags]
         with Path(folder, "log").open("w+") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "vapimedia", "serve", *argv],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "vapimedia",
+                    "serve",
+                    *argv,
+                ],  # looks where an installed one does
                 env=os.environ | settings | {"NO_COLOR": "1", "COLUMNS": "200"},
                 cwd=folder,
                 stdout=subprocess.PIPE,

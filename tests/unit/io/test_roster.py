@@ -16,13 +16,14 @@ from vapimedia.io.workers.roster import Roster
 
 
 class Fake:
-    """A worker that does what its *fate* says: ``ready``, ``failed``, ``dies``, ``no process``."""
+    """A worker that does what its *fate* says: ``ready``, ``slow``, ``failed``, ``dies``, ``no process``."""
 
     def __init__(self, number: int, gone: Callable[[Any], None], fate: str) -> None:
         self.number, self.pid, self.fate, self._gone = number, 100 + number, fate, gone
         self.n_seats, self.silent_s, self.started_s = 0, 0.0, time.monotonic()
         self.has_left, self.exit_code = False, None
         self.failure, self.n_pings, self.is_dead = "", 0, False
+        self.go_on = asyncio.Event()
         self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     @property
@@ -32,7 +33,9 @@ class Fake:
     async def start(self, _setup: object) -> None:
         if self.fate == "no process":
             raise OSError(11, "Resource temporarily unavailable")
-        if self.fate == "ready":
+        if self.fate == "slow":
+            await self.go_on.wait()
+        if self.fate in ("ready", "slow"):
             self.ready.set_result(True)
             return
         self.failure = "assistant_id is wrong" if self.fate == "failed" else ""
@@ -135,4 +138,15 @@ async def test_nobody_is_replaced_at_the_end() -> None:
     await staff.is_empty.wait()
     await asyncio.sleep(0.02)
     assert len(made) == 2
+    await staff.close()
+
+
+async def test_one_that_is_being_made_as_the_end_begins_is_told_too() -> None:
+    staff, made = roster(1, "ready", "slow")
+    await staff.start()
+    made[0].kill()
+    await until(lambda: len(made) == 2)
+    staff.end(object())  # type: ignore[arg-type]
+    made[1].go_on.set()
+    await until(lambda: made[1].is_dead)
     await staff.close()

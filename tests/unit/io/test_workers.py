@@ -18,6 +18,8 @@ from vapimedia.io.config import BridgeConfig
 from vapimedia.io.desk import FrontDesk, Seat, Ticket
 from vapimedia.io.errands import Errand
 from vapimedia.io.http_head import Head
+from vapimedia.io.workers.messages import Body
+from vapimedia.io.workers.process import WorkerProcess
 from vapimedia.io.workers.switchboard import Switchboard
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.seen import Use
@@ -171,6 +173,40 @@ async def test_what_a_lost_worker_had_is_free_again(monkeypatch: pytest.MonkeyPa
                 pass
         assert supervisor._front.admission() is None
         assert (await supervisor.snapshot()).ended == {"worker_lost": 1}
+
+
+async def test_totals_do_not_go_back_while_workers_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with supervising(monkeypatch) as (scene, supervisor):
+        async with scene.phone() as phone:
+            phone.text(STOP)
+            assert await phone.close_code() == 1000
+        before = await supervisor.snapshot()
+        assert sum(before.ended.values()) == 1
+        for worker in supervisor._roster.workers.values():
+            worker.has_left = True
+        after = await supervisor.snapshot()
+        assert after.ended == before.ended and after.paths == before.paths and not after.workers
+
+
+async def test_a_worker_that_ends_while_others_are_asked_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with supervising(monkeypatch) as (scene, supervisor):
+        async with scene.phone() as phone:
+            phone.text(STOP)
+            assert await phone.close_code() == 1000
+        ask, workers = WorkerProcess.ask, supervisor._roster.workers
+
+        async def ask_and_lose_one(worker: WorkerProcess, body: Body) -> Body:
+            answer = await ask(worker, body)
+            if worker.number == 2:
+                await asyncio.sleep(0.05)
+                for lost in [one for one in workers.values() if one.number == 1]:
+                    supervisor._lost(workers.pop(lost.number))
+            return answer
+
+        monkeypatch.setattr(WorkerProcess, "ask", ask_and_lose_one)
+        lost = workers[1]
+        assert sum((await supervisor.snapshot()).ended.values()) == 1
+        workers[1] = lost  # it runs on, and must end
 
 
 async def test_a_port_that_is_taken_is_an_error_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

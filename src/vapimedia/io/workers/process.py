@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from vapimedia.io.snapshot import Snapshot
 from vapimedia.io.workers.channel import Channel
@@ -65,7 +66,7 @@ class WorkerProcess:
         with theirs:
             try:
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", _MODULE, str(theirs.fileno())),
+                    *(sys.executable, *_safe_path(), "-m", _MODULE, str(theirs.fileno())),
                     pass_fds=(theirs.fileno(),),
                     stdin=asyncio.subprocess.DEVNULL,
                 )
@@ -172,3 +173,11 @@ class WorkerProcess:
         if not self.ready.done():
             self.ready.set_result(False)
         self._gone(self)
+
+
+def _safe_path() -> list[str]:
+    """Keep files of the folder it is started in, ``secrets.py`` say, from being taken for the library's own.
+
+    An installed command does not look there either, before it imports the app. Where we come from there, it must.
+    """
+    return [] if Path(__file__).parents[3] == Path.cwd() else ["-P"]

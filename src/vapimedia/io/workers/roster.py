@@ -50,7 +50,7 @@ class Roster:
         self._n = n
         self._make, self._setup, self._lost = make, setup, lost
         self._last_number = 0
-        self._is_ending = False
+        self._ending: Body | None = None
         self._n_failed_starts = 0
         self._n_short_lives = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,7 +91,7 @@ class Roster:
 
     def end(self, body: Body) -> None:
         """Tell every worker to end, by *body*; none is replaced any more."""
-        self._is_ending = True
+        self._ending = body
         self.tell(body)
 
     async def close(self) -> None:
@@ -118,10 +118,12 @@ class Roster:
         await worker.start(self._setup(worker.number))
         self.workers[worker.number] = worker
         self.is_empty.clear()
+        if self._ending is not None:  # that was said while the process was being made
+            worker.tell(self._ending)
 
     def _gone(self, worker: WorkerProcess) -> None:
         self.workers.pop(worker.number, None)
-        is_meant = worker.has_left or self._is_ending
+        is_meant = worker.has_left or self._ending is not None
         _log.log(
             logging.INFO if is_meant else logging.ERROR,
             "worker %d (process %d) ended with code %s, calls that ended with it: %d",
@@ -130,7 +132,7 @@ class Roster:
         self._lost(worker)
         if not self.workers:
             self.is_empty.set()
-        if not self._is_ending:
+        if self._ending is None:
             self._run(self._replace(worker))
 
     async def _replace(self, late: WorkerProcess) -> None:
@@ -148,7 +150,7 @@ class Roster:
         if self._n_short_lives:
             pause_s = _FIRST_PAUSE_S * 2 ** min(self._n_short_lives - 1, 10)
             await asyncio.sleep(min(pause_s, _LONGEST_PAUSE_S))
-        if self._is_ending:
+        if self._ending is not None:
             return
         worker = self._new()
         self.restarts += 1

@@ -235,28 +235,27 @@ class Supervisor:
 
     async def snapshot(self) -> Snapshot:
         """Return the figures of all workers. One that does not answer within 1 s is left out, and counted."""
-        workers = self._roster.ready
-        asking = [asyncio.ensure_future(self._snapshot_of(worker)) for worker in workers]
+        asking = {worker: asyncio.ensure_future(self._snapshot_of(worker)) for worker in self._roster.ready}
         if asking:
-            _, late = await asyncio.wait(asking, timeout=_SNAPSHOT_S)
+            _, late = await asyncio.wait(asking.values(), timeout=_SNAPSHOT_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        parts = [task.result() for task in asking if not task.cancelled()]
-        answered = [part for part in parts if part is not None]
-        # What a silent worker had told before still counts: totals only grow.
-        silent = [
-            msgspec.structs.replace(worker.snapshot, workers=[], calls=[])
-            for worker, task in zip(workers, asking, strict=True)
-            if task.cancelled() and worker.snapshot is not None
-        ]
-        self._n_silent += len(workers) - len(answered)
+        answers = {worker: None if task.cancelled() else task.result() for worker, task in asking.items()}
+        self._n_silent += sum(answer is None for answer in answers.values())
+        parts = []
+        for worker in self._roster.workers.values():  # one that is gone by now is among the retired
+            answer = answers.get(worker)
+            if answer is not None:
+                parts.append(answer)
+            elif worker.snapshot is not None:  # what it had told before still counts: totals only grow
+                parts.append(msgspec.structs.replace(worker.snapshot, workers=[], calls=[]))
         own = _nothing()
         own.restarts = self._roster.restarts
         if self._n_silent:
             own.counters["worker_silent"] = self._n_silent
         retired = [] if self._retired is None else [self._retired]
-        return merge([own, *answered, *silent, *retired])
+        return merge([own, *parts, *retired])
 
     async def _snapshot_of(self, worker: WorkerProcess) -> Snapshot | None:
         answer = await worker.ask(say.AskSnapshot())
