@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from scene import ACCOUNT, STOP, call_sid, start, stream_url
 from wire import connected, nothing_left, on_both_loops, until
-from workers_here import bridges, supervising
+from workers_here import bridges, inside, supervising
 
 from vapimedia import Bridge, Call
 from vapimedia.errors import ConfigError
@@ -173,6 +173,17 @@ async def test_what_a_lost_worker_had_is_free_again(monkeypatch: pytest.MonkeyPa
                 pass
         assert supervisor._front.admission() is None
         assert (await supervisor.snapshot()).ended == {"worker_lost": 1}
+
+
+async def test_calls_that_the_limit_of_a_drain_ends_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with supervising(monkeypatch, drain_s=0.05) as (scene, supervisor), scene.phone() as phone:
+        live = {number for number, bridge in bridges(supervisor).items() if bridge.calls}
+        (leaving,) = (worker for worker in inside(supervisor) if worker._number in live)
+        leaving._leave_alone()
+        assert await phone.close_code() == 1001
+        phone.close()
+        await until(lambda: not live & supervisor._roster.workers.keys())
+        assert (await supervisor.snapshot()).ended == {"drain": 1}
 
 
 async def test_totals_do_not_go_back_while_workers_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,11 @@ async def supervising(
             await supervisor.close()
 
 
+def inside(supervisor: Supervisor) -> list[Worker]:
+    """The workers, as they see themselves."""
+    return [worker.inside for worker in cast(dict[int, WorkerHere], supervisor._roster.workers).values()]
+
+
 def bridges(supervisor: Supervisor) -> dict[int, Bridge]:
     """The bridge of each worker."""
-    workers = cast(dict[int, WorkerHere], supervisor._roster.workers)
-    return {number: worker.inside.bridge for number, worker in workers.items()}
+    return {worker._number: worker.bridge for worker in inside(supervisor)}

@@ -28,6 +28,7 @@ __all__ = [
     "Draining",
     "Failed",
     "GiveBack",
+    "Last",
     "Left",
     "Named",
     "Passed",
@@ -101,6 +102,12 @@ class Pong(_Body, frozen=True):
 
 class Draining(_Body, frozen=True):
     """It was told from outside to drain: new calls are for the others."""
+
+
+class Last(_Body, frozen=True):
+    """All has ended: the figures that stay of it."""
+
+    snapshot: bytes
 
 
 class Named(_Body, frozen=True):
@@ -215,6 +222,7 @@ Body = (
     | Failed
     | Pong
     | Draining
+    | Last
     | Named
     | Left
     | GiveBack

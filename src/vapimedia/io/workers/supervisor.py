@@ -31,6 +31,7 @@ __all__ = ["Supervisor"]
 
 _log = logging.getLogger("vapimedia.workers")
 
+_decode = msgspec.msgpack.Decoder(Snapshot).decode
 _SNAPSHOT_S = 1.0
 _SECRET_BYTES = 32
 _AFTER_DRAIN_S = 15.0
@@ -190,6 +191,8 @@ class Supervisor:
                 self._calls.remove(names)
             case say.Draining():
                 worker.is_leaving = True
+            case say.Last(snapshot):
+                worker.snapshot = _decode(snapshot)
 
     async def _asked(self, worker: WorkerProcess, body: say.Body) -> say.Body:
         match body:
@@ -207,7 +210,7 @@ class Supervisor:
                 return await self._relay(worker, names, errand)
             case say.AskLeave(snapshot):
                 worker.has_left = True
-                worker.snapshot = msgspec.msgpack.decode(snapshot, type=Snapshot)
+                worker.snapshot = _decode(snapshot)
                 return say.Done()
         return say.Broken()
 
@@ -260,7 +263,7 @@ class Supervisor:
     async def _snapshot_of(self, worker: WorkerProcess) -> Snapshot | None:
         answer = await worker.ask(say.AskSnapshot())
         if isinstance(answer, say.Taken):
-            worker.snapshot = msgspec.msgpack.decode(answer.snapshot, type=Snapshot)
+            worker.snapshot = _decode(answer.snapshot)
             return worker.snapshot
         return None
 

@@ -71,6 +71,7 @@ class Worker:
         await self.bridge.wait_closed()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         loop.remove_signal_handler(signal.SIGTERM)
+        self._channel.tell(say.Last(self._snapshot()))
         self._channel.close()
         return 0
 
