@@ -237,7 +237,7 @@ class Supervisor:
     # --- figures ---------------------------------------------------------------------------------
 
     async def snapshot(self) -> Snapshot:
-        """Return the figures of all workers. Of one that does not answer within 1 s only totals are in it, and it is counted."""
+        """Return the figures of all workers. One that does not answer within 1 s is counted; only its totals are in."""
         asking = {worker: asyncio.ensure_future(self._snapshot_of(worker)) for worker in self._roster.ready}
         if asking:
             _, late = await asyncio.wait(asking.values(), timeout=_SNAPSHOT_S)
