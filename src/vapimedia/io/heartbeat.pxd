@@ -13,7 +13,7 @@ cdef class Heartbeat:
     cdef readonly int64_t pinged_ns    # the ping that waits for its echo; 0: none
     cdef readonly bint is_late
     cdef int64_t _interval_ns    # 0: no pings
-    cdef int64_t heard_ns
+    cdef int64_t _heard_ns
     cdef int64_t _look_ns
     cdef int64_t _echo_due_ns
     cdef bint _does_echo

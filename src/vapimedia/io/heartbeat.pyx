@@ -16,7 +16,7 @@ cdef class Heartbeat:
         self._look_ns = INT64_MAX
 
     cpdef void start(self, int64_t now_ns) noexcept:
-        self.heard_ns = now_ns
+        self._heard_ns = now_ns
         self._look_ns = now_ns if self._interval_ns > 0 else INT64_MAX
 
     cdef void stop(self) noexcept:
@@ -24,14 +24,14 @@ cdef class Heartbeat:
 
     cpdef void heard(self, int64_t now_ns) noexcept:
         """Note that something came from the peer."""
-        self.heard_ns = now_ns
+        self._heard_ns = now_ns
 
     cpdef Beat beat(self, int64_t now_ns) noexcept:
         """Return what is to be done now. Cheap to ask."""
         return BEAT_NONE if now_ns < self._look_ns else self._look(now_ns)
 
     cdef Beat _look(self, int64_t now_ns) noexcept:
-        cdef int64_t silent_ns = now_ns - self.heard_ns
+        cdef int64_t silent_ns = now_ns - self._heard_ns
         self._look_ns = now_ns + min(LOOK_NS, self._interval_ns // 8)
         if self.pinged_ns == 0:
             if silent_ns < self._interval_ns * 2 // 3 and now_ns < self._echo_due_ns:

@@ -65,7 +65,8 @@ cdef void lane_end(PyObject* taker, End why) noexcept:
         receiver._fail(WSCloseCode.MESSAGE_TOO_BIG, "a message is too big")
     else:
         receiver._leave_lane()
-        receiver._transport.disconnect(why == END_OF_STREAM)
+        # Who leaves without a CLOSE reads no more: what is still owed must not keep the other leg waiting.
+        receiver._transport.disconnect(why == END_OF_STREAM and receiver._received_code != 0)
 
 
 cdef class MediaSocket(WSListener):
@@ -142,7 +143,7 @@ cdef class MediaSocket(WSListener):
     cpdef on_ws_disconnected(self, WSTransport transport):
         cdef int code = self._received_code or 1006
         self._leave_lane()
-        self._fd = self._outlet._fd = -1
+        self._fd = self._outlet._fd = self._outlet._raw_fd = -1
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None
@@ -208,7 +209,7 @@ cdef class MediaSocket(WSListener):
     cdef int _take(self, int opcode, bint fin, int rsv, char* payload, size_t n, int64_t now) except -1:
         cdef int64_t pinged_ns
         if self._heart is not None:
-            self._heart.heard_ns = now
+            self._heart.heard(now)
         if rsv:
             self._fail(WSCloseCode.PROTOCOL_ERROR, "reserved bits are set")
         elif self._transport.is_close_frame_sent and opcode != VM_WS_CLOSE:

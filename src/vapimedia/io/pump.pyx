@@ -138,3 +138,4 @@ cdef class Pump:
             self._schedule()
         else:
             self._timer = None
+            self.reactor.adapt(INT64_MAX)    # calm, until there are calls again

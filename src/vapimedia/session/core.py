@@ -31,6 +31,9 @@ from vapimedia.session.watch import NS_PER_MS, Deadlines, Health
 
 __all__ = ["CallCore", "sends"]
 
+_MAX_LATE_MS = 180
+"""What waits for a provider that does not read is at most 200 ms late, the frame that is being made included."""
+
 
 class CallCore:
     """The shared part of a call. Only ``end`` ends it, and only once."""
@@ -215,6 +218,7 @@ def _paths(dialect: Dialect, config: SessionConfig, leg_format: AudioFormat) -> 
         prebuffer_ms=config.prebuffer_ms,
         max_playout_ms=config.max_playout_ms,
         early_ms=config.early_media_ms,
+        max_late_ms=_MAX_LATE_MS,
         paced=config.paced,
     )
     quality = config.quality

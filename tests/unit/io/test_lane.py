@@ -144,6 +144,17 @@ async def test_a_burst_arrives_in_order_though_its_peer_reads_slowly(in_lane: bo
 
 
 @on_both_loops
+async def test_a_peer_that_leaves_without_a_close_ends_at_once_though_it_is_owed_much() -> None:
+    async with media_socket("lane") as (wire, recorder):
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(100):
+            recorder.sockets[0].send_binary(bytes(1000))
+        assert recorder.sockets[0].write_backlog > 0
+        wire.writer.write_eof()
+        await until(lambda: recorder.closed == [1006], timeout_s=1)
+
+
+@on_both_loops
 async def test_a_reactor_that_is_closed_reads_no_more() -> None:
     reactor = Reactor(asyncio.get_running_loop())
     assert reactor.n_lanes == 0

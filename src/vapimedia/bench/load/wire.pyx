@@ -1,5 +1,8 @@
 # cython: freethreading_compatible=True
-"""WebSocket frames (RFC 6455 s. 5) in memory that is the caller's. Both sides of a connection, no extensions."""
+"""WebSocket frames (RFC 6455 s. 5) in memory that is the caller's. Both sides of a connection, no extensions.
+
+Written apart from the kernels' own: who judges a bridge shares no code with it.
+"""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
