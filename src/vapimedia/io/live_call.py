@@ -96,7 +96,8 @@ class LiveCall:
         self.session = CallSession(dialect, config, now_ns=now_ns(), carries_media=False)
         self.provider = MediaSocket(self, "provider", host.pump.reactor)
         self.vapi = MediaSocket(self, "vapi", host.pump.reactor)
-        self.vapi.mark_every_ms = max(1, config.mark_interval_ms // 4)  # the end of an utterance shifts the marks
+        # Asked more often than one is due: the end of an utterance shifts the marks.
+        self.vapi.mark_every_ms = max(1, config.mark_interval_ms // 4)
         self._created: CreatedCall | None = None
         self._request: CreateCall | None = None
         self._closing: asyncio.TimerHandle | None = None
