@@ -11,8 +11,8 @@ import pytest
 
 SOURCES = Path(__file__).parents[1] / "src" / "vapimedia"
 PUBLIC_HEADERS = {
-    *("base64", "convert", "dispatch", "envelope", "fir", "fir_kernels", "g711", "histogram"),
-    *("line", "live", "playout", "queue", "slicer"),
+    *("base64", "busy", "convert", "dispatch", "envelope", "fir", "fir_kernels", "g711", "histogram"),
+    *("level", "line", "live", "playout", "queue", "shed", "slicer", "ws"),
 }
 
 

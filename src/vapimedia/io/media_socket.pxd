@@ -72,6 +72,7 @@ cdef class MediaSocket(WSListener):
     cdef void _tell_stalled(self)
     cdef void _enter_lane(self)
     cdef void _leave_lane(self)
+    cdef void _next_mark(self) noexcept
     cdef void _note_sent(self, const int64_t* received, int n_messages) noexcept
     cdef void _send(self, uint8_t opcode, bytes data)
     cdef void _abort_soon(self)

@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """One leg's WebSocket. This is the one file that knows picows' C interface."""
 
 import asyncio
@@ -51,8 +51,7 @@ cdef void lane_frame(PyObject* taker, const vm_ws_head* head, char* payload, int
     cdef MediaSocket receiver = <MediaSocket>taker
     try:
         receiver._take(head.opcode, head.fin, head.rsv, payload, <size_t>head.n_payload, now)
-    except Exception:
-        # Whatever broke is this call's; picows does the same for the sockets that it reads.
+    except Exception:    # whatever broke is this call's; picows does the same
         _log.exception("a message of the %s leg failed", receiver.name)
         receiver.close(1011)
 
@@ -104,7 +103,7 @@ cdef class MediaSocket(WSListener):
         self._inbound = inbound
         self._playout = inbound if isinstance(inbound, PlayoutPath) else None
         if self._playout is not None:
-            self._mark_at_ns = self._playout._playout.sent_ns + self.mark_every_ms * NS_PER_MS
+            self._next_mark()
         self._outbound = outbound
         self._peer = peer
         self._part()
@@ -187,8 +186,6 @@ cdef class MediaSocket(WSListener):
         if is_stalled != self._is_stalled:
             self._is_stalled = is_stalled
             self._outbound.set_stalled(is_stalled)
-
-    # --- the lane --------------------------------------------------------------------------------
 
     cdef void _enter_lane(self):
         if self._reactor is None or not self._is_open():
@@ -318,7 +315,7 @@ cdef class MediaSocket(WSListener):
                     peer._outlet.flush()
                     self._note_sent(received, n_messages)
                     n_messages = 0
-                self._mark_at_ns = self._playout._playout.sent_ns + self.mark_every_ms * NS_PER_MS
+                self._next_mark()
                 self._owner.socket_mark_due(self)
                 if self._inbound is not path or not peer._is_open():    # the owner may do anything
                     return 0
@@ -326,6 +323,10 @@ cdef class MediaSocket(WSListener):
         if n_messages > 0:
             peer._outlet.flush()
             self._note_sent(received, n_messages)
+
+    cdef void _next_mark(self) noexcept:
+        cdef int64_t every_ns = self.mark_every_ms * NS_PER_MS    # a grid: what a message oversteps is not added up
+        self._mark_at_ns = (self._playout._playout.sent_ns // every_ns + 1) * every_ns
 
     cdef void _note_sent(self, const int64_t* received, int n_messages) noexcept:
         cdef int64_t now = monotonic_ns()
