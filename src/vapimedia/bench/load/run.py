@@ -27,7 +27,7 @@ class Times(msgspec.Struct, frozen=True):
     """How long frames go uncounted: before figures are taken, after, and at most while none are sent any more."""
 
     warm_up_s: float = 1.0
-    tail_s: float = 0.5
+    tail_s: float = 0.6
     drain_s: float = 1.0
 
 
