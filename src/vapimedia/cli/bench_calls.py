@@ -79,6 +79,7 @@ def calls(
         int,
         typer.Option(
             "--vapi-port",
+            max=65535,
             help="Where the fake Vapi listens; needed with --url.",
             show_default=False,
             rich_help_panel=_WHICH,

@@ -272,6 +272,11 @@ def test_elsewhere_than_on_linux_it_says_so(
 
 def test_a_bridge_s_url_must_be_one() -> None:
     run = LoadRun()
-    for url in ("http://127.0.0.1:8080/twilio/media", "ws://127.0.0.1/twilio/media", "8080"):
+    for url in (
+        "http://127.0.0.1:8080/twilio/media",
+        "ws://127.0.0.1/twilio/media",
+        "ws://127.0.0.1:99999/",
+        "8080",
+    ):
         with pytest.raises(ConfigError, match="ws://"):
             run.aim(url)

@@ -175,6 +175,20 @@ async def test_what_a_lost_worker_had_is_free_again(monkeypatch: pytest.MonkeyPa
         assert (await supervisor.snapshot()).ended == {"worker_lost": 1}
 
 
+async def test_a_worker_that_has_just_died_is_passed_over_before_its_end_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with supervising(monkeypatch) as (scene, supervisor):
+        dead = supervisor._least_loaded()
+        assert dead is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(WorkerProcess, "has_room", property(lambda self: self is not dead))
+            for _ in range(3):
+                other = supervisor._least_loaded()
+                assert other is not None and other is not dead
+            await scene.voice()
+
+
 async def test_calls_that_the_limit_of_a_drain_ends_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     async with supervising(monkeypatch, drain_s=0.05) as (scene, supervisor), scene.phone() as phone:
         live = {number for number, bridge in bridges(supervisor).items() if bridge.calls}

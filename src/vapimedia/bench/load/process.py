@@ -143,8 +143,11 @@ class BridgeProcess:
 
     def _last_words(self) -> str:
         self.output.seek(0)
-        lines = self.output.read().decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        # The messages of a command line stand in a box.
+        said = (
+            line.strip(" \t│╭╮╰╯─") for line in self.output.read().decode("utf-8", "replace").splitlines()
+        )
+        return next((line for line in reversed(list(said)) if line), "it said nothing")
 
     def _end(self) -> None:
         process = self._process

@@ -75,9 +75,13 @@ class LoadRun(Control):
     def aim(self, url: str) -> None:
         """Take the URL of the bridge's media socket. Raises ``ConfigError``."""
         parts = urlsplit(url)
-        if parts.scheme != "ws" or not parts.hostname or not parts.port:
+        try:
+            port = parts.port
+        except ValueError:  # beyond 65535
+            port = None
+        if parts.scheme != "ws" or not parts.hostname or not port:
             raise ConfigError(f"a bridge's URL looks like ws://127.0.0.1:8080/twilio/media, not {url!r}")
-        self._host, self._port, self._path = parts.hostname, parts.port, parts.path or "/"
+        self._host, self._port, self._path = parts.hostname, port, parts.path or "/"
 
     def follow(self, bridge_cpu_ns: Callable[[], int | None], check: Callable[[], None]) -> None:
         self._bridge_cpu_ns, self._check = bridge_cpu_ns, check

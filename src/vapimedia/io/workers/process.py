@@ -118,9 +118,15 @@ class WorkerProcess:
         """Return the answer; ``Broken`` if the worker is gone."""
         return Broken() if self._channel is None else await self._channel.ask(body)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether it can be given a connection. One that has just died cannot, before its end is noticed."""
+        channel = self._channel
+        return channel is not None and channel.is_open and channel.backlog < _MAX_BACKLOG
+
     def pass_on(self, connection: socket.socket, passed: Passed) -> bool:
         """Give *connection* away; return whether there was room for it. Never blocks."""
-        if self._channel is None or not self._channel.is_open or self._channel.backlog >= _MAX_BACKLOG:
+        if self._channel is None or not self.has_room:
             return False
         self._channel.tell(passed, connection)
         if not passed.provider:

@@ -154,7 +154,7 @@ class Supervisor:
         def reluctance(worker: WorkerProcess) -> tuple[bool, bool, int]:
             return worker.is_leaving, worker.is_slow, worker.load
 
-        return min(self._roster.ready, key=reluctance, default=None)
+        return min((one for one in self._roster.ready if one.has_room), key=reluctance, default=None)
 
     # --- workers ---------------------------------------------------------------------------------
 
