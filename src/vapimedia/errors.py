@@ -7,12 +7,17 @@
     +-- StateError      the caller used an object in a state that forbids it
     +-- ConfigError     a setting is missing, unknown or wrong; nothing was started (a ValueError too)
     +-- VapiError       Vapi's API refused or could not be reached; carries the HTTP status
+    |   +-- ConcurrencyBlocked   the account has as many calls as it may have
+    |   +-- CallOver             the call that was to be controlled or listened to is over
     +-- ProviderError   the telephony provider's API did, when it was to make a call; likewise
 """
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "ProtocolError", "ProviderError", "StateError", "VapiError", "VapimediaError"]
+from typing import Any
+
+__all__ = ["CallOver", "ConcurrencyBlocked", "ConfigError", "ProtocolError", "ProviderError"]
+__all__ += ["StateError", "VapiError", "VapimediaError"]
 
 
 class VapimediaError(Exception):
@@ -45,6 +50,32 @@ class VapiError(VapimediaError):
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class ConcurrencyBlocked(VapiError):  # noqa: N818  named by Vapi's field
+    """The account has as many calls as it may have: the call was not started.
+
+    ``limit`` and ``remaining`` are calls at a time, ``None`` where Vapi did not say. ``call`` is the
+    ``CreatedCall`` that Vapi answered with, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        limit: int | None = None,
+        remaining: int | None = None,
+        call: Any = None,
+    ) -> None:
+        super().__init__(message, status=status)
+        self.limit = limit
+        self.remaining = remaining
+        self.call = call
+
+
+class CallOver(VapiError):  # noqa: N818  it says what is the case
+    """The call is over: there is nothing left to control or to listen to."""
 
 
 class ProviderError(VapimediaError):

@@ -7,7 +7,6 @@ import logging
 from collections import deque
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 import picows
@@ -23,8 +22,7 @@ from vapimedia.io.vapi_client import USER_AGENT, VapiClient
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendBinary, SendText
 from vapimedia.protocols.dialect import Dialect, Document, Refusal
 from vapimedia.protocols.events import ProviderEvent
-from vapimedia.protocols.hosts import is_loopback
-from vapimedia.protocols.vapi import CreateCall, CreatedCall, check_call_url
+from vapimedia.protocols.vapi import CreateCall, CreatedCall, check_url_from_api
 from vapimedia.session import (
     Actions,
     CallEnded,
@@ -178,13 +176,7 @@ class LiveCall:
                 raise VapiError(f"Vapi's answer cannot be used: {refusal.reason}")
 
     def _refusal(self, url: str) -> Refusal | None:
-        # The API's own host may serve calls too; loopback only if the API is there, lest it point back at us.
-        api = urlsplit(self.host.config.vapi_url).hostname or ""
-        refusal = check_call_url(url, (*self.host.config.vapi_hosts, api))
-        if refusal is not None and is_loopback(api):
-            own = urlsplit(url).hostname or ""
-            return check_call_url(url, [own]) if is_loopback(own) else refusal
-        return refusal
+        return check_url_from_api(url, self.host.config.vapi_url, self.host.config.vapi_hosts)
 
     async def _connect(self, created: CreatedCall) -> None:
         headers = [("User-Agent", USER_AGENT)]

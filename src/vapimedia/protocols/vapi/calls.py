@@ -1,72 +1,79 @@
-"""``POST /call`` on the ``vapi.websocket`` transport: the request, its answer, the URLs that come with it.
+"""``POST /call``: what is asked for, on the ``vapi.websocket`` transport or as an ordinary phone call of Vapi's.
 
 Source: docs.vapi.ai (calls: create, WebSocket transport) and its OpenAPI schema ``CreateCallDTO``.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Iterable
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
 import msgspec
 
-from vapimedia.errors import ConfigError, VapiError
+from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 from vapimedia.protocols._wire import BROKEN
-from vapimedia.protocols.dialect import Refusal
-from vapimedia.protocols.hosts import is_loopback
-from vapimedia.protocols.vapi._decoding import NO_JSON
 
-__all__ = ["CreateCall", "CreatedCall", "check_call_url", "read_created_call"]
+__all__ = ["CreateCall", "CreatePhoneCall", "Customer", "SchedulePlan", "decode_create_call"]
 
 _MAX_NAME = 40
-_MAX_ERROR = 400
-_CREATED = range(200, 300)
 _FAMILIES = ("assistant", "squad", "workflow")
-_WIRE_NAMES = {
-    "assistant_id": "assistantId",
-    "assistant_version": "assistantVersion",
-    "assistant_overrides": "assistantOverrides",
-    "squad_id": "squadId",
-    "squad_overrides": "squadOverrides",
-    "workflow_id": "workflowId",
-    "workflow_overrides": "workflowOverrides",
-}
-# What an API's message might quote and a log must not hold: bearer tokens, URLs with their queries, and whoever is
-# called, by address or by number. Rather too much than too little: a date or an id may go with them.
-_SECRET_WORDS = (
-    (re.compile(r"(?i)bearer\s+[^\s\"',]+"), "Bearer <hidden>"),
-    (re.compile(r"(?i)\b(wss?|https?)://[^\s\"'<>]+"), r"\1://<hidden>"),
-    (re.compile(r"(?i)\b(sips?|tel):[^\s\"'<>,]+"), r"\1:<hidden>"),
-    (re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w.-]+"), "<address>"),
-    (re.compile(r"\+\d[\d\s().-]{5,}\d"), "<number>"),
-    (re.compile(r"\d(?:[\s()./\u2010-\u2015-]{0,3}\d){6,}"), "<number>"),
-)
+_WEBSOCKET = "vapi.websocket"
+_DEFAULT_RATES = {"pcm_s16le": 16000, "mulaw": 8000}
+# E.164. Vapi takes other numbers with numberE164CheckEnabled off only.
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
-class CreateCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call to create. Exactly one of assistant, squad and workflow answers it, by id or in full.
+class Customer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Who is called: a number in E.164, or a SIP address. ``repr`` shows none of it.
 
-    One ``format`` governs both directions. ``metadata`` goes into the ``metadata`` of the overrides. ``repr``
-    shows none of the content.
+    ``number_e164_check_enabled=False`` lets other numbers through, such as extensions of one's own trunk.
     """
 
-    format: AudioFormat
+    number: str | None = None
+    sip_uri: str | None = None
+    extension: str | None = None
+    name: str | None = None
+    email: str | None = None
+    external_id: str | None = None
+    number_e164_check_enabled: bool | None = None
+    assistant_overrides: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return "Customer()"
+
+
+class SchedulePlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """When Vapi makes the call, in ISO 8601: not before *earliest_at*, and not at all after *latest_at*."""
+
+    earliest_at: str
+    latest_at: str | None = None
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What every call has. Exactly one of assistant, squad and workflow answers it, by id or in full.
+
+    ``metadata`` goes into the ``metadata`` of the overrides. ``repr`` shows none of the content.
+    """
+
     assistant_id: str | None = None
     assistant: dict[str, Any] | None = None
     assistant_version: str | None = None
     assistant_overrides: dict[str, Any] | None = None
     squad_id: str | None = None
     squad: dict[str, Any] | None = None
+    squad_version: str | None = None
     squad_overrides: dict[str, Any] | None = None
     workflow_id: str | None = None
     workflow: dict[str, Any] | None = None
     workflow_overrides: dict[str, Any] | None = None
     name: str | None = None
     metadata: dict[str, Any] | None = None
+    customer: Customer | None = None
+    customer_id: str | None = None
+    phone_number_id: str | None = None
+    phone_number: dict[str, Any] | None = None
+    schedule_plan: SchedulePlan | None = None
 
     def __post_init__(self) -> None:
         given = [
@@ -80,8 +87,6 @@ class CreateCall(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 f"a Vapi call needs exactly one assistant, squad or workflow, by id or in full; got {found}"
             )
-        if self.format.encoding not in ("mulaw", "pcm_s16le"):
-            raise ConfigError(f"Vapi's call socket speaks mulaw and pcm_s16le, not {self.format.encoding}")
         if self.name is not None and len(self.name) > _MAX_NAME:
             raise ConfigError(f"a Vapi call's name has at most {_MAX_NAME} characters, not {len(self.name)}")
         if self.metadata is not None and self.family == "workflow":
@@ -94,162 +99,144 @@ class CreateCall(msgspec.Struct, frozen=True, kw_only=True):
 
     def body(self) -> bytes:
         """Return the JSON body. Raises ``ConfigError`` if overrides or metadata are not JSON."""
-        transport = {
-            "provider": "vapi.websocket",
-            "audioFormat": {
-                "format": self.format.encoding,
-                "container": "raw",
-                "sampleRate": self.format.sample_rate,
-            },
-        }
-        fields = (field for field in self.__struct_fields__ if field not in ("format", "metadata"))
-        request = {_WIRE_NAMES.get(field, field): getattr(self, field) for field in fields}
+        return self._body({})
+
+    def _body(self, more: dict[str, Any]) -> bytes:
+        names = dict(zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True))
+        own = [field for field in names if field in _Request.__struct_fields__ and field != "metadata"]
+        request = {names[field]: getattr(self, field) for field in own}
         request = {name: value for name, value in request.items() if value not in (None, "")}
         try:
             if self.metadata is not None:
                 overrides = request.get(f"{self.family}Overrides", {})
                 metadata = overrides.get("metadata", {}) | self.metadata
                 request[f"{self.family}Overrides"] = overrides | {"metadata": metadata}
-            return msgspec.json.encode(request | {"transport": transport})
+            return msgspec.json.encode(request | more)
         except (TypeError, ValueError, OverflowError, RecursionError):
             raise ConfigError("the overrides or metadata of a Vapi call cannot be written as JSON") from None
+
+
+class CreateCall(_Request, frozen=True, kw_only=True):
+    """A call on the WebSocket transport: its audio comes and goes by the call's own socket.
+
+    Exactly one of assistant, squad and workflow answers it, by id or in full. One ``format`` governs both
+    directions. ``metadata`` goes into the ``metadata`` of the overrides. There is no phone number of Vapi's in
+    such a call: ``phone_number_id``, ``phone_number`` and ``schedule_plan`` are refused. ``repr`` shows none of
+    the content. Raises ``ConfigError``.
+    """
+
+    format: AudioFormat
+    conversation_type: Literal["voice"] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.format.encoding not in _DEFAULT_RATES:
+            raise ConfigError(f"Vapi's call socket speaks mulaw and pcm_s16le, not {self.format.encoding}")
+        if self.conversation_type not in (None, "voice"):
+            raise ConfigError("the only conversation_type of a call on the WebSocket transport is voice")
+        for field in ("phone_number_id", "phone_number", "schedule_plan"):
+            if getattr(self, field) is not None:
+                raise ConfigError(
+                    f"{field} cannot go with the WebSocket transport; leave it out, "
+                    "or use CreatePhoneCall for a call that Vapi makes itself"
+                )
+
+    def body(self) -> bytes:
+        """Return the JSON body. Raises ``ConfigError`` if overrides or metadata are not JSON."""
+        transport: dict[str, Any] = {
+            "provider": _WEBSOCKET,
+            "audioFormat": {
+                "format": self.format.encoding,
+                "container": "raw",
+                "sampleRate": self.format.sample_rate,
+            },
+        }
+        if self.conversation_type is not None:
+            transport["conversationType"] = self.conversation_type
+        return self._body({"transport": transport})
 
     def __repr__(self) -> str:
         return f"CreateCall({self.family}, {self.format})"
 
 
-class CreatedCall(msgspec.Struct, frozen=True):
-    """A call that Vapi has created. Whoever has one of its URLs is in the call: ``repr`` hides them."""
+class CreatePhoneCall(_Request, frozen=True, kw_only=True):
+    """An ordinary phone call that Vapi makes itself, to be listened to and controlled by its monitor URLs.
 
-    id: str
-    websocket_call_url: str
-    control_url: str = ""
-    listen_url: str = ""
-    concurrency_blocked: bool = False
+    *customer* (or *customer_id*) is called from *phone_number_id*, or from *phone_number*, a number of one's own
+    account in full. Exactly one of assistant, squad and workflow talks. ``repr`` shows none of the content.
+    Raises ``ConfigError``.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.phone_number_id in (None, "")) == (self.phone_number in (None, {})):
+            raise ConfigError(
+                "a phone call of Vapi's needs one number to call from: phone_number_id or phone_number; "
+                "for a call without one give CreateCall a format"
+            )
+        if (self.customer is None) == (self.customer_id in (None, "")):
+            raise ConfigError("a phone call needs one who is called: customer or customer_id")
+        if self.customer is not None:
+            _check_customer(self.customer)
 
     def __repr__(self) -> str:
-        return f"CreatedCall(id={self.id!r}, concurrency_blocked={self.concurrency_blocked})"
+        return f"CreatePhoneCall({self.family})"
 
 
-class _Transport(msgspec.Struct, rename="camel"):
-    websocket_call_url: str | None = None
-
-
-class _Monitor(msgspec.Struct, rename="camel"):
-    listen_url: str | None = None
-    control_url: str | None = None
-
-
-class _Limits(msgspec.Struct, rename="camel"):
-    concurrency_blocked: bool | None = None
-
-
-class _Call(msgspec.Struct, rename="camel"):
-    id: str
-    transport: _Transport | None = None
-    monitor: _Monitor | None = None
-    subscription_limits: _Limits | None = None
-
-
-class _ApiError(msgspec.Struct):
-    message: msgspec.Raw = NO_JSON
-    error: msgspec.Raw = NO_JSON
-
-
-def read_created_call(status: int, body: bytes, *, hide: Iterable[str] = ()) -> CreatedCall:
-    """Return the call that an answer to ``POST /call`` describes.
-
-    Raises ``VapiError`` with the status and the API's own message, at most 400 bytes of it, if there is no
-    call or no URL to reach it at. *hide* are strings (the key) that never show
-    in the text, whatever the API says.
-    """
-    if status not in _CREATED:
-        raise VapiError(f"Vapi refused the call with status {status}: {_said(body, hide)}", status=status)
-    try:
-        call = msgspec.json.decode(body, type=_Call)
-    except BROKEN:
-        raise VapiError(f"Vapi's answer with status {status} is not a call", status=status) from None
-    url = call.transport.websocket_call_url if call.transport is not None else None
-    if not call.id or not url:
-        raise VapiError(
-            f"Vapi's answer with status {status} has no transport.websocketCallUrl", status=status
+def _check_customer(customer: Customer) -> None:
+    if not isinstance(customer, Customer):
+        raise ConfigError('customer must be Customer(number="+15555550123"), or one with a sip_uri')
+    if (customer.number in (None, "")) == (customer.sip_uri in (None, "")):
+        raise ConfigError("a customer needs one of number and sip_uri")
+    checked = customer.number_e164_check_enabled is not False
+    if customer.number and checked and not _NUMBER.fullmatch(customer.number):
+        raise ConfigError(
+            "the customer's number is not in E.164 (+ and 7 to 15 digits, nothing between them); "
+            "number_e164_check_enabled=False lets others through"
         )
-    monitor, limits = call.monitor or _Monitor(), call.subscription_limits or _Limits()
-    return CreatedCall(
-        call.id,
-        _bare(url),
-        _bare(monitor.control_url or ""),
-        _bare(monitor.listen_url or ""),
-        bool(limits.concurrency_blocked),
-    )
 
 
-def check_call_url(url: str, allowed_hosts: Iterable[str], allow_plain: bool = False) -> Refusal | None:
-    """Return why *url*, which came from the API, must not be used, or ``None`` if it is safe.
+class _AudioFormat(msgspec.Struct, rename="camel"):
+    format: str = "pcm_s16le"
+    container: Literal["raw"] = "raw"
+    sample_rate: float | None = None
 
-    It must be wss or https (ws or http on a loopback address, or anywhere if *allow_plain*), without
-    user information, on one of *allowed_hosts* or a subdomain of one. The reason names the host at
-    most, never the URL.
-    """
-    # urlsplit drops tabs and newlines and lets a backslash through, which others read as a slash.
-    if not url.isascii() or any(char <= " " or char in '\\\x7f"<>' for char in url):
-        return Refusal(502, "the call's URL holds characters that no URL has")
+
+class _Transport(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    provider: str = ""
+    conversation_type: str | None = None
+    audio_format: _AudioFormat | None = None
+
+
+def decode_create_call(data: bytes | str) -> CreateCall | CreatePhoneCall:
+    """Return the request that a JSON body of ``POST /call`` makes. Raises ``ConfigError`` for one we would not send."""
     try:
-        parts = urlsplit(url)
-        host, port = (parts.hostname or "").rstrip("."), parts.port
-    except ValueError:
-        return Refusal(502, "the call's URL cannot be read")
-    if "@" in parts.netloc or port == 0 or not host or "%" in host:
-        return Refusal(502, "the call's URL has user information, port 0, or no proper host")
-    plain_is_fine = allow_plain or is_loopback(host)
-    if parts.scheme not in ("wss", "https") and not (parts.scheme in ("ws", "http") and plain_is_fine):
-        return Refusal(502, "the call's URL is neither wss nor https")
-    allowed = [name.lower().strip("[]").strip(".") for name in allowed_hosts]
-    if not any(name and (host == name or _is_subdomain(host, name)) for name in allowed):
-        return Refusal(502, f"the call's URL is on {host[:100]}, which is not an allowed host")
-    return None
+        return _decode(msgspec.json.decode(data, type=dict[str, Any]))
+    except ConfigError:
+        raise
+    except msgspec.ValidationError as error:
+        cause = error.__cause__
+        # What __post_init__ raised comes wrapped, as a ValueError does.
+        reason = str(cause) if isinstance(cause, ConfigError) else str(error)
+        raise ConfigError(f"that is no request for a Vapi call: {reason}") from None
+    except (*BROKEN, ValueError, OverflowError):
+        raise ConfigError("that is no request for a Vapi call: it is not a JSON object") from None
 
 
-def _is_subdomain(host: str, name: str) -> bool:
-    return host.endswith("." + name) and not _is_address(host)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _bare(url: str) -> str:
-    # The documentation prints URLs in angle brackets, and some answers follow it.
-    return url.strip().removeprefix("<").removesuffix(">")
-
-
-def _said(body: bytes, hide: Iterable[str]) -> str:
-    """Return the API's own message: short, on one line, without anything that must not be logged."""
-    text = _message(body) or body[: 4 * _MAX_ERROR].decode("utf-8", "replace")
-    for secret in hide:
-        text = text.replace(secret, "<hidden>") if secret else text
-    for pattern, word in _SECRET_WORDS:
-        text = pattern.sub(word, text)
-    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    short = text.encode("utf-8", "replace")[:_MAX_ERROR].decode("utf-8", "ignore") or "no message"
-    if "error code: 1010" in text:
-        return f"{short} (the request was blocked for its User-Agent, not for its key)"
-    return short
-
-
-def _message(body: bytes) -> str:
-    try:
-        answer = msgspec.json.decode(body, type=_ApiError)
-        for raw in (answer.message, answer.error):
-            value = msgspec.json.decode(raw) if bytes(raw) else None
-            if isinstance(value, str) and value:
-                return value
-            if isinstance(value, list) and value:
-                return "; ".join(str(item) for item in value)
-    except BROKEN:
-        pass
-    return ""
+def _decode(request: dict[str, Any]) -> CreateCall | CreatePhoneCall:
+    transport = msgspec.convert(request.pop("transport", None), _Transport | None)
+    if request.get("customers"):
+        raise ConfigError(
+            "one request makes one call here; give customer instead of customers, once for each"
+        )
+    if transport is None:
+        return msgspec.convert(request, CreatePhoneCall)
+    if transport.provider != _WEBSOCKET:
+        raise ConfigError(f"the transport of a call can be {_WEBSOCKET} or none, which is a phone call")
+    given = transport.audio_format or _AudioFormat()
+    rate = given.sample_rate or _DEFAULT_RATES.get(given.format, 0)
+    if rate != int(rate):
+        raise ConfigError("the sampleRate of a call must be a whole number")
+    audio_format = AudioFormat.parse(f"{given.format}/{int(rate)}")
+    more = {"format": audio_format, "conversationType": transport.conversation_type}
+    return msgspec.convert(request | more, CreateCall)

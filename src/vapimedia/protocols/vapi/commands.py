@@ -10,38 +10,198 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from vapimedia.errors import ConfigError
+from vapimedia.errors import ConfigError, ProtocolError
+from vapimedia.protocols._wire import BROKEN, printable
 
 __all__ = [
+    "AddMessage",
+    "AppendContext",
     "ContextKind",
     "Control",
+    "ControlMessage",
+    "ControlName",
+    "EndCall",
+    "Handoff",
+    "Hangup",
+    "Message",
     "Role",
+    "Say",
+    "SendTransportMessage",
+    "SipTransportMessage",
+    "Transfer",
+    "TransportMessage",
+    "TwilioTransportMessage",
     "add_message",
     "append_context",
     "control",
+    "decode_control",
     "end_call",
+    "handoff",
     "hangup",
     "say",
+    "send_transport_message",
+    "transfer",
 ]
 
 Role = Literal["assistant", "function", "user", "system", "tool"]
-Control = Literal[
+ControlName = Literal[
     "mute-assistant", "unmute-assistant", "mute-customer", "unmute-customer", "say-first-message"
 ]
 ContextKind = Literal["commentary", "thinking", "instructions"]
 
-_END_CALL = b'{"type":"end-call"}'
-_HANGUP = b'{"type":"hangup"}'
+
+class _Command(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", tag_field="type"
+):
+    """Base of the messages. ``None`` is left to Vapi's default. ``repr`` shows nothing of what is said."""
+
+    def encode(self) -> bytes:
+        """Return the compact JSON that goes out."""
+        try:
+            return msgspec.json.encode(self)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            raise ConfigError("a Vapi message holds something that cannot be written as JSON") from None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Say(_Command, frozen=True, kw_only=True, tag="say"):
+    """Have the assistant say something. ``interrupt_assistant_enabled`` replaces what it is saying now."""
+
+    content: str
+    end_call_after_spoken: bool | None = None
+    interruptions_enabled: bool | None = None
+    interrupt_assistant_enabled: bool | None = None
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of the conversation. ``repr`` shows its role only."""
+
+    role: Role
+    content: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Message(role={self.role!r})"
+
+
+class AddMessage(_Command, frozen=True, kw_only=True, tag="add-message"):
+    """Put a message into the conversation; Vapi has the assistant answer it by default."""
+
+    message: Message
+    trigger_response_enabled: bool | None = None
+
+
+class AppendContext(_Command, frozen=True, kw_only=True, tag="append-context"):
+    """Give the assistant context without a turn of its own."""
+
+    kind: ContextKind
+    content: str
+
+
+class Control(_Command, frozen=True, kw_only=True, tag="control"):
+    """Mute, unmute, or say the first message."""
+
+    control: ControlName
+
+    def __repr__(self) -> str:
+        return f"Control(control={self.control!r})"
+
+
+class EndCall(_Command, frozen=True, kw_only=True, tag="end-call"):
+    """End the call."""
+
+
+class Hangup(_Command, frozen=True, kw_only=True, tag="hangup"):
+    """End the call, by its older name. Documented for the call socket only."""
+
+
+class Transfer(_Command, frozen=True, kw_only=True, tag="transfer"):
+    """Send the call to a number or a SIP address; ``content`` is spoken first."""
+
+    destination: dict[str, Any] | None = None
+    content: str | None = None
+
+
+class Handoff(_Command, frozen=True, kw_only=True, tag="handoff"):
+    """Hand the call to another assistant; ``content`` is spoken first."""
+
+    destination: dict[str, Any] | None = None
+    content: str | None = None
+
+
+class _TransportMessage(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", tag_field="transport"
+):
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class TwilioTransportMessage(_TransportMessage, frozen=True, kw_only=True, tag="twilio"):
+    """TwiML for the phone leg of a call that Vapi has at Twilio."""
+
+    twiml: str
+
+
+class SipTransportMessage(_TransportMessage, frozen=True, kw_only=True, tag="vapi.sip"):
+    """A SIP request inside the dialogue of a call that Vapi has by SIP."""
+
+    sip_verb: Literal["INFO", "MESSAGE", "NOTIFY"]
+    headers: dict[str, str] | None = None
+    body: str | None = None
+
+
+TransportMessage = TwilioTransportMessage | SipTransportMessage
+
+
+class SendTransportMessage(_Command, frozen=True, kw_only=True, tag="send-transport-message"):
+    """Tell the transport of a phone call something. Not for calls on the WebSocket transport."""
+
+    message: TransportMessage
+
+
+ControlMessage = (
+    Say | AddMessage | AppendContext | Control | EndCall | Hangup | Transfer | Handoff | SendTransportMessage
+)
+
+_DECODER: msgspec.json.Decoder[ControlMessage] = msgspec.json.Decoder(ControlMessage)
+
+
+class _OldSay(msgspec.Struct, tag_field="type", tag="say"):
+    message: str
+
+
+def decode_control(data: bytes | str) -> ControlMessage:
+    """Return the struct of a message that goes to a call. Takes ``say`` with ``message`` for ``content`` too.
+
+    Raises ``ProtocolError`` that names the field, never its value.
+    """
+    try:
+        return _DECODER.decode(data)
+    except BROKEN as error:
+        try:  # the spelling of Vapi's older pages and of its web SDK
+            return Say(content=msgspec.json.decode(data, type=_OldSay).message)
+        except BROKEN:
+            pass
+        raise ProtocolError(f"not a message for a Vapi call: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, msgspec.ValidationError):
+        return "it is not JSON"
+    what, _, where = str(error).partition(" - at ")
+    # The value of an unknown word stands in quotes, after what is wrong with it.
+    return f"{what.partition(chr(39))[0].strip()} at {printable(where)}"
 
 
 def end_call() -> bytes:
     """Return the message that ends the call."""
-    return _END_CALL
+    return EndCall().encode()
 
 
 def hangup() -> bytes:
     """Return the message that ends the call, by its older name. Documented for the call socket only."""
-    return _HANGUP
+    return Hangup().encode()
 
 
 def say(
@@ -55,34 +215,48 @@ def say(
 
     ``interrupt_assistant_enabled`` replaces what the assistant is saying now.
     """
-    options = {
-        "endCallAfterSpoken": end_call_after_spoken,
-        "interruptionsEnabled": interruptions_enabled,
-        "interruptAssistantEnabled": interrupt_assistant_enabled,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
-    return _encode({"type": "say", "content": _text(content)} | given)
+    return Say(
+        content=_text(content),
+        end_call_after_spoken=end_call_after_spoken,
+        interruptions_enabled=interruptions_enabled,
+        interrupt_assistant_enabled=interrupt_assistant_enabled,
+    ).encode()
 
 
 def add_message(role: Role, content: str, trigger_response: bool = True) -> bytes:
     """Return the message that adds to the conversation; the assistant answers if *trigger_response*."""
     _check("role", role, get_args(Role))
-    message = {"role": role, "content": _text(content)}
-    return _encode(
-        {"type": "add-message", "message": message, "triggerResponseEnabled": bool(trigger_response)}
-    )
+    message = Message(role, _text(content))
+    return AddMessage(message=message, trigger_response_enabled=bool(trigger_response)).encode()
 
 
 def append_context(kind: ContextKind, content: str) -> bytes:
     """Return the message that gives the assistant context without a turn of its own."""
     _check("kind", kind, get_args(ContextKind))
-    return _encode({"type": "append-context", "kind": kind, "content": _text(content)})
+    return AppendContext(kind=kind, content=_text(content)).encode()
 
 
-def control(name: Control) -> bytes:
+def control(name: ControlName) -> bytes:
     """Return one of the fixed controls, such as ``mute-assistant``."""
-    _check("control", name, get_args(Control))
-    return _encode({"type": "control", "control": name})
+    _check("control", name, get_args(ControlName))
+    return Control(control=name).encode()
+
+
+def transfer(destination: dict[str, Any] | None, content: str = "") -> bytes:
+    """Return the message that sends the call to *destination*, after *content* was spoken."""
+    return Transfer(destination=destination, content=_text(content) if content else None).encode()
+
+
+def handoff(destination: dict[str, Any] | None, content: str = "") -> bytes:
+    """Return the message that hands the call to the assistant *destination*, after *content* was spoken."""
+    return Handoff(destination=destination, content=_text(content) if content else None).encode()
+
+
+def send_transport_message(message: TransportMessage) -> bytes:
+    """Return the message that tells the transport of a phone call something."""
+    if not isinstance(message, TransportMessage):
+        raise ConfigError("a transport message is a TwilioTransportMessage or a SipTransportMessage")
+    return SendTransportMessage(message=message).encode()
 
 
 def _check(what: str, value: str, known: tuple[str, ...]) -> None:
@@ -95,7 +269,3 @@ def _text(content: str) -> str:
         raise ConfigError("the content of a Vapi message must be text that is not empty")
     # A lone surrogate cannot be written as UTF-8; it can only come from text that was decoded wrongly.
     return content.encode("utf-8", "replace").decode()
-
-
-def _encode(message: dict[str, Any]) -> bytes:
-    return msgspec.json.encode(message)
