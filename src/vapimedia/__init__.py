@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
     from vapimedia.io.config import BridgeConfig
     from vapimedia.io.config_sources import load_config
+    from vapimedia.io.endpoints import CustomTranscriber, CustomVoice
     from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
     from vapimedia.io.vapi_client import VapiClient
 
@@ -36,6 +37,8 @@ __all__ = [
     "CallInfo",
     "CallOptions",
     "ConfigError",
+    "CustomTranscriber",
+    "CustomVoice",
     "ProtocolError",
     "ProviderError",
     "Reject",
@@ -50,6 +53,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "CustomTranscriber": "vapimedia.io.endpoints",
+    "CustomVoice": "vapimedia.io.endpoints",
     "Bridge": "vapimedia.io.bridge",
     "BridgeConfig": "vapimedia.io.config",
     "load_config": "vapimedia.io.config_sources",

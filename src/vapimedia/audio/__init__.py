@@ -19,11 +19,13 @@ from vapimedia.audio.g711 import (
 from vapimedia.audio.resampler import Resampler
 from vapimedia.audio.signal import resample
 from vapimedia.audio.slicer import FrameSlicer
+from vapimedia.audio.stereo import StereoSplitter
 
 __all__ = [
     "Converter",
     "FrameSlicer",
     "Resampler",
+    "StereoSplitter",
     "alaw_decode",
     "alaw_decode_into",
     "alaw_encode",

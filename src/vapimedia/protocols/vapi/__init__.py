@@ -91,6 +91,12 @@ from vapimedia.protocols.vapi.server_messages import (
     decode_server_message,
 )
 from vapimedia.protocols.vapi.tools import ToolResult, encode_tool_results, single_line
+from vapimedia.protocols.vapi.transcriber import (
+    TranscriberError,
+    TranscriberResponse,
+    TranscriberStart,
+    decode_transcriber,
+)
 
 __all__ = [
     "AddMessage",
@@ -145,6 +151,9 @@ __all__ = [
     "ToolCalls",
     "ToolCallsResult",
     "ToolResult",
+    "TranscriberError",
+    "TranscriberResponse",
+    "TranscriberStart",
     "Transcript",
     "Transfer",
     "TransferDestinationRequest",
@@ -172,6 +181,7 @@ __all__ = [
     "decode_create_call",
     "decode_event",
     "decode_server_message",
+    "decode_transcriber",
     "encode_tool_results",
     "end_call",
     "handoff",
