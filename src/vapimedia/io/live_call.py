@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 import picows
 
-from vapimedia.errors import ConfigError, VapiError
+from vapimedia.errors import ConcurrencyBlocked, ConfigError, VapiError
 from vapimedia.io import media_transport
 from vapimedia.io.call_line import ended_line
 from vapimedia.io.config import BridgeConfig
@@ -151,6 +151,8 @@ class LiveCall:
             await self._provider_is_there.wait()
             await self._connect(created)
         except (VapiError, ConfigError) as error:
+            if isinstance(error, ConcurrencyBlocked) and error.call is not None:
+                self._take_created(error.call)  # Vapi has it all the same: it is ended there
             if not self.is_over:
                 _log.error("call %s: %s", self.call_id or "(new)", error)
             self._do(self.session.vapi_failed(str(error), now_ns()))
@@ -164,12 +166,10 @@ class LiveCall:
         self.vapi_call_id = created.id
         self.host.named(self)
         control_url = created.control_url if self._refusal(created.control_url) is None else ""
-        self._do(self.session.set_vapi_call(created.id, control_url, {}))
+        self._do(self.session.set_vapi_call(created.id, control_url, self.host.client.monitor_authorization))
 
     def _check(self, created: CreatedCall) -> None:
         """Refuse URLs that the key and the caller's voice must not go to."""
-        if created.concurrency_blocked:
-            raise VapiError("Vapi's concurrency limit is reached; the call was not started")
         for url in (created.websocket_call_url, created.control_url):
             refusal = self._refusal(url) if url else None
             if refusal is not None:

@@ -1,48 +1,70 @@
-"""HTTPS to others: Vapi's ``POST /call`` with careful retries, and the requests of providers and sessions."""
+"""Vapi's REST API with careful retries, live control of its calls, and the requests of providers and sessions."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Self
 
 import aiohttp
 from yarl import URL
 
-from vapimedia._version import __version__
-from vapimedia.errors import ProviderError, VapiError
+from vapimedia.errors import ConcurrencyBlocked, ConfigError, ProviderError, VapiError
+from vapimedia.io.call_lookup import CallLike, Known, id_of
+from vapimedia.io.live_control import LiveControl, end_call
+from vapimedia.io.vapi_requests import CREATE, READ, USER_AGENT, Answer, Repetition, Requests, repeat
 from vapimedia.protocols.commands import HttpCall
-from vapimedia.protocols.vapi import CreateCall, CreatedCall, read_created_call
+from vapimedia.protocols.hosts import is_loopback
+from vapimedia.protocols.vapi import (
+    CallRecord,
+    CreateCall,
+    CreatedCall,
+    CreatePhoneCall,
+    decode_call,
+    decode_calls,
+    read_created_call,
+)
+from vapimedia.protocols.vapi.call_records import refused
 
-__all__ = ["VapiClient"]
+__all__ = ["USER_AGENT", "VapiClient"]
 
 _log = logging.getLogger("vapimedia.io")
 
-# Vapi's edge refuses requests with a library's default User-Agent (403, "error code: 1010").
-USER_AGENT = f"vapimedia/{__version__}"
-_MAX_TRIES = 3
-_FIRST_PAUSE_S = 0.25
-_MAX_ANSWER_BYTES = 1 << 20
+# A record holds every word of its call, and a list a hundred of them.
+_MAX_RECORD_BYTES = 16 << 20
+_MAX_LIST_BYTES = 64 << 20
+_SETTLE_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+_TIMES = frozenset(f"{what}_at_{how}" for what in ("created", "updated") for how in ("gt", "lt", "ge", "le"))
 
 
 class VapiClient:
     """A client with one connection pool, for Vapi's API and for the providers'. ``async with``, or ``close`` it.
 
-    The key goes into a header and nowhere else. Redirects are not followed.
+    *key* is the private one; it goes into a header and nowhere else. *public_key* is sent with control messages,
+    for calls whose ``monitorPlan.controlAuthenticationEnabled`` is on. Control, listen and call URLs are used on
+    *hosts*, hosts below these, and the API's own host. Redirects are not followed. Raises ``ConfigError`` for a
+    *base_url* that would send the key in the clear.
     """
 
-    def __init__(self, key: str, *, base_url: str = "https://api.vapi.ai", timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        key: str,
+        *,
+        base_url: str = "https://api.vapi.ai",
+        timeout_s: float = 10.0,
+        public_key: str = "",
+        hosts: Iterable[str] = ("vapi.ai",),
+    ) -> None:
         self._key = key
-        self._base_url = base_url.rstrip("/")
+        self._public_key = public_key
+        self._base_url = _checked(base_url)
         self._timeout_s = timeout_s
-        self._session: aiohttp.ClientSession | None = None
-        self._is_closed = False
+        self._requests = Requests(timeout_s)
+        self.hosts = tuple(hosts)
+        self.known = Known()
 
     @property
     def authorization(self) -> dict[str, str]:
@@ -50,45 +72,129 @@ class VapiClient:
         return {"Authorization": f"Bearer {self._key}"}
 
     @property
+    def monitor_authorization(self) -> dict[str, str]:
+        """The header for control and listen URLs; empty without a public key."""
+        return {"Authorization": f"Bearer {self._public_key}"} if self._public_key else {}
+
+    @property
     def timeout_s(self) -> float:
         """How long one call takes to create at most."""
         return self._timeout_s
 
-    async def create_call(self, request: CreateCall, *, given_up: asyncio.Event | None = None) -> CreatedCall:
-        """Create a call on the WebSocket transport. Raises ``VapiError``, within the timeout in all.
+    @property
+    def base_url(self) -> str:
+        """Where the API is."""
+        return self._base_url
+
+    # --- calls --------------------------------------------------------------------------------------------
+
+    async def create_call(
+        self, request: CreateCall | CreatePhoneCall, *, given_up: asyncio.Event | None = None
+    ) -> CreatedCall:
+        """Create a call. Raises ``VapiError``, within the timeout in all, and 5 s where nobody can be reached.
 
         A status of 5xx is tried again up to three times in all with growing pauses, 429 after its
         ``Retry-After``, a connection that was never made likewise. After a timeout (ours, or a proxy's 504)
         or a connection that broke while waiting, nobody knows whether the call exists: it is not sent again.
         Nor is it once *given_up* is set; an answer that is being waited for is waited for still.
+        An account that has as many calls as it may have raises ``ConcurrencyBlocked``.
         """
-        body = request.body()
-        deadline = asyncio.get_running_loop().time() + self._timeout_s
-        too_late = last = VapiError(f"Vapi did not answer within {self._timeout_s:g} s")
-        given_up = given_up or asyncio.Event()
-        for number in range(_MAX_TRIES):
-            if given_up.is_set():
-                raise VapiError("the call is not wanted any more")
-            pause_s = _FIRST_PAUSE_S * 2**number * (1 + random.random())  # noqa: S311  jitter, no secret
-            try:
-                async with asyncio.timeout_at(deadline):
-                    status, answer, retry_after_s = await self._post(f"{self._base_url}/call", body)
-                if status != 429 and (status < 500 or status == 504):
-                    return read_created_call(status, answer, hide=[self._key])
-                pause_s = max(pause_s, retry_after_s)
-                last = _refused(status, answer, self._key)
-            except TimeoutError:
-                raise too_late from None
-            except aiohttp.ClientConnectorError as error:
-                last = VapiError(f"cannot connect to Vapi at {self._host}: {_why(error)}")
-            except aiohttp.ClientError as error:
-                raise VapiError(
-                    f"Vapi at {self._host} broke the connection: {type(error).__name__}"
-                ) from None
-            if number + 1 == _MAX_TRIES or asyncio.get_running_loop().time() + pause_s >= deadline:
+        if not isinstance(request, CreateCall | CreatePhoneCall):
+            raise ConfigError(
+                "create_call takes a CreateCall or a CreatePhoneCall; decode_create_call reads JSON"
+            )
+        answer = await self._api("POST", "/call", CREATE, body=request.body(), given_up=given_up)
+        on_socket = isinstance(request, CreateCall)
+        call = read_created_call(answer.status, answer.body, hide=self._secrets, wants_socket=on_socket)
+        self.known.add(call)
+        if call.concurrency_blocked:
+            raise ConcurrencyBlocked(
+                "Vapi's concurrency limit is reached; the call was not started",
+                status=answer.status,
+                limit=call.concurrency_limit,
+                remaining=call.remaining_calls,
+                call=call,
+            )
+        return call
+
+    async def get_call(self, call_id: str) -> CallRecord:
+        """Return what Vapi says of a call now. Raises ``VapiError``; tried again as it is safe."""
+        path = f"/call/{id_of(call_id)}"
+        record = decode_call(await self._read(path, "to tell of the call", _MAX_RECORD_BYTES))
+        self.known.add(record)
+        return record
+
+    async def list_calls(
+        self,
+        *,
+        limit: int | None = None,
+        id: str | None = None,
+        assistant_id: str | None = None,
+        phone_number_id: str | None = None,
+        **times: datetime | str,
+    ) -> list[CallRecord]:
+        """Return calls, newest first, at most *limit* (Vapi's default: 100).
+
+        *times* are ``created_at_gt``, ``_lt``, ``_ge``, ``_le`` and ``updated_at_...``, ISO 8601 or a datetime with
+        a time zone. A record holds all that was said: ask for few beside live media. Raises ``VapiError``.
+        """
+        unknown = times.keys() - _TIMES
+        if unknown:
+            raise ConfigError(f"unknown filter {min(unknown)!r}; times are {', '.join(sorted(_TIMES))}")
+        given = {"limit": limit, "id": id, "assistant_id": assistant_id, "phone_number_id": phone_number_id}
+        query = {
+            _camel(name): _text(name, value) for name, value in (given | times).items() if value is not None
+        }
+        return decode_calls(await self._read("/call", "to list calls", _MAX_LIST_BYTES, query))
+
+    async def end_call(self, call: CallLike) -> bool:
+        """End a call by its control URL, or by its socket where it has none; return whether it still ran.
+
+        Raises ``VapiError`` when it could not be told, or has not begun. Whatever is deleted at Vapi is data:
+        that ends no call and is never asked for.
+        """
+        return await end_call(self, call)
+
+    async def settled_call(self, call_id: str) -> CallRecord:
+        """Return a call once Vapi has told why it ended and what it cost, both a while after its end.
+
+        Asks again after 0.5, 1, 2, 4 and 8 s and then returns what is known: look at ``is_settled``. A call that
+        cost nothing takes as long. Raises ``VapiError``.
+        """
+        record = await self.get_call(call_id)
+        for pause_s in _SETTLE_PAUSES_S:
+            if record.is_settled:
                 break
-            await _pause(pause_s, given_up)
-        raise last
+            await asyncio.sleep(pause_s)
+            record = await self.get_call(call_id)
+        return record
+
+    def control(self, call: CallLike, *, timeout_s: float = 5.0) -> LiveControl:
+        """Return what speaks to a running call: one of ours, its record, its id, or its control URL.
+
+        Each message has *timeout_s*.
+        """
+        return LiveControl(self, call, timeout_s=timeout_s)
+
+    # --- requests -----------------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        rule: Repetition,
+        timeout_s: float,
+    ) -> Answer:
+        """Make one request that *rule* may repeat. Raises ``VapiError`` where no answer comes."""
+        to = URL(url, encoded=True)
+
+        async def send(connect_s: float) -> Answer:
+            return await self._requests.send(method, to, headers=headers, body=body, connect_s=connect_s)
+
+        return await repeat(send, rule, host=to.host_port_subcomponent or "", timeout_s=timeout_s)
 
     async def carry_out(self, call: HttpCall) -> bool:
         """Make one request; return whether it did its work. Never raises; logs purpose and status alone."""
@@ -112,17 +218,49 @@ class VapiClient:
 
     async def _request(self, call: HttpCall) -> tuple[int, bytes]:
         headers = call.headers if call.sign is None else {**call.headers, **call.sign(time.time())}
-        async with self._http().request(
-            call.method, URL(call.url, encoded=True), headers=headers, data=call.body, allow_redirects=False
-        ) as answer:
-            return answer.status, await _read(answer)
+        url = URL(call.url, encoded=True)
+        answer = await self._requests.send(call.method, url, headers=headers, body=call.body)
+        return answer.status, answer.body
+
+    async def _read(
+        self, path: str, what: str, max_bytes: int, query: Mapping[str, str] | None = None
+    ) -> bytes:
+        answer = await self._api("GET", path, READ, query=query, max_bytes=max_bytes)
+        if answer.status not in range(200, 300):
+            raise refused(answer.status, answer.body, self._secrets, what)
+        return answer.body
+
+    async def _api(
+        self,
+        method: str,
+        path: str,
+        rule: Repetition,
+        *,
+        body: bytes | None = None,
+        query: Mapping[str, str] | None = None,
+        given_up: asyncio.Event | None = None,
+        max_bytes: int = 1 << 20,
+    ) -> Answer:
+        url = URL(f"{self._base_url}{path}", encoded=True).with_query(query or {})
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers |= self.authorization
+
+        async def send(connect_s: float) -> Answer:
+            return await self._requests.send(
+                method, url, headers=headers, body=body, connect_s=connect_s, max_bytes=max_bytes
+            )
+
+        return await repeat(
+            send, rule, host=url.host_port_subcomponent or "", timeout_s=self._timeout_s, given_up=given_up
+        )
+
+    @property
+    def _secrets(self) -> Sequence[str]:
+        return (self._key, self._public_key)
 
     async def close(self) -> None:
         """Close the connections, for good."""
-        self._is_closed = True
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._requests.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -133,60 +271,30 @@ class VapiClient:
     def __repr__(self) -> str:
         return f"VapiClient(base_url={self._base_url!r})"
 
-    @property
-    def _host(self) -> str:
-        return URL(self._base_url).authority
 
-    def _http(self) -> aiohttp.ClientSession:
-        if self._is_closed:
-            raise VapiError("the client is closed; make a new one")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                headers={"User-Agent": USER_AGENT}, timeout=aiohttp.ClientTimeout(total=self._timeout_s)
-            )
-        return self._session
-
-    async def _post(self, url: str, body: bytes) -> tuple[int, bytes, float]:
-        headers = {"Content-Type": "application/json", **self.authorization}
-        async with self._http().post(url, data=body, headers=headers, allow_redirects=False) as answer:
-            return answer.status, await _read(answer), _seconds(answer.headers)
-
-
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    body = b""
-    async for piece in answer.content.iter_any():
-        body += piece
-        if len(body) > _MAX_ANSWER_BYTES:
-            raise VapiError(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes", status=answer.status)
-    return body
-
-
-async def _pause(pause_s: float, given_up: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(given_up.wait(), pause_s)
-
-
-def _seconds(headers: Mapping[str, str]) -> float:
-    """Return what ``Retry-After`` says, a number of seconds or a date (RFC 9110 s. 10.2.3); 0 if neither."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
+def _checked(base_url: str) -> str:
     try:
-        until = parsedate_to_datetime(text)
+        url = URL(base_url)
+        host = url.host or ""
     except ValueError:
-        return 0.0
-    if until.tzinfo is None:  # "-0000"
-        until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+        host = ""
+    if not host or url.scheme not in ("http", "https") or url.user or url.query_string:
+        raise ConfigError("base_url must be a URL like https://api.vapi.ai, without user, password and query")
+    if url.scheme == "http" and not is_loopback(host):
+        raise ConfigError(
+            f"base_url must be https, as the key goes there, unless its host is this machine; {host} is not"
+        )
+    return base_url.rstrip("/")
 
 
-def _refused(status: int, answer: bytes, key: str) -> VapiError:
-    try:
-        read_created_call(status, answer, hide=[key])
-    except VapiError as error:
-        return error
-    return VapiError(f"Vapi answered with status {status}", status=status)
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
-def _why(error: aiohttp.ClientConnectorError) -> str:
-    return error.os_error.strerror or type(error.os_error).__name__
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ConfigError(f"{name} must have a time zone; give it one, such as datetime.UTC")
+        return value.isoformat()
+    return str(value)

@@ -55,7 +55,7 @@ def test_no_bytes_raise_anything_else(data: bytes | str) -> None:
         vapi.decode_control(data)
 
 
-@pytest.mark.parametrize("destination", [{"number": object()}, {1: {2: object}}])
+@pytest.mark.parametrize("destination", [{"type": "number", "number": object()}, {1: {2: object}}, "x", {}])
 def test_a_destination_that_is_no_json_is_refused(destination: dict) -> None:
     with pytest.raises(ConfigError, match="JSON"):
         vapi.transfer(destination)

@@ -24,6 +24,7 @@ __all__ = [
     "Handoff",
     "Hangup",
     "Message",
+    "Place",
     "Role",
     "Say",
     "SendTransportMessage",
@@ -48,6 +49,7 @@ ControlName = Literal[
     "mute-assistant", "unmute-assistant", "mute-customer", "unmute-customer", "say-first-message"
 ]
 ContextKind = Literal["commentary", "thinking", "instructions"]
+Place = dict[str, Any] | msgspec.Struct | None
 
 
 class _Command(
@@ -242,14 +244,14 @@ def control(name: ControlName) -> bytes:
     return Control(control=name).encode()
 
 
-def transfer(destination: dict[str, Any] | None, content: str = "") -> bytes:
+def transfer(destination: Place, content: str = "") -> bytes:
     """Return the message that sends the call to *destination*, after *content* was spoken."""
-    return Transfer(destination=destination, content=_text(content) if content else None).encode()
+    return Transfer(destination=_place(destination), content=_text(content) if content else None).encode()
 
 
-def handoff(destination: dict[str, Any] | None, content: str = "") -> bytes:
+def handoff(destination: Place, content: str = "") -> bytes:
     """Return the message that hands the call to the assistant *destination*, after *content* was spoken."""
-    return Handoff(destination=destination, content=_text(content) if content else None).encode()
+    return Handoff(destination=_place(destination), content=_text(content) if content else None).encode()
 
 
 def send_transport_message(message: TransportMessage) -> bytes:
@@ -257,6 +259,18 @@ def send_transport_message(message: TransportMessage) -> bytes:
     if not isinstance(message, TransportMessage):
         raise ConfigError("a transport message is a TwilioTransportMessage or a SipTransportMessage")
     return SendTransportMessage(message=message).encode()
+
+
+def _place(destination: Place) -> dict[str, Any] | None:
+    try:
+        place: dict[str, Any] | None = msgspec.to_builtins(destination, str_keys=True)
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigError("the destination holds something that cannot be written as JSON") from None
+    if place is not None and not (isinstance(place, dict) and place.get("type")):
+        raise ConfigError(
+            "a destination is a NumberDestination, a SipDestination, an AssistantDestination or their JSON"
+        )
+    return place
 
 
 def _check(what: str, value: str, known: tuple[str, ...]) -> None:
