@@ -18,6 +18,7 @@ import typer.main
 from vapimedia.cli.app import app
 from vapimedia.io.config import SECRETS, BridgeConfig
 from vapimedia.io.config_sources import load_config
+from vapimedia.io.config_webhooks import WebhookSettings
 from vapimedia.protocols import DIALECTS, get_dialect
 from vapimedia.session.events import EndReason
 from vapimedia.session.lifecycle import State
@@ -58,6 +59,23 @@ MEANINGS = {
     "vonage_signature_secret": "Checks Vonage's signatures. Required unless `auth` is off.",
     "vonage_api_url": "Base of Vonage's REST API.",
     "vonage_from": "The account's number that outbound calls, and the bridge's part of calls, come from.",
+    "endpointing_timeout_s": "Limit of `on_endpointing`: the caller waits for it.",
+    "webhook_max_kib": "A longer server message of Vapi's is refused with 413.",
+    "phone_call_control": "Whether Vapi's `phone-call-control` forwards and hangs up the phone leg.",
+    "assistant_request_error": "What a caller hears when no assistant could be chosen.",
+    "vapi_webhook_auth": "The one way in which the secret may come ([all of them](webhooks.md#authentication)).",
+    "vapi_webhook_bearer_header": "Header of the bearer credential.",
+    "vapi_webhook_bearer_prefix": "What stands before the token; in TOML empty for nothing.",
+    "vapi_webhook_signature_header": "Header of the HMAC credential.",
+    "vapi_webhook_signature_prefix": "What stands before the signature, such as `sha256=`.",
+    "vapi_webhook_timestamp_header": "Header of the time that is signed too.",
+    "vapi_webhook_message_id_header": "Header that `{svix-id}` stands for.",
+    "vapi_webhook_payload": "What is signed: `{body}`, `{timestamp}`, `{method}`, `{url}`, `{svix-id}`.",
+    "vapi_webhook_algorithm": "The HMAC's hash.",
+    "vapi_webhook_encoding": "How the signature is written.",
+    "vapi_webhook_secret_is_base64": "The HMAC's key is the secret decoded.",
+    "vapi_webhook_untimed": "No timestamp is signed: a webhook can be replayed for ever.",
+    "vapi_webhook_url": "The server URL as Vapi knows it, for `{url}`; else `public_url` and the path.",
     "browser_secret": "What a page must know to call; without it the browser provider serves this machine only.",
 }
 
@@ -92,7 +110,9 @@ def settings_table() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     flags = serve_flags()
-    for info in msgspec.structs.fields(BridgeConfig):
+    every = msgspec.structs.fields(BridgeConfig)
+    webhooks = [info for info in every if info.name in WebhookSettings.__struct_fields__]
+    for info in [*(info for info in every if info not in webhooks), *webhooks]:
         flag = flags.get(FLAG_OF.get(info.name, info.name))
         opts = [*flag.opts, *flag.secondary_opts] if flag is not None else []
         meaning = MEANINGS.get(info.name) or re.sub(r" Default: .*", "", flag.help)

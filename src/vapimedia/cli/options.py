@@ -39,6 +39,7 @@ __all__ = [
     "VapiUrl",
     "VapiWsAuth",
     "VonageRate",
+    "WebhookTimeoutS",
     "Workers",
     "option",
 ]
@@ -116,6 +117,9 @@ TokenTtlS = Annotated[float | None, _limit("--token-ttl-s", "Life of a media soc
 MaxCalls = Annotated[int | None, _limit("--max-calls", "Calls at a time.", 500)]
 PingIntervalS = Annotated[float | None, _limit("--ping-interval-s", "A dead peer is found within this.", 20)]
 ToolTimeoutS = Annotated[float | None, _limit("--tool-timeout-s", "Limit of a tool.", 18)]
+WebhookTimeoutS = Annotated[
+    float | None, _limit("--webhook-timeout-s", "Limit of a handler that answers Vapi.", 18)
+]
 OnVapiLost = Annotated[
     str | None, _limit("--on-vapi-lost", "When Vapi goes away: hang_up, continue.", "hang_up")
 ]

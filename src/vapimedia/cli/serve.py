@@ -70,6 +70,7 @@ def serve(
     max_calls: options.MaxCalls = None,
     ping_interval_s: options.PingIntervalS = None,
     tool_timeout_s: options.ToolTimeoutS = None,
+    webhook_timeout_s: options.WebhookTimeoutS = None,
     on_vapi_lost: options.OnVapiLost = None,
     auth: options.Auth = None,
     unpaced: options.Unpaced = None,

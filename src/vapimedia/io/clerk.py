@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from vapimedia.errors import ConfigError, ProtocolError
 from vapimedia.io.book import EndedCall
 from vapimedia.io.desk import name_of
-from vapimedia.io.errands import JSON, Errand, Reply
+from vapimedia.io.errands import Errand, Reply, refused
 from vapimedia.io.hooks import CallInfo, Reject
 from vapimedia.io.outbound import hang_up_given_up
+from vapimedia.io.server_url import ServerUrl
 from vapimedia.protocols.dialect import Dialect, Document, IncomingCall, Refusal, StatusReport, WebhookRequest
 from vapimedia.protocols.events import Stopped
 from vapimedia.protocols.seen import NotedUses
-from vapimedia.protocols.vapi import (
-    Malformed,
-    ToolCalls,
-    WebhookSecrets,
-    check_webhook_secret,
-    decode_server_message,
-)
 
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
@@ -36,8 +29,7 @@ class Clerk:
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
-        secret = bridge.config.vapi_webhook_secret
-        self._secrets = WebhookSecrets.any_of(secret) if secret else None
+        self.server_url = ServerUrl(bridge)
 
     async def answer(self, provider: str, webhook: WebhookRequest, origin: str) -> Reply:
         """A call comes in. *origin* is ours as the provider sees it; empty: it did not tell a proper one."""
@@ -54,9 +46,9 @@ class Clerk:
         if refusal is None and isinstance(incoming, ProtocolError):
             refusal = Refusal(400, str(incoming))
         if refusal is not None or isinstance(incoming, ProtocolError):
-            return _refused(refusal or Refusal(400, ""))
+            return refused(refusal or Refusal(400, ""))
         if not origin:
-            return _refused(Refusal(400, "the Host header is no host"))
+            return refused(Refusal(400, "the Host header is no host"))
         info = CallInfo(
             provider=provider,
             call_id=incoming.call_id,
@@ -78,11 +70,11 @@ class Clerk:
         dialect = self._bridge.dialects.new(provider, seen=uses)
         refusal = dialect.check_webhook(webhook) or await self._bridge.desk.spend(uses.uses)
         if refusal is not None:
-            return _refused(refusal)
+            return refused(refusal)
         try:
             report = dialect.read_status_webhook(webhook)
         except ProtocolError as error:
-            return _refused(Refusal(400, str(error)))
+            return refused(Refusal(400, str(error)))
         if self._bridge.book.find_any(provider, report.call_id, reference) is None:
             one = (f"{provider}/ref", reference) if reference else (provider, report.call_id)
             errand = Errand("status", provider, reference=reference, webhook=webhook)
@@ -91,21 +83,12 @@ class Clerk:
                 return reply
         return await self._status(provider, reference, report)
 
-    async def vapi(self, webhook: WebhookRequest) -> Reply:
-        """Vapi asks for tools, or tells something."""
-        if self._secrets is not None or self._bridge.config.auth:
-            secrets = self._secrets or WebhookSecrets()
-            refusal = check_webhook_secret(webhook.headers, webhook.body, secrets, time.time())
-            if refusal is not None:
-                return _refused(refusal)
-        return await self._vapi(webhook, may_relay=True)
-
     async def run(self, errand: Errand) -> Reply:
         """Do what another worker was asked for, and found to be about a call of ours."""
         webhook = errand.webhook or WebhookRequest("POST", "", {}, b"")
         dialect = self._bridge.dialects.new(errand.provider) if errand.provider else None
         if dialect is None:
-            return await self._vapi(webhook, may_relay=False)
+            return await self.server_url.run(webhook, errand.spent_s)
         if errand.kind == "status":
             return await self._status(errand.provider, errand.reference, dialect.read_status_webhook(webhook))
         said = await self._bridge.reception.answer_again(errand.provider, errand.call_id)
@@ -132,24 +115,6 @@ class Clerk:
         document = await bridge.reception.fall_back(lost, report.media_lost)
         return Reply() if document is None else Reply.of(document)
 
-    async def _vapi(self, webhook: WebhookRequest, *, may_relay: bool) -> Reply:
-        bridge = self._bridge
-        message = decode_server_message(webhook.body)
-        if isinstance(message, Malformed):
-            bridge.count("vapi_webhook_malformed")
-            return Reply.of(Refusal(400, "the body is not a server message"))
-        call_id = getattr(message, "call_id", "") or ""
-        call = bridge.book.find_vapi(call_id)
-        if call is None and call_id and may_relay:
-            reply = await bridge.desk.relay([name_of("vapi", call_id)], Errand("vapi", webhook=webhook))
-            if reply is not None:
-                return reply
-        if isinstance(message, ToolCalls):
-            asking = call.handle if call is not None else None
-            return Reply(200, await bridge.tools.answer(asking, message.calls), JSON)
-        bridge.tell(call, message)
-        return Reply(200, b"{}", JSON)
-
 
 def _reply(said: Document | Reject | Refusal | Reply, call_id: str, dialect: Dialect) -> Reply:
     if isinstance(said, Reply):
@@ -157,9 +122,4 @@ def _reply(said: Document | Reject | Refusal | Reply, call_id: str, dialect: Dia
     if isinstance(said, Reject):
         _log.info("call %s rejected: %s", call_id, said.reason)
         return Reply.of(dialect.refuse(said.reason))
-    return _refused(said) if isinstance(said, Refusal) else Reply.of(said)
-
-
-def _refused(refusal: Refusal) -> Reply:
-    _log.warning("webhook refused with %d: %s", refusal.status, refusal.reason)
-    return Reply.of(refusal)
+    return refused(said) if isinstance(said, Refusal) else Reply.of(said)

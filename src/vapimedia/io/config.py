@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat, Quality
+from vapimedia.io.config_webhooks import WebhookSettings
 from vapimedia.protocols.hosts import is_loopback
 
 __all__ = ["PROVIDERS", "SECRETS", "BridgeConfig", "convert"]
@@ -39,7 +40,7 @@ _MIN_SECRET = 16
 _VAPI_ENCODINGS = ("mulaw", "pcm_s16le")
 
 
-class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every setting of a bridge. Its ``repr`` hides the secrets; ``check`` says whether the whole can run."""
 
     host: str = "127.0.0.1"
@@ -67,7 +68,6 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ping_interval_s: Annotated[float, Meta(gt=0, le=3600, description="seconds, above 0 and up to 3600")] = (
         20.0
     )
-    tool_timeout_s: Annotated[float, Meta(gt=0, le=300, description="seconds, above 0 and up to 300")] = 18.0
 
     quality: Quality = "balanced"
     lead_ms: Annotated[int, Meta(ge=100, le=60_000, description="milliseconds, 100..60000")] | None = None
@@ -84,7 +84,6 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Suffixes of hosts that a call's socket may be on, beside the API's own host."""
 
     vapi_api_key: str = ""
-    vapi_webhook_secret: str = ""
     twilio_account_sid: str = ""
     twilio_auth_token: str = ""
     twilio_api_url: str = "https://api.twilio.com"
@@ -172,6 +171,7 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
                     f"public_url must be an origin such as https://bridge.example.com, without a path, "
                     f"not {self.public_url!r}"
                 )
+        self.check_webhooks(self.public_url)
         if self.auth:
             self._check_signatures()
 

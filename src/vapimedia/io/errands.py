@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Literal
 
 import msgspec
 
 from vapimedia.protocols.dialect import Document, Refusal, WebhookRequest
 
-__all__ = ["JSON", "Errand", "Reply"]
+__all__ = ["JSON", "Errand", "Reply", "refused"]
+
+_log = logging.getLogger("vapimedia.io")
 
 JSON = "application/json"
 
@@ -17,7 +20,8 @@ class Errand(msgspec.Struct, frozen=True):
     """A webhook about a call that lives elsewhere.
 
     ``answer`` wants the document of the call that *provider* knows as *call_id* once more; ``status`` says what
-    became of it, or of the one that we made as *reference*; ``vapi`` is a server message.
+    became of it, or of the one that we made as *reference*; ``vapi`` is a server message, for which Vapi has
+    waited for *spent_s* already.
     """
 
     kind: Literal["answer", "status", "vapi"]
@@ -25,6 +29,7 @@ class Errand(msgspec.Struct, frozen=True):
     call_id: str = ""
     reference: str = ""
     webhook: WebhookRequest | None = None
+    spent_s: float = 0.0
 
     def __repr__(self) -> str:
         return f"Errand({self.kind!r})"
@@ -46,3 +51,9 @@ class Reply(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Reply({self.status}, {len(self.body)} bytes)"
+
+
+def refused(refusal: Refusal) -> Reply:
+    """Return the answer that refuses a webhook, and log why."""
+    _log.warning("webhook refused with %d: %s", refusal.status, refusal.reason)
+    return Reply.of(refusal)

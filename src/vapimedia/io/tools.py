@@ -9,14 +9,13 @@ import logging
 import re
 import typing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.io.hooks import Call
-from vapimedia.io.user_code import describe_failure, is_async
+from vapimedia.io.user_code import LateError, Runner, UserCodeError, describe_failure, is_async
 from vapimedia.protocols.vapi import ToolCall, ToolResult, encode_tool_results
 
 __all__ = ["ToolBox", "ToolFunction"]
@@ -24,7 +23,6 @@ __all__ = ["ToolBox", "ToolFunction"]
 ToolFunction = Callable[[Call | None, Any], Any]
 
 _log = logging.getLogger("vapimedia.tools")
-_THREADS = 16
 _NEVER_AN_OBJECT = (
     msgspec.inspect.CustomType,
     msgspec.inspect.IntType,
@@ -49,13 +47,14 @@ class ToolBox:
 
     A function that raises, is unknown, or is later than *deadline_s* gives an error entry; its siblings are
     not affected. A late thread goes on: Python cannot stop it. *count* is told of each such case by a word.
+    A function may return a ``ToolResult`` of its own, for the call that it was asked for only.
     """
 
     def __init__(self, deadline_s: float, count: Callable[[str], None] = lambda what: None) -> None:
         self.deadline_s = deadline_s
         self._count = count
         self._tools: dict[str, _Tool] = {}
-        self._threads: ThreadPoolExecutor | None = None
+        self._runner = Runner("vapimedia-tool")
 
     def add(self, name: str, function: ToolFunction) -> None:
         """Register *function* ``(call, args)``. Raises ``ConfigError`` if name or signature are wrong."""
@@ -69,11 +68,17 @@ class ToolBox:
         arguments = _annotation(name, function, parameters[1].name)
         self._tools[name] = _Tool(function, arguments, is_async(function))
 
-    async def answer(self, call: Call | None, wanted: Sequence[ToolCall]) -> bytes:
-        """Run all of *wanted* side by side; return the body of the answer, in their order. Never raises."""
-        return encode_tool_results(await asyncio.gather(*(self._run(call, one) for one in wanted)))
+    async def answer(
+        self, call: Call | None, wanted: Sequence[ToolCall], deadline_s: float | None = None
+    ) -> bytes:
+        """Run all of *wanted* side by side; return the body of the answer, in their order. Never raises.
 
-    async def _run(self, call: Call | None, wanted: ToolCall) -> ToolResult:
+        *deadline_s* is what is left of the time that Vapi waits, if that is less than the box's own.
+        """
+        left_s = self.deadline_s if deadline_s is None else min(self.deadline_s, deadline_s)
+        return encode_tool_results(await asyncio.gather(*(self._run(call, one, left_s) for one in wanted)))
+
+    async def _run(self, call: Call | None, wanted: ToolCall, deadline_s: float) -> ToolResult:
         def failed(error: str) -> ToolResult:
             return ToolResult(wanted.id, wanted.name, error=error)
 
@@ -90,41 +95,31 @@ class ToolBox:
             why = re.sub("'[^']*'", "'...'", str(error))
             _log.warning("the arguments of tool %r do not fit: %s", wanted.name, why)
             return failed(f"the arguments do not fit: {error}")
-        limit = asyncio.timeout(self.deadline_s)
         try:
-            async with limit:
-                return ToolResult(wanted.id, wanted.name, result=await self._start(tool, call, arguments))
-        except (
-            Exception,
-            asyncio.CancelledError,
-            SystemExit,
-        ) as error:  # a user's function may raise anything
-            if limit.expired():
-                self._count("tool_late")
-                _log.warning("tool %r took longer than %g s", wanted.name, self.deadline_s)
-                return failed(f"the tool took longer than {self.deadline_s:g} s")
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise  # it is us who are cancelled, not something in the tool
+            result = await self._runner.run(
+                tool.function, call, arguments, on_loop=tool.is_async, deadline_s=deadline_s
+            )
+        except LateError:
+            self._count("tool_late")
+            _log.warning("tool %r took longer than %g s", wanted.name, deadline_s)
+            return failed(f"the tool took longer than {deadline_s:g} s")
+        except UserCodeError as failure:
             self._count("tool_failed")
-            _log.error("tool %r raised %s", wanted.name, describe_failure(error))
-            return failed(f"the tool failed: {type(error).__name__}")
-
-    async def _start(self, tool: _Tool, call: Call | None, arguments: Any) -> Any:
-        if tool.is_async:
-            return await tool.function(call, arguments)
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vapimedia-tool")
-        run = functools.partial(tool.function, call, arguments)
-        result = await asyncio.get_running_loop().run_in_executor(self._threads, run)
-        # A plain wrapper around an async function shows only by what it returns.
-        return await result if inspect.isawaitable(result) else result
+            _log.error("tool %r raised %s", wanted.name, describe_failure(failure.error))
+            return failed(f"the tool failed: {type(failure.error).__name__}")
+        if not isinstance(result, ToolResult):
+            return ToolResult(wanted.id, wanted.name, result=result)
+        if result.tool_call_id != wanted.id:
+            self._count("tool_foreign_result")
+            _log.error(
+                "tool %r returned a ToolResult for another tool call than it was asked for", wanted.name
+            )
+            return failed("the tool answered another tool call")
+        return result
 
     def close(self) -> None:
         """Let go of the threads; functions that still run are not waited for."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-            self._threads = None
+        self._runner.close()
 
 
 def _annotation(name: str, function: ToolFunction, parameter: str) -> Any:

@@ -1,18 +1,32 @@
-"""A user's own functions: whether one is async, and what is told when one fails."""
+"""A user's own functions: whether one is async, how it is run with a deadline, what is told when it fails."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from vapimedia.errors import ConfigError
 
-__all__ = ["FAILED", "ask_user", "describe_failure", "is_async", "place_of"]
+__all__ = [
+    "FAILED",
+    "LateError",
+    "Runner",
+    "UserCodeError",
+    "ask_user",
+    "describe_failure",
+    "is_async",
+    "place_of",
+]
 
 _log = logging.getLogger("vapimedia.bridge")
+
+_THREADS = 16
 
 _OURS = str(Path(__file__).parents[1])
 
@@ -64,3 +78,82 @@ async def ask_user(name: str, ask: Callable[[], Awaitable[object]], timeout_s: f
         else:
             _log.error("%s raised %s", name, describe_failure(error))
     return FAILED
+
+
+class LateError(Exception):
+    """A user's function has not answered within its deadline."""
+
+
+class UserCodeError(Exception):
+    """A user's function raised ``error``."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(type(error).__name__)
+        self.error = error
+
+
+class Runner:
+    """Runs a user's functions so that none can keep an answer from going out in time.
+
+    Async ones run on the loop and must not block it; others run in one of 16 threads. Who is late is cancelled
+    and not waited for, whatever it does about that; a thread goes on, as Python cannot stop it, but one that
+    had not begun never does.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._threads: ThreadPoolExecutor | None = None
+        self._late: set[asyncio.Task[Any]] = set()  # the loop itself holds tasks weakly
+
+    async def run(self, function: Callable[..., Any], *given: Any, on_loop: bool, deadline_s: float) -> Any:
+        """Return what *function* returns. Raises ``LateError`` or ``UserCodeError``."""
+        if deadline_s <= 0:
+            raise LateError
+        task = asyncio.ensure_future(self._guarded(function, given, on_loop=on_loop))
+        try:
+            done, _ = await asyncio.wait([task], timeout=deadline_s)
+        except asyncio.CancelledError:
+            self._let_go(task)
+            raise
+        if not done:
+            self._let_go(task)
+            raise LateError
+        result = task.result()
+        if isinstance(result, UserCodeError):
+            raise result from result.error
+        return result
+
+    def _let_go(self, task: asyncio.Task[Any]) -> None:
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+        task.cancel()
+
+    async def _guarded(self, function: Callable[..., Any], given: tuple[Any, ...], *, on_loop: bool) -> Any:
+        try:
+            return await self._start(function, given, on_loop=on_loop)
+        # A user's function may raise anything, and SystemExit in a task would end the whole loop.
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
+            return UserCodeError(error)
+
+    async def _start(self, function: Callable[..., Any], given: tuple[Any, ...], *, on_loop: bool) -> Any:
+        if on_loop:
+            return await function(*given)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=self._name)
+        run = functools.partial(_call, function, given)
+        result = await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        # A plain wrapper around an async function shows only by what it returns.
+        return await result if inspect.isawaitable(result) else result
+
+    def close(self) -> None:
+        """Let go of the threads; functions that still run are not waited for."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
+
+
+def _call(function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+    try:
+        return function(*given)
+    except StopIteration as error:  # a future cannot hold it
+        raise RuntimeError("StopIteration") from error

@@ -10,6 +10,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
 from aiohttp import web
 
 from vapimedia.io.errands import Reply
@@ -30,7 +31,7 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 def public_app(bridge: Bridge) -> web.Application:
     """Return the application behind the public port, with the routes of the chosen providers only."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app = web.Application()
     app.on_response_prepare.append(close_after_answer)
     routes = _Routes(bridge)
     for provider in bridge.config.providers:
@@ -57,18 +58,35 @@ def _response(reply: Reply) -> web.Response:
     return web.Response(status=reply.status, body=reply.body or None, headers=headers)
 
 
-async def _webhook(request: web.Request) -> WebhookRequest:
+async def _webhook(request: web.Request, max_bytes: int = MAX_BODY_BYTES) -> WebhookRequest:
+    body = await _body(request, max_bytes)
+    return msgspec.structs.replace(_head(request), body=body, received_s=time.time())
+
+
+def _head(request: web.Request) -> WebhookRequest:
+    """Return the webhook without its body."""
     headers = {name.lower(): value for name, value in request.headers.items()}
-    body = await _body(request)
-    return WebhookRequest(request.method, request.raw_path, headers, body, request.remote or "", time.time())
+    return WebhookRequest(request.method, request.raw_path, headers, b"", request.remote or "", time.time())
 
 
-async def _body(request: web.Request) -> bytes:
+async def _body(request: web.Request, max_bytes: int) -> bytes:
+    too_long = web.HTTPRequestEntityTooLarge(
+        max_bytes,
+        request.content_length or max_bytes + 1,
+        text=f"the body is longer than {max_bytes} bytes\n",
+    )
+    if (request.content_length or 0) > max_bytes:
+        raise too_long
+    body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.read()
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise too_long
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the body did not come in time\n") from None
+    return bytes(body)
 
 
 class _Routes:
@@ -101,8 +119,18 @@ class _Routes:
         return answer
 
     async def vapi(self, request: web.Request) -> web.Response:
-        """Answer tool calls; pass everything else to the user."""
-        return _response(await self._clerk.vapi(await _webhook(request)))
+        """Answer what wants an answer; pass everything else to the user."""
+        began_s = time.monotonic()
+        server_url = self._clerk.server_url
+        refusal = server_url.refusal_of_head(_head(request))
+        if refusal is not None:
+            return _response(Reply.of(refusal))
+        try:
+            webhook = await _webhook(request, self._bridge.config.webhook_max_kib << 10)
+        except web.HTTPRequestEntityTooLarge:
+            self._bridge.count("vapi_webhook_too_long")
+            raise
+        return _response(await server_url.answer(webhook, began_s))
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """The process lives."""

@@ -129,7 +129,7 @@ class TestHmac:
         "fields",
         [
             {"payload_format": "{timestamp}"},
-            {"payload_format": "{body}{url}"},
+            {"payload_format": "{timestamp}{body}{uri}"},
             {"algorithm": "md5"},
             {"encoding": "hexa"},
             {"hmac_secret": "*", "hmac_secret_is_base64": True},

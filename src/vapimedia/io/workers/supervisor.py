@@ -101,7 +101,7 @@ class Supervisor:
         self._front.drain()
         self._roster.end(say.Drain(reason))
         try:
-            limit_s = self._config.drain_s + self._config.tool_timeout_s + _AFTER_DRAIN_S
+            limit_s = self._config.drain_s + self._config.answer_timeout_s + _AFTER_DRAIN_S
             await asyncio.wait_for(self._roster.is_empty.wait(), limit_s)
         except TimeoutError:
             _log.error("workers have not drained within the limit: %d", len(self._roster.workers))

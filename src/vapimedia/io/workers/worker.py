@@ -165,7 +165,7 @@ class Worker:
         await self.bridge.run_out(reason)
         await self._channel.ask(say.AskLeave(self._snapshot()))
         # It may have taken in what is about a call of another worker, and relayed it: a tool takes its time.
-        await self._public.wait_answered(self.bridge.config.tool_timeout_s + _ANSWER_S)
+        await self._public.wait_answered(self.bridge.config.answer_timeout_s + _ANSWER_S)
         await self.bridge.close()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

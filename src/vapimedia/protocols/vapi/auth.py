@@ -25,18 +25,23 @@ __all__ = ["WebhookSecrets", "check_webhook_secret"]
 # A time in ms since 1970 passed this in 1973; a time in seconds will not before the year 5138.
 _FIRST_MS = 1e11
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_PLACEHOLDERS = frozenset({"body", "timestamp", "method", "url", "svix-id"})
+_MAX_SIGNATURES = 5
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class WebhookSecrets(msgspec.Struct, frozen=True):
     """What Vapi was told to authenticate with. Any one that is set and matches lets a webhook in.
 
-    ``secret`` is compared with ``X-Vapi-Secret``, ``bearer`` with ``Authorization: Bearer``; ``hmac_secret``
-    keys a signature over ``payload_format``, and the other fields are those of Vapi's HMAC credential. A
-    signature without a timestamp can be replayed for ever. ``repr`` shows no secret.
+    ``secret`` is compared with ``X-Vapi-Secret``, ``bearer`` with what stands behind ``bearer_prefix`` in
+    ``bearer_header``; ``hmac_secret`` keys a signature over ``payload_format``, and the other fields are those of
+    Vapi's HMAC credential. A signature without a timestamp can be replayed for ever. ``repr`` shows no secret.
     """
 
     secret: str = ""
     bearer: str = ""
+    bearer_header: str = "authorization"
+    bearer_prefix: str = "Bearer"
     hmac_secret: str = ""
     hmac_secret_is_base64: bool = False
     algorithm: Literal["sha256", "sha512", "sha1"] = "sha256"
@@ -44,18 +49,29 @@ class WebhookSecrets(msgspec.Struct, frozen=True):
     signature_header: str = "x-signature"
     signature_prefix: str = ""
     timestamp_header: str = "x-timestamp"
+    message_id_header: str = "svix-id"
     include_timestamp: bool = True
     payload_format: str = "{timestamp}.{body}"
+    """May hold ``{timestamp}``, ``{method}``, ``{url}``, ``{svix-id}``; must hold ``{body}``."""
     max_age_s: float = 300.0
 
     def __post_init__(self) -> None:
-        unknown = set(_PLACEHOLDER.findall(self.payload_format)) - {"timestamp", "body"}
+        unknown = set(_PLACEHOLDER.findall(self.payload_format)) - _PLACEHOLDERS
         if unknown or "{body}" not in self.payload_format:
             raise ConfigError(
-                "payload_format may hold {timestamp} and must hold {body}, and nothing else in braces"
+                "payload_format must hold {body}, may hold {timestamp}, {method}, {url} and {svix-id}, and nothing "
+                "else in braces"
+            )
+        if self.include_timestamp and "{timestamp}" not in self.payload_format:
+            raise ConfigError(
+                "payload_format has no {timestamp}, so the signature would not cover the time that is checked; add "
+                "it, or say that no timestamp is sent"
             )
         if self.algorithm not in ("sha256", "sha512", "sha1") or self.encoding not in ("hex", "base64"):
             raise ConfigError("the webhook's HMAC is sha256, sha512 or sha1, written as hex or base64")
+        for name in ("bearer_header", "signature_header", "timestamp_header", "message_id_header"):
+            if not _HEADER.fullmatch(getattr(self, name)):
+                raise ConfigError(f"{name} must be the name of a header, such as x-signature")
         if self.hmac_secret_is_base64:
             try:
                 base64.b64decode(self.hmac_secret, validate=True)
@@ -69,36 +85,68 @@ class WebhookSecrets(msgspec.Struct, frozen=True):
         """Accept *secret* in whichever of the three ways Vapi sends it."""
         return cls(secret=secret, bearer=secret, hmac_secret=secret)
 
+    @property
+    def signs_url(self) -> bool:
+        """Whether checking needs the URL that Vapi was given."""
+        return bool(self.hmac_secret) and "{url}" in self.payload_format
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether the body must be read before a webhook can be refused."""
+        return bool(self.hmac_secret)
+
     def __repr__(self) -> str:
         kinds = ("secret", "bearer", "hmac_secret")
         return f"WebhookSecrets({', '.join(kind for kind in kinds if getattr(self, kind))})"
 
 
 def check_webhook_secret(
-    headers: Mapping[str, str], body: bytes, secrets: WebhookSecrets, now_s: float
+    headers: Mapping[str, str],
+    body: bytes,
+    secrets: WebhookSecrets,
+    now_s: float,
+    *,
+    method: str = "POST",
+    url: str = "",
 ) -> Refusal | None:
     """Return why a webhook must be refused, or ``None`` if it proves that it comes from Vapi.
 
-    *headers* have lower-case names, *body* is raw, *now_s* is in s since 1970. Compares in constant time.
+    *headers* have lower-case names, *body* is raw, *now_s* is in s since 1970; *url* is the server URL as Vapi
+    knows it. Compares in constant time.
     """
     if not (secrets.secret or secrets.bearer or secrets.hmac_secret):
         return Refusal(403, "no webhook secret is configured; set VAPI_WEBHOOK_SECRET")
     if secrets.secret and _same(headers.get("x-vapi-secret", ""), secrets.secret):
         return None
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if secrets.bearer and scheme.lower() == "bearer" and _same(token.strip(), secrets.bearer):
+    if secrets.bearer and _bears(headers.get(secrets.bearer_header.lower(), ""), secrets):
         return None
     signature = headers.get(secrets.signature_header.lower(), "")
     if secrets.hmac_secret and signature:
-        return _check_hmac(signature, headers, body, secrets, now_s)
+        timestamp = headers.get(secrets.timestamp_header.lower(), "")
+        values = {
+            "body": body,
+            "timestamp": _bytes(timestamp),
+            "method": _bytes(method),
+            "url": _bytes(url),
+            "svix-id": _bytes(headers.get(secrets.message_id_header.lower(), "")),
+        }
+        return _check_hmac(signature, timestamp, values, secrets, now_s)
     return Refusal(403, "the webhook carries no valid secret")
 
 
+def _bears(value: str, secrets: WebhookSecrets) -> bool:
+    if not secrets.bearer_prefix:
+        return _same(value.strip(), secrets.bearer)
+    prefix = secrets.bearer_prefix.strip()
+    scheme, token = value[: len(prefix)], value[len(prefix) :]
+    if scheme.lower() != prefix.lower() or not token[:1].isspace():
+        return False
+    return _same(token.strip(), secrets.bearer)
+
+
 def _check_hmac(
-    signature: str, headers: Mapping[str, str], body: bytes, secrets: WebhookSecrets, now_s: float
+    signature: str, timestamp: str, values: Mapping[str, bytes], secrets: WebhookSecrets, now_s: float
 ) -> Refusal | None:
-    timestamp = headers.get(secrets.timestamp_header.lower(), "")
-    values = {"timestamp": timestamp.encode("utf-8", "surrogatepass"), "body": body}
     # Text and placeholders take turns; replacing one after the other would also replace inside the body.
     parts = _PLACEHOLDER.split(secrets.payload_format)
     payload = b"".join(values[part] if i % 2 else part.encode() for i, part in enumerate(parts))
@@ -108,8 +156,9 @@ def _check_hmac(
         else secrets.hmac_secret.encode()
     )
     digest = hmac.digest(key, payload, secrets.algorithm)
-    sent = signature.removeprefix(secrets.signature_prefix).removeprefix(f"{secrets.algorithm}=")
-    if not hmac.compare_digest(_decode(sent.strip(), secrets.encoding), digest):
+    # While a key is being replaced a header may hold a signature by each, with spaces between.
+    candidates = [signature, *signature.split()][:_MAX_SIGNATURES]
+    if not any(hmac.compare_digest(_read_signature(one, secrets), digest) for one in candidates):
         return Refusal(403, "the webhook's signature does not match")
     if not secrets.include_timestamp:
         return None
@@ -119,6 +168,11 @@ def _check_hmac(
     if not abs(now_s - made_s) <= secrets.max_age_s:
         return Refusal(403, "the webhook's timestamp is too old or in the future")
     return None
+
+
+def _read_signature(text: str, secrets: WebhookSecrets) -> bytes:
+    bare = text.strip().removeprefix(secrets.signature_prefix.strip())
+    return _decode(bare.strip().removeprefix(f"{secrets.algorithm}="), secrets.encoding)
 
 
 def _decode(text: str, encoding: str) -> bytes:
@@ -148,6 +202,8 @@ def _iso_seconds(text: str) -> float | None:
 
 
 def _same(sent: str, expected: str) -> bool:
-    return hmac.compare_digest(
-        sent.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass")
-    )
+    return hmac.compare_digest(_bytes(sent), _bytes(expected))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

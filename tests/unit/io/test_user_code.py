@@ -1,0 +1,86 @@
+"""No function of a user's keeps an answer from going out in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from typing import Any
+
+import pytest
+
+from vapimedia.io.user_code import LateError, Runner, UserCodeError
+
+
+async def run(function: Any, *, on_loop: bool = True, deadline_s: float = 5.0) -> Any:
+    runner = Runner("test")
+    try:
+        return await runner.run(function, 1, on_loop=on_loop, deadline_s=deadline_s)
+    finally:
+        runner.close()
+
+
+async def test_who_is_late_is_cancelled() -> None:
+    told: list[str] = []
+
+    async def slow(number: int) -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
+
+    with pytest.raises(LateError):
+        await run(slow, deadline_s=0.01)
+    await asyncio.sleep(0)
+    assert told == ["cancelled"]
+
+
+async def test_who_ignores_being_cancelled_is_not_waited_for() -> None:
+    may_end = asyncio.Event()
+
+    async def stubborn(number: int) -> None:
+        while not may_end.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await may_end.wait()
+
+    runner = Runner("test")
+    with pytest.raises(LateError):
+        await runner.run(stubborn, 1, on_loop=True, deadline_s=0.01)
+    assert len(runner._late) == 1
+    may_end.set()
+    await asyncio.sleep(0.01)
+    assert not runner._late
+
+
+async def test_nothing_begins_after_its_deadline() -> None:
+    begun: list[int] = []
+    with pytest.raises(LateError):
+        await run(begun.append, on_loop=False, deadline_s=0)
+    assert begun == []
+
+
+async def test_a_thread_that_never_returns_does_not_hold_the_answer() -> None:
+    release = threading.Event()
+    try:
+        with pytest.raises(LateError):
+            await run(lambda number: release.wait(10), on_loop=False, deadline_s=0.02)
+    finally:
+        release.set()
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError, SystemExit, StopIteration, asyncio.CancelledError, TimeoutError]
+)
+@pytest.mark.parametrize("on_loop", [True, False])
+async def test_whatever_is_raised_is_told_by_its_type(error: type[BaseException], on_loop: bool) -> None:
+    def raises(number: int) -> None:
+        raise error("what a caller said")
+
+    async def raises_on_loop(number: int) -> None:
+        raises(number)
+
+    with pytest.raises(UserCodeError) as caught:
+        await run(raises_on_loop if on_loop else raises, on_loop=on_loop)
+    assert isinstance(caught.value.error, (error, RuntimeError))
+    assert "said" not in str(caught.value)
