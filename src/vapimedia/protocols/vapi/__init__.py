@@ -1,6 +1,7 @@
 """Vapi's side of a call: events and commands of the call socket, webhooks and answers, ``POST /call``."""
 
-from vapimedia.protocols.vapi._decoding import CallRef, Event, Malformed
+from vapimedia.protocols.vapi.event import Event, Malformed
+from vapimedia.protocols.vapi.parts import CallRef
 from vapimedia.protocols.vapi.auth import WebhookSecrets, check_webhook_secret
 from vapimedia.protocols.vapi.call_records import (
     CallRecord,
@@ -53,7 +54,6 @@ from vapimedia.protocols.vapi.events import (
     ChatCreated,
     ChatDeleted,
     ConversationUpdate,
-    FunctionCall,
     Hang,
     LanguageChangeDetected,
     Metadata,
@@ -63,9 +63,6 @@ from vapimedia.protocols.vapi.events import (
     SessionUpdated,
     SpeechUpdate,
     StatusUpdate,
-    ToolCall,
-    ToolCalls,
-    ToolCallsResult,
     Transcript,
     TransferUpdate,
     UnknownEvent,
@@ -90,6 +87,7 @@ from vapimedia.protocols.vapi.server_messages import (
     VoiceRequest,
     decode_server_message,
 )
+from vapimedia.protocols.vapi.tool_calls import FunctionCall, ToolCall, ToolCalls, ToolCallsResult
 from vapimedia.protocols.vapi.tools import ToolResult, encode_tool_results, single_line
 from vapimedia.protocols.vapi.transcriber import (
     TranscriberError,

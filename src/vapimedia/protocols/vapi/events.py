@@ -10,8 +10,12 @@ from typing import Any, ClassVar, Literal, cast
 
 import msgspec
 
-from vapimedia.protocols._wire import BROKEN
-from vapimedia.protocols.vapi._decoding import NO_JSON, Buffer, Event, Malformed, TypedDecoder
+from vapimedia.protocols.vapi._decoding import TypedDecoder, encode_flat
+from vapimedia.protocols.vapi._json import NO_JSON, Buffer, Number, Part, read_text
+from vapimedia.protocols.vapi.destinations import Destination
+from vapimedia.protocols.vapi.event import ConversationEvent, Event, Malformed, UnschemedEvent
+from vapimedia.protocols.vapi.parts import WordAlignment, WordProgress
+from vapimedia.protocols.vapi.tool_calls import FunctionCall, ToolCalls, ToolCallsResult
 
 __all__ = [
     "EVENT_ALIASES",
@@ -23,9 +27,11 @@ __all__ = [
     "ChatCreated",
     "ChatDeleted",
     "ConversationUpdate",
-    "FunctionCall",
+    "FinalTranscript",
+    "FunctionCallResult",
     "Hang",
     "LanguageChangeDetected",
+    "LanguageChanged",
     "Metadata",
     "ModelOutput",
     "SessionCreated",
@@ -33,9 +39,7 @@ __all__ = [
     "SessionUpdated",
     "SpeechUpdate",
     "StatusUpdate",
-    "ToolCall",
-    "ToolCalls",
-    "ToolCallsResult",
+    "ToolCompleted",
     "Transcript",
     "TransferUpdate",
     "UnknownEvent",
@@ -44,17 +48,31 @@ __all__ = [
     "VoiceInput",
     "WorkflowNodeStarted",
     "decode_event",
+    "encode_event",
 ]
 
+_OBJECT = dict[str, Any]
 
-class StatusUpdate(Event, frozen=True, tag="status-update"):
-    """The call's state: ``in-progress`` comes first on the socket, ``ended`` last."""
+
+class StatusUpdate(ConversationEvent, frozen=True, tag="status-update"):
+    """The call's state: ``in-progress`` comes first on the socket, ``ended`` last.
+
+    The conversation so far, *transcript*, *summary* and *destination* come with ``forwarding``.
+    """
 
     shown: ClassVar = ("status", "ended_reason")
 
     status: str | None = None
     ended_reason: str | None = None
-    destination: msgspec.Raw = NO_JSON
+    transcript: str | None = None
+    summary: str | None = None
+    destination_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="destination")
+    debugging_artifacts_json: msgspec.Raw = msgspec.field(
+        default=NO_JSON, name="inboundPhoneCallDebuggingArtifacts"
+    )
+
+    destination = Part[Destination]("destination_json", Destination)
+    debugging_artifacts = Part[_OBJECT]("debugging_artifacts_json", _OBJECT)
 
     @property
     def ended(self) -> bool:
@@ -69,7 +87,7 @@ class SpeechUpdate(Event, frozen=True, tag="speech-update"):
 
     status: str | None = None
     role: str | None = None
-    turn: int | float | None = None
+    turn: Number | None = None
 
     def says(self, role: Literal["user", "assistant"], status: Literal["started", "stopped"]) -> bool:
         """Whether *role* has just *status*."""
@@ -77,7 +95,11 @@ class SpeechUpdate(Event, frozen=True, tag="speech-update"):
 
 
 class Transcript(Event, frozen=True, tag="transcript"):
-    """What somebody said. Partials are cumulative within an utterance."""
+    """What somebody said. Partials are cumulative within an utterance.
+
+    *confidence* is 0 to 1, by the provider or derived (*confidence_source*); it comes with the user's last
+    transcript of an utterance.
+    """
 
     shown: ClassVar = ("role", "transcript_type")
 
@@ -86,11 +108,25 @@ class Transcript(Event, frozen=True, tag="transcript"):
     transcript: str | None = None
     assistant_id: str | None = None
     assistant_name: str | None = None
+    is_filtered: bool | None = None
+    detected_threats: list[str] | None = None
+    original_transcript: str | None = None
+    confidence: Number | None = None
+    confidence_source: str | None = None
 
     @property
     def final(self) -> bool:
         """Whether this is the utterance's last transcript."""
         return self.transcript_type == "final"
+
+
+class FinalTranscript(Transcript, frozen=True, tag='transcript[transcriptType="final"]'):
+    """A transcript under the name of the subscription to last ones only. ``type`` is ``transcript`` all the same."""
+
+    @property
+    def type(self) -> str:
+        """The wire's ``type`` without the subscription's suffix."""
+        return "transcript"
 
 
 class UserInterrupted(Event, frozen=True, tag="user-interrupted"):
@@ -101,12 +137,12 @@ class UserInterrupted(Event, frozen=True, tag="user-interrupted"):
     turn_id: str | None = None
 
 
-class ConversationUpdate(Event, frozen=True, tag="conversation-update"):
-    """The conversation so far, in up to three spellings. Large, and sent often: kept as JSON, not decoded."""
+class ConversationUpdate(ConversationEvent, frozen=True, tag="conversation-update"):
+    """The conversation so far, in up to three spellings. Large, and sent often."""
 
-    conversation: msgspec.Raw = NO_JSON
-    messages: msgspec.Raw = NO_JSON
-    messages_open_ai_formatted: msgspec.Raw = msgspec.field(default=NO_JSON, name="messagesOpenAIFormatted")
+    conversation_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="conversation")
+
+    conversation = Part[list[_OBJECT]]("conversation_json", list[_OBJECT])
 
 
 class ModelOutput(Event, frozen=True, tag="model-output"):
@@ -114,13 +150,15 @@ class ModelOutput(Event, frozen=True, tag="model-output"):
 
     shown: ClassVar = ("turn_id",)
 
-    output: msgspec.Raw = NO_JSON
+    output_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="output")
     turn_id: str | None = None
+
+    output = Part[Any]("output_json", Any)
 
     @property
     def text(self) -> str:
         """The piece if it is text, else an empty string."""
-        return _text(self.output)
+        return read_text(self.output_json)
 
 
 class VoiceInput(Event, frozen=True, tag="voice-input"):
@@ -129,107 +167,7 @@ class VoiceInput(Event, frozen=True, tag="voice-input"):
     shown: ClassVar = ("turn",)
 
     input: str | None = None
-    turn: int | float | None = None
-
-
-class ToolCall(msgspec.Struct, frozen=True):
-    """One call of a tool. ``id`` goes back exactly as it came. ``raw_arguments`` is JSON, as it came."""
-
-    id: str
-    name: str
-    raw_arguments: bytes = b""
-
-    def arguments(self) -> dict[str, Any] | str:
-        """Return the arguments as a dict, whether they came as an object or as a string that holds one.
-
-        A string that holds no JSON object is returned as it is; missing arguments are an empty dict.
-        """
-        try:
-            value = msgspec.json.decode(self.raw_arguments or b"{}")
-            inner = msgspec.json.decode(value or "{}") if isinstance(value, str) else value
-        except BROKEN:
-            return _text(self.raw_arguments)
-        if isinstance(inner, dict):
-            return inner
-        if value is None:
-            return {}
-        return value if isinstance(value, str) else self.raw_arguments.decode("utf-8", "replace")
-
-    def __repr__(self) -> str:
-        return f"ToolCall(id={self.id!r}, name={self.name!r})"
-
-
-class _WireFunction(msgspec.Struct, omit_defaults=True):
-    name: str | None = None
-    arguments: msgspec.Raw = NO_JSON
-    parameters: msgspec.Raw = NO_JSON
-
-
-class _WireToolCall(msgspec.Struct, omit_defaults=True):
-    """All three spellings of a tool call: in ``function``, or flat with ``arguments`` or ``parameters``."""
-
-    id: str | None = None
-    name: str | None = None
-    arguments: msgspec.Raw = NO_JSON
-    parameters: msgspec.Raw = NO_JSON
-    function: _WireFunction | None = None
-
-    def read(self, name: str | None = None) -> ToolCall:
-        inner = self.function or _WireFunction()
-        found = (inner.arguments, inner.parameters, self.arguments, self.parameters)
-        raw = next((bytes(value) for value in found if bytes(value)), b"")
-        return ToolCall(self.id or "", inner.name or self.name or name or "", raw)
-
-
-class _WireToolWithCall(msgspec.Struct, omit_defaults=True, rename="camel"):
-    name: str | None = None
-    function: _WireFunction | None = None
-    tool_call: _WireToolCall | None = None
-
-    def read(self) -> ToolCall | None:
-        tool = self.function.name if self.function is not None else None
-        return self.tool_call.read(tool or self.name) if self.tool_call is not None else None
-
-
-class ToolCalls(Event, frozen=True, tag="tool-calls"):
-    """The assistant wants tools to run. Answered over the webhook, never on the socket."""
-
-    shown: ClassVar = ("calls",)
-
-    tool_call_list: list[_WireToolCall] | None = None
-    tool_with_tool_call_list: list[_WireToolWithCall] | None = None
-
-    @property
-    def calls(self) -> list[ToolCall]:
-        """The calls in Vapi's order, whichever of the three spellings they came in."""
-        paired = [call for call in (tool.read() for tool in self.tool_with_tool_call_list or []) if call]
-        if not self.tool_call_list:
-            return paired
-        names = {call.id: call.name for call in paired}
-        return [call.read(names.get(call.id or "")) for call in self.tool_call_list]
-
-
-class ToolCallsResult(Event, frozen=True, tag="tool-calls-result"):
-    """What a tool returned, told to the clients."""
-
-    tool_call_result: msgspec.Raw = NO_JSON
-
-
-class _FunctionCall(msgspec.Struct, omit_defaults=True):
-    name: str = ""
-    parameters: msgspec.Raw = NO_JSON
-
-
-class FunctionCall(Event, frozen=True, tag="function-call"):
-    """The predecessor of ``tool-calls``. It has no id; the answer is ``{"result": ...}``."""
-
-    function_call: _FunctionCall | None = None
-
-    @property
-    def calls(self) -> list[ToolCall]:
-        """The call, with an empty id."""
-        made = self.function_call
-        return [ToolCall("", made.name, bytes(made.parameters))] if made is not None else []
+    turn: Number | None = None
 
 
 class Hang(Event, frozen=True, tag="hang"):
@@ -239,26 +177,41 @@ class Hang(Event, frozen=True, tag="hang"):
 class TransferUpdate(Event, frozen=True, tag="transfer-update"):
     """The call moves to another assistant or number."""
 
-    destination: msgspec.Raw = NO_JSON
-    to_assistant: msgspec.Raw = NO_JSON
-    from_assistant: msgspec.Raw = NO_JSON
+    destination_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="destination")
+    to_assistant_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="toAssistant")
+    from_assistant_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="fromAssistant")
+    to_step_record_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="toStepRecord")
+    from_step_record_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="fromStepRecord")
+
+    destination = Part[Destination]("destination_json", Destination)
+    to_assistant = Part[_OBJECT]("to_assistant_json", _OBJECT)
+    from_assistant = Part[_OBJECT]("from_assistant_json", _OBJECT)
+    to_step_record = Part[_OBJECT]("to_step_record_json", _OBJECT)
+    from_step_record = Part[_OBJECT]("from_step_record_json", _OBJECT)
 
 
 class AssistantStarted(Event, frozen=True, tag="assistant.started"):
     """An assistant takes the call."""
 
-    new_assistant: msgspec.Raw = NO_JSON
+    new_assistant_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="newAssistant")
+
+    new_assistant = Part[_OBJECT]("new_assistant_json", _OBJECT)
 
 
 class AssistantSpeechStarted(Event, frozen=True, tag="assistant.speechStarted"):
-    """The assistant's speech reaches the caller. ``text`` is the whole turn; ``timing`` is the voice's."""
+    """The assistant's speech reaches the caller. *text* is the whole turn.
+
+    ``timing`` depends on the voice: ``WordAlignment``, ``WordProgress``, or none.
+    """
 
     shown: ClassVar = ("turn", "source")
 
     text: str | None = None
-    turn: int | float | None = None
+    turn: Number | None = None
     source: str | None = None
-    timing: msgspec.Raw = NO_JSON
+    timing_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="timing")
+
+    timing = Part[WordAlignment | WordProgress]("timing_json", WordAlignment | WordProgress)
 
 
 class LanguageChangeDetected(Event, frozen=True, tag="language-change-detected"):
@@ -270,45 +223,45 @@ class LanguageChangeDetected(Event, frozen=True, tag="language-change-detected")
 
 
 class Metadata(Event, frozen=True, tag="metadata"):
-    """Whatever the assistant's author sends along."""
+    """Whatever the assistant's author sends along: a string by the schema, kept whatever it is."""
 
-    metadata: msgspec.Raw = NO_JSON
+    metadata_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="metadata")
+
+    metadata = Part[Any]("metadata_json", Any)
 
 
 class WorkflowNodeStarted(Event, frozen=True, tag="workflow.node.started"):
     """A workflow enters a node."""
 
-    node: msgspec.Raw = NO_JSON
+    node_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="node")
+
+    node = Part[_OBJECT]("node_json", _OBJECT)
 
 
 class ChatCreated(Event, frozen=True, tag="chat.created"):
-    """A chat was created."""
-
-    chat: msgspec.Raw = NO_JSON
+    """A chat was created: ``chat``."""
 
 
 class ChatDeleted(Event, frozen=True, tag="chat.deleted"):
-    """A chat was deleted."""
-
-    chat: msgspec.Raw = NO_JSON
+    """A chat was deleted: ``chat``."""
 
 
-class SessionCreated(Event, frozen=True, tag="session.created"):
+class _SessionEvent(Event, frozen=True):
+    session_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="session")
+
+    session = Part[_OBJECT]("session_json", _OBJECT)
+
+
+class SessionCreated(_SessionEvent, frozen=True, tag="session.created"):
     """A session was created."""
 
-    session: msgspec.Raw = NO_JSON
 
-
-class SessionUpdated(Event, frozen=True, tag="session.updated"):
+class SessionUpdated(_SessionEvent, frozen=True, tag="session.updated"):
     """A session was changed."""
 
-    session: msgspec.Raw = NO_JSON
 
-
-class SessionDeleted(Event, frozen=True, tag="session.deleted"):
+class SessionDeleted(_SessionEvent, frozen=True, tag="session.deleted"):
     """A session was deleted."""
-
-    session: msgspec.Raw = NO_JSON
 
 
 class CallDeleted(Event, frozen=True, tag="call.deleted"):
@@ -317,6 +270,18 @@ class CallDeleted(Event, frozen=True, tag="call.deleted"):
 
 class CallDeleteFailed(Event, frozen=True, tag="call.delete.failed"):
     """The call's data could not be deleted."""
+
+
+class LanguageChanged(UnschemedEvent, frozen=True, tag="language-changed"):
+    """The language has changed; ``language-change-detected`` is the message that is described."""
+
+
+class ToolCompleted(UnschemedEvent, frozen=True, tag="tool.completed"):
+    """A tool has come to its end."""
+
+
+class FunctionCallResult(UnschemedEvent, frozen=True, tag="function-call-result"):
+    """What the function of a ``function-call`` returned."""
 
 
 class UnknownEvent(msgspec.Struct, frozen=True):
@@ -335,18 +300,22 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     StatusUpdate,
     SpeechUpdate,
     Transcript,
+    FinalTranscript,
     UserInterrupted,
     ConversationUpdate,
     ModelOutput,
     VoiceInput,
     ToolCalls,
     ToolCallsResult,
+    ToolCompleted,
     FunctionCall,
+    FunctionCallResult,
     Hang,
     TransferUpdate,
     AssistantStarted,
     AssistantSpeechStarted,
     LanguageChangeDetected,
+    LanguageChanged,
     Metadata,
     WorkflowNodeStarted,
     ChatCreated,
@@ -357,8 +326,8 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     CallDeleted,
     CallDeleteFailed,
 )
-# Spellings seen on the wire or in the enumeration of subscriptions, for the same message.
-EVENT_ALIASES = {"assistant-started": "assistant.started", "language-changed": "language-change-detected"}
+# An older spelling of the same message, seen in programs that read it.
+EVENT_ALIASES = {"assistant-started": "assistant.started"}
 
 _decoder = TypedDecoder(EVENT_TYPES, UnknownEvent, aliases=EVENT_ALIASES)
 
@@ -372,9 +341,9 @@ def decode_event(data: Buffer) -> VapiEvent:
     return cast(VapiEvent, _decoder.decode(data))
 
 
-def _text(raw: msgspec.Raw | bytes) -> str:
-    """Return the string that *raw* holds, or an empty one if it holds something else."""
-    try:
-        return msgspec.json.decode(raw, type=str)
-    except BROKEN:
-        return ""
+def encode_event(event: VapiEvent) -> bytes:
+    """Return *event* as the socket carries it: flat, without fields that are null or unknown here.
+
+    Raises ``StateError`` for a ``Malformed`` one, of which nothing is left to send.
+    """
+    return encode_flat(event)
