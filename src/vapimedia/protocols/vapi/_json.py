@@ -32,7 +32,7 @@ class Part(Generic[T]):
     def __get__(self, owner: None, kind: type) -> Part[T]: ...
     @overload
     def __get__(self, owner: object, kind: type) -> T | None: ...
-    def __get__(self, owner: object | None, kind: type) -> T | None | Part[T]:
+    def __get__(self, owner: object | None, kind: type) -> T | Part[T] | None:
         if owner is None:
             return self
         raw: msgspec.Raw = getattr(owner, self._name)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from vapimedia.protocols._wire import BROKEN
-from vapimedia.protocols.vapi._decoding import NO_JSON
+from vapimedia.protocols.vapi._json import NO_JSON
 
 __all__ = ["said"]
 

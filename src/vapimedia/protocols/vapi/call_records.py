@@ -12,7 +12,7 @@ import msgspec
 
 from vapimedia.errors import ConcurrencyBlocked, VapiError
 from vapimedia.protocols._wire import BROKEN
-from vapimedia.protocols.vapi._decoding import NO_JSON
+from vapimedia.protocols.vapi._json import NO_JSON
 from vapimedia.protocols.vapi._said import said
 
 __all__ = [

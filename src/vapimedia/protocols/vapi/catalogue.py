@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import builtins
+from typing import Any
+
 import msgspec
 
 from vapimedia.protocols.vapi import events, replies, server_messages, tool_calls, tools
@@ -24,10 +27,10 @@ class Entry(msgspec.Struct, frozen=True):
     """
 
     type: str
-    struct: type[Event]
+    struct: builtins.type[Event]
     on_socket: bool
     on_webhook: bool
-    reply: type | None = None
+    reply: builtins.type[Any] | None = None
     deadline_s: float | None = None
     handler: str = "on_event"
 

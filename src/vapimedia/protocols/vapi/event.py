@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
+from vapimedia.errors import VapiError
 from vapimedia.protocols.vapi._json import NO_JSON, Number, Part
-from vapimedia.protocols.vapi.parts import (
-    Artifact,
-    CallMessage,
-    CallRef,
-    Customer,
-    OpenAIMessage,
-    PhoneNumber,
-    Shy,
-)
+from vapimedia.protocols.vapi.call_records import CallRecord, decode_call
+from vapimedia.protocols.vapi.calls import Customer
+from vapimedia.protocols.vapi.parts import Artifact, CallMessage, OpenAIMessage, PhoneNumber, Shy
 
 __all__ = ["ConversationEvent", "Event", "Malformed", "UnschemedEvent"]
+
+
+class _CallId(msgspec.Struct):
+    id: str
 
 
 class Event(Shy, frozen=True, tag_field="type"):
@@ -42,10 +41,7 @@ class Event(Shy, frozen=True, tag_field="type"):
     assistant = Part[dict[str, Any]]("assistant_json", dict[str, Any])
     artifact = Part[Artifact]("artifact_json", Artifact)
     chat = Part[dict[str, Any]]("chat_json", dict[str, Any])
-    _whole_call = Part[CallRef]("call_json", CallRef)
-    _named_call = Part["_CallId"](
-        "call_json", type("_CallId", (msgspec.Struct,), {"__annotations__": {"id": str}})
-    )
+    _call_id = Part[_CallId]("call_json", _CallId)
 
     @property
     def type(self) -> str:
@@ -53,21 +49,17 @@ class Event(Shy, frozen=True, tag_field="type"):
         return str(self.__struct_config__.tag)
 
     @property
-    def call(self) -> CallRef | None:
-        """The call that this is about, if the event says so."""
-        if not bytes(self.call_json):
+    def call(self) -> CallRecord | None:
+        """The call that this is about, if the event says so and it can be read."""
+        try:
+            return decode_call(self.call_json)
+        except VapiError:
             return None
-        whole = self._whole_call
-        if whole is not None:
-            return whole
-        # One odd field must not hide which call it is.
-        named = self._named_call
-        return CallRef(id=named.id) if named is not None else None
 
     @property
     def call_id(self) -> str:
-        """Vapi's call id, or an empty string where the event does not say."""
-        call = self.call
+        """Vapi's call id, or an empty string where the event does not say. Cheaper than ``call.id``."""
+        call = self._call_id
         return call.id if call is not None else ""
 
 

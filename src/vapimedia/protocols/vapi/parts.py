@@ -1,7 +1,7 @@
-"""What messages of Vapi have in common: the call, who is on it, its words and its recordings.
+"""What messages of Vapi have in common: our number, the words of the call, its recordings.
 
 Read on demand out of the JSON that an event keeps. No ``repr`` shows a number, a URL or what was said.
-Source: docs.vapi.ai, OpenAPI schemas ``Call``, ``Artifact``, ``UserMessage`` and its siblings, ``OpenAIMessage``.
+Source: docs.vapi.ai, OpenAPI schemas ``Artifact``, ``UserMessage`` and its siblings, ``OpenAIMessage``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from vapimedia.protocols.vapi._json import NO_JSON, Number, Part
 __all__ = [
     "Artifact",
     "CallMessage",
-    "CallMonitor",
-    "CallRef",
-    "Customer",
     "OpenAIMessage",
     "PhoneNumber",
     "WordAlignment",
@@ -34,50 +31,6 @@ class Shy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.shown)
         return f"{type(self).__name__}({fields})"
-
-
-class CallMonitor(Shy, frozen=True):
-    """Where a call is listened to and controlled. Whoever has these URLs has the call."""
-
-    listen_url: str | None = None
-    control_url: str | None = None
-
-
-class CallRef(Shy, frozen=True):
-    """What a bridge needs of a ``call`` object; ``Event.call_json`` has all of it."""
-
-    shown: ClassVar = ("id", "type", "status")
-
-    id: str = ""
-    org_id: str | None = None
-    type: str | None = None
-    status: str | None = None
-    name: str | None = None
-    created_at: str | None = None
-    started_at: str | None = None
-    ended_at: str | None = None
-    ended_reason: str | None = None
-    cost: Number | None = None
-    assistant_id: str | None = None
-    squad_id: str | None = None
-    workflow_id: str | None = None
-    campaign_id: str | None = None
-    phone_number_id: str | None = None
-    phone_call_provider: str | None = None
-    phone_call_provider_id: str | None = None
-    phone_call_transport: str | None = None
-    monitor: CallMonitor | None = None
-
-
-class Customer(Shy, frozen=True):
-    """Who calls, or is called."""
-
-    number: str | None = None
-    sip_uri: str | None = None
-    name: str | None = None
-    extension: str | None = None
-    email: str | None = None
-    external_id: str | None = None
 
 
 class PhoneNumber(Shy, frozen=True):

@@ -1,7 +1,7 @@
 """What we answer to Vapi's requests, checked when it is made: a wrong answer is refused here, not on the phone.
 
 Each is the body of an HTTP 200. ``repr`` shows which fields are set, never what they hold.
-Source: docs.vapi.ai (Server URL) and its OpenAPI schemas ``ServerMessageResponse*``, ``ToolMessage*``, ``CustomMessage``.
+Source: docs.vapi.ai (Server URL), OpenAPI schemas ``ServerMessageResponse*``, ``ToolMessage*``, ``CustomMessage``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ import msgspec
 
 from vapimedia.errors import ProtocolError
 from vapimedia.protocols._wire import BROKEN, printable
-from vapimedia.protocols.vapi._decoding import Buffer, Malformed
+from vapimedia.protocols.vapi._json import Buffer
+from vapimedia.protocols.vapi.event import Malformed
 from vapimedia.protocols.vapi.events import UnknownEvent
 
 __all__ = [
