@@ -1,0 +1,198 @@
+"""Connections to a listenUrl, over real sockets with a server that plays scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from vapimedia.errors import ConfigError, StateError, VapiError
+from vapimedia.io import listen
+from vapimedia.io.listen import (
+    AudioChunk,
+    ListenEnded,
+    Listening,
+    ListenItem,
+    ListenStarted,
+    Reconnected,
+)
+from vapimedia.protocols.vapi import StatusUpdate
+
+FRAME = bytes(range(1, 65)) * 10
+STEREO = json.dumps({"type": "start", "encoding": "linear16", "sampleRate": 8000, "channels": 2})
+ENDED = '{"type":"status-update","status":"ended"}'
+
+Script = int | list[bytes | str | int]
+"""An HTTP status, or the messages of a connection; a number is a close code, 0 an abort."""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listen, "_FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(listen, "HOLD_S", 0.01)
+
+
+class Server:
+    def __init__(self, scripts: list[Script]) -> None:
+        self.scripts = scripts
+        self.headers: list[dict[str, str]] = []
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.headers.append(dict(request.headers))
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        if isinstance(script, int):
+            return web.Response(status=script, headers={"Location": "/elsewhere"} if script < 400 else {})
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        for what in script:
+            if isinstance(what, bytes):
+                await ws.send_bytes(what)
+            elif isinstance(what, str):
+                await ws.send_str(what)
+            elif what == 0:
+                assert request.transport is not None
+                await asyncio.sleep(0.02)
+                request.transport.abort()
+            else:
+                await ws.close(code=what)
+        return ws
+
+
+@asynccontextmanager
+async def serving(*scripts: Script) -> AsyncIterator[Server]:
+    server = Server(list(scripts))
+    app = web.Application()
+    app.router.add_get("/call-1/listen", server.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"ws://127.0.0.1:{runner.addresses[0][1]}/call-1/listen"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+async def all_of(listening: Listening) -> list[ListenItem]:
+    async with asyncio.timeout(10), listening:
+        return [item async for item in listening]
+
+
+async def test_a_call_is_heard_until_it_ends_and_nothing_is_proved_unasked() -> None:
+    async with serving([STEREO, FRAME[:99], "no JSON", FRAME[99:], ENDED, 1000]) as server:
+        items = await all_of(listening := Listening(server.url))
+    assert items[0] == ListenStarted(8000, 2, told=True)
+    assert b"".join(item.pcm for item in items if isinstance(item, AudioChunk)) == FRAME
+    assert isinstance(items[-2], StatusUpdate)
+    assert items[-1] == ListenEnded("ended")
+    assert (listening.sample_rate, listening.channels, listening.stats.malformed) == (8000, 2, 1)
+    assert "Authorization" not in server.headers[0]
+    assert "Sec-WebSocket-Extensions" not in server.headers[0]
+
+
+async def test_a_public_key_is_sent_when_it_is_given(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with serving([ENDED, 1000]) as server:
+        await all_of(listening := Listening(server.url, public_key="pk-canary"))
+    assert server.headers[0]["Authorization"] == "Bearer pk-canary"
+    assert "canary" not in caplog.text + repr(listening)
+
+
+async def test_connecting_goes_on_while_the_call_lives_and_what_was_missed_is_told() -> None:
+    scripts: list[Script] = [502, 503, 404, [STEREO, FRAME, 0], 500, [FRAME, 1011], 302, [FRAME, 1000], 410]
+    async with serving(*scripts) as server:
+        items = await all_of(listening := Listening(server.url))
+    chunks = [item for item in items if isinstance(item, AudioChunk)]
+    backs = [item for item in items if isinstance(item, Reconnected)]
+    assert [chunk.pcm for chunk in chunks] == [FRAME] * 3
+    assert len(backs) == 2
+    assert chunks[2].at_ms == pytest.approx(sum(back.gap_ms for back in backs) + 40)
+    assert items[-1] == ListenEnded("gone")
+    assert len([item for item in items if isinstance(item, ListenStarted)]) == 1
+    stats = listening.stats
+    assert (stats.connects, stats.failed_connects, stats.reconnects) == (3, 6, 2)
+
+
+async def test_a_server_that_only_says_goodbye_has_no_call_any_more() -> None:
+    async with serving([FRAME, 1000], [STEREO, 1000]) as server:
+        items = await all_of(listening := Listening(server.url))
+    assert items[-1] == ListenEnded("gone")
+    assert listening.stats.connects == 4
+
+
+async def test_the_api_is_asked_whether_the_call_is_over() -> None:
+    async def over() -> bool:
+        return True
+
+    async def unknown() -> bool:
+        raise VapiError("no answer")
+
+    async with serving([FRAME, 0], 500) as server:
+        assert (await all_of(Listening(server.url, is_over=over)))[-1] == ListenEnded("ended")
+        with pytest.raises(VapiError, match="status 500"):  # who does not answer says nothing
+            await all_of(Listening(server.url, is_over=unknown, give_up_s=0.05))
+
+
+async def test_giving_up_is_an_error_without_any_connection_and_an_end_after_one() -> None:
+    async with serving(503) as server:
+        with pytest.raises(VapiError, match=r"within 0\.05 s: answered with status 503 \(\d+ attempts\)"):
+            await all_of(Listening(server.url, give_up_s=0.05))
+    with pytest.raises(VapiError, match="cannot connect: ") as refused:
+        await all_of(Listening(server.url, give_up_s=0.01))
+    assert "call-1" not in str(refused.value)
+    async with serving([FRAME, 0], 503) as server:
+        assert (await all_of(Listening(server.url, give_up_s=0.05)))[-1] == ListenEnded("lost")
+
+
+async def test_a_call_that_wants_the_public_key_says_so_at_once() -> None:
+    async with serving(401) as server:
+        with pytest.raises(VapiError, match="public key") as refused:
+            await all_of(Listening(server.url))
+    assert refused.value.status == 401
+    assert len(server.headers) == 1
+
+
+async def test_closing_ends_the_iteration_and_leaves_nothing_behind() -> None:
+    async with serving([FRAME, *[FRAME] * 3, 0]) as server:
+        async with asyncio.timeout(10), Listening(server.url) as listening:
+            items = []
+            async for item in listening:
+                items.append(item)
+                if isinstance(item, AudioChunk):
+                    await listening.close()
+        await listening.close()
+        assert items[-1] == ListenEnded("closed")
+        with pytest.raises(StateError, match="listen anew"):
+            await listening.__aenter__()
+    with pytest.raises(StateError, match="enter it first"):
+        await anext(Listening(server.url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://phone.vapi.ai/c/listen",
+        "ws://phone.vapi.ai/c/listen",
+        "wss://a@phone.vapi.ai/",
+        "",
+        "wss://h/ x",
+        "wss://[",
+    ],
+)
+async def test_what_is_no_listen_url_is_refused_before_anything_is_sent(url: str) -> None:
+    with pytest.raises(ConfigError, match="cannot listen"):
+        Listening(url)
+
+    async def found() -> str:
+        return url
+
+    finder: Callable[[], Awaitable[str]] = found
+    with pytest.raises(ConfigError, match="cannot listen"):
+        await all_of(Listening(finder))
