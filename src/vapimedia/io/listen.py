@@ -212,7 +212,6 @@ class Listening:
         self.is_connected = True
         self.trouble = ""
         self.stats.connects += 1
-        self.stats.reconnects += bool(self.stats.audio_ms)
         loop = asyncio.get_running_loop()
         settling: asyncio.TimerHandle | None = None
         try:

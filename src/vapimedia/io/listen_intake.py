@@ -115,6 +115,7 @@ class Intake:
             self._stats.gap_ms += 1000 * missing_s
             if self._is_back:
                 self._is_back = False
+                self._stats.reconnects += 1
                 self._put(Reconnected(1000 * missing_s))
         for pcm in held:
             self._place(pcm, self._last_s)

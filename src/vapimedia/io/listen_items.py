@@ -91,8 +91,9 @@ ListenItem = AudioChunk | ListenStarted | Reconnected | ListenEnded | VapiEvent
 class ListenStats(msgspec.Struct):
     """What was counted.
 
-    ``failed_connects`` are attempts that brought no connection, ``gap_ms`` is what never came, ``dropped_ms`` and
-    ``dropped_events`` what nobody took in time, ``split_bytes`` halves of frames at the end of a connection.
+    ``failed_connects`` are attempts that brought no connection, ``reconnects`` connections after the first that brought
+    audio. ``gap_ms`` is what never came, ``dropped_ms`` and ``dropped_events`` what nobody took in time,
+    ``split_bytes`` halves of frames at the end of a connection.
     """
 
     connects: int = 0
