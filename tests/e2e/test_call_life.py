@@ -266,7 +266,7 @@ async def _redirect() -> web.Response:
 async def test_a_call_that_vapi_does_not_take_ends_for_the_caller(
     fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vapimedia.io.vapi_client._FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("vapimedia.io.vapi_requests._FIRST_PAUSE_S", 0.01)
     async with running(Vapi(create=CREATE_FAULTS[fault])) as scene:
         scene.bridge.client._timeout_s = 0.2
         assert await the_callers_leg_ends(scene)

@@ -59,7 +59,7 @@ async def test_an_api_on_any_loopback_address_may_name_any_other() -> None:
 
 
 async def test_a_call_whose_caller_is_gone_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vapimedia.io.vapi_client._FIRST_PAUSE_S", 0.2)
+    monkeypatch.setattr("vapimedia.io.vapi_requests._FIRST_PAUSE_S", 0.2)
 
     async def create(_request: web.Request, _body: object) -> web.Response:
         return web.json_response({"message": "later"}, status=503)

@@ -62,7 +62,7 @@ class VapiClient:
         self._public_key = public_key
         self._base_url = _checked(base_url)
         self._timeout_s = timeout_s
-        self._requests = Requests(timeout_s)
+        self._requests = Requests()
         self.hosts = tuple(hosts)
         self.known = Known()
 
@@ -192,7 +192,9 @@ class VapiClient:
         to = URL(url, encoded=True)
 
         async def send(connect_s: float) -> Answer:
-            return await self._requests.send(method, to, headers=headers, body=body, connect_s=connect_s)
+            return await self._requests.send(
+                method, to, headers=headers, timeout_s=timeout_s, body=body, connect_s=connect_s
+            )
 
         return await repeat(send, rule, host=to.host_port_subcomponent or "", timeout_s=timeout_s)
 
@@ -219,7 +221,9 @@ class VapiClient:
     async def _request(self, call: HttpCall) -> tuple[int, bytes]:
         headers = call.headers if call.sign is None else {**call.headers, **call.sign(time.time())}
         url = URL(call.url, encoded=True)
-        answer = await self._requests.send(call.method, url, headers=headers, body=call.body)
+        answer = await self._requests.send(
+            call.method, url, headers=headers, timeout_s=self._timeout_s, body=call.body
+        )
         return answer.status, answer.body
 
     async def _read(
@@ -247,7 +251,13 @@ class VapiClient:
 
         async def send(connect_s: float) -> Answer:
             return await self._requests.send(
-                method, url, headers=headers, body=body, connect_s=connect_s, max_bytes=max_bytes
+                method,
+                url,
+                headers=headers,
+                timeout_s=self._timeout_s,
+                body=body,
+                connect_s=connect_s,
+                max_bytes=max_bytes,
             )
 
         return await repeat(

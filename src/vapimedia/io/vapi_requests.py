@@ -56,8 +56,7 @@ CONTROL = Repetition(2, lambda status: status == 429)
 class Requests:
     """One connection pool. ``close`` it."""
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self._is_closed = False
 
@@ -67,12 +66,13 @@ class Requests:
         url: URL,
         *,
         headers: Mapping[str, str],
+        timeout_s: float,
         body: bytes | None = None,
         connect_s: float = _CONNECT_S,
         max_bytes: int = _MAX_ANSWER_BYTES,
     ) -> Answer:
         """Make one request. Raises aiohttp's errors, and ``VapiError`` for an answer that is too large."""
-        limits = aiohttp.ClientTimeout(total=self._timeout_s, connect=connect_s)
+        limits = aiohttp.ClientTimeout(total=timeout_s, connect=connect_s)
         async with self._http().request(
             method, url, headers=headers, data=body, allow_redirects=False, timeout=limits
         ) as answer:
