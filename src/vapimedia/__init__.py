@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from vapimedia._version import __version__
 from vapimedia.errors import (
+    CallOver,
+    ConcurrencyBlocked,
     ConfigError,
     ProtocolError,
     ProviderError,
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from vapimedia.io.config_sources import load_config
     from vapimedia.io.endpoints import CustomTranscriber, CustomVoice
     from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
+    from vapimedia.io.live_control import LiveControl
     from vapimedia.io.vapi_client import VapiClient
+    from vapimedia.protocols.vapi import CallRecord, CreateCall, CreatedCall, CreatePhoneCall, Customer
 
 __all__ = [
     "AudioFormat",
@@ -36,9 +40,17 @@ __all__ = [
     "Call",
     "CallInfo",
     "CallOptions",
+    "CallOver",
+    "CallRecord",
+    "ConcurrencyBlocked",
     "ConfigError",
+    "CreateCall",
+    "CreatePhoneCall",
+    "CreatedCall",
     "CustomTranscriber",
     "CustomVoice",
+    "Customer",
+    "LiveControl",
     "ProtocolError",
     "ProviderError",
     "Reject",
@@ -62,7 +74,13 @@ _LAZY = {
     "CallInfo": "vapimedia.io.hooks",
     "CallOptions": "vapimedia.io.hooks",
     "Reject": "vapimedia.io.hooks",
+    "LiveControl": "vapimedia.io.live_control",
     "VapiClient": "vapimedia.io.vapi_client",
+    "CallRecord": "vapimedia.protocols.vapi",
+    "CreateCall": "vapimedia.protocols.vapi",
+    "CreatePhoneCall": "vapimedia.protocols.vapi",
+    "CreatedCall": "vapimedia.protocols.vapi",
+    "Customer": "vapimedia.protocols.vapi",
     "get_include": "vapimedia._build_info",
     "get_library_dir": "vapimedia._build_info",
 }
