@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
     from vapimedia.io.config import BridgeConfig
     from vapimedia.io.config_sources import load_config
-    from vapimedia.io.endpoints import CustomTranscriber, CustomVoice
+    from vapimedia.io.endpoints import (
+        Conversation,
+        CustomEndpointing,
+        CustomKnowledgeBase,
+        CustomTranscriber,
+        CustomVoice,
+        TranscriberStream,
+    )
     from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
     from vapimedia.io.live_control import LiveControl
     from vapimedia.io.vapi_client import VapiClient
@@ -44,9 +51,12 @@ __all__ = [
     "CallRecord",
     "ConcurrencyBlocked",
     "ConfigError",
+    "Conversation",
     "CreateCall",
     "CreatePhoneCall",
     "CreatedCall",
+    "CustomEndpointing",
+    "CustomKnowledgeBase",
     "CustomTranscriber",
     "CustomVoice",
     "Customer",
@@ -55,6 +65,7 @@ __all__ = [
     "ProviderError",
     "Reject",
     "StateError",
+    "TranscriberStream",
     "VapiClient",
     "VapiError",
     "VapimediaError",
@@ -65,11 +76,15 @@ __all__ = [
 ]
 
 _LAZY = {
-    "CustomTranscriber": "vapimedia.io.endpoints",
-    "CustomVoice": "vapimedia.io.endpoints",
     "Bridge": "vapimedia.io.bridge",
     "BridgeConfig": "vapimedia.io.config",
     "load_config": "vapimedia.io.config_sources",
+    "Conversation": "vapimedia.io.endpoints",
+    "CustomEndpointing": "vapimedia.io.endpoints",
+    "CustomKnowledgeBase": "vapimedia.io.endpoints",
+    "CustomTranscriber": "vapimedia.io.endpoints",
+    "CustomVoice": "vapimedia.io.endpoints",
+    "TranscriberStream": "vapimedia.io.endpoints",
     "Call": "vapimedia.io.hooks",
     "CallInfo": "vapimedia.io.hooks",
     "CallOptions": "vapimedia.io.hooks",

@@ -86,6 +86,13 @@ def _slice() -> Callable[[], object]:
     return lambda: slicer.push(chunk)
 
 
+def _split_stereo() -> Callable[[], object]:
+    splitter = audio.StereoSplitter()
+    chunk = bytes(2 * len(tone(16_000)))
+    splitter.push(b"\0")  # every pair straddles two chunks
+    return lambda: splitter.push(chunk)
+
+
 def _twilio_in() -> Envelope:
     return Envelope(
         text=True, payload=("media", "payload"), match={("event",): "media"}, expect={("streamSid",): "MZ1"}
@@ -151,6 +158,7 @@ CASES: tuple[Case, ...] = (
     Case("audio.convert.alaw8k-pcm8k", 1.0, _convert(_ALAW, _PCM_8K)),
     Case("audio.convert.pcm24k-mulaw8k", 20.0, _convert(_PCM_24K, _MULAW)),
     Case("audio.slice.mulaw8k", 1.0, _slice),
+    Case("audio.split.stereo16k", 2.0, _split_stereo),
     Case("media.uplink.twilio-mulaw8k", 4.0, _uplink(_MULAW)),
     Case("media.uplink.twilio-pcm16k", 20.0, _uplink(_PCM_16K)),
     Case("media.downlink.mulaw8k-twilio", 3.0, _downlink(_MULAW)),

@@ -61,5 +61,5 @@ def test_the_start_frame_has_defaults_and_may_write_numbers_as_floats() -> None:
 
 def test_repr_shows_no_transcript_and_a_refusal_says_what_is_wrong() -> None:
     assert "secret" not in repr(TranscriberResponse(transcription="secret words"))
-    with pytest.raises(ProtocolError, match="sampleRate 8000.5 cannot be taken"):
+    with pytest.raises(ProtocolError, match=r"sampleRate 8000\.5 cannot be taken"):
         check_start(TranscriberStart(sample_rate=8000.5))

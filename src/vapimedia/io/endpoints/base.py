@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from collections import Counter
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from vapimedia.audio import Resampler
 from vapimedia.formats import Quality
+from vapimedia.io.user_code import FAILED, ask_user, is_async
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.vapi import (
     Event,
@@ -21,7 +24,7 @@ from vapimedia.protocols.vapi import (
     decode_server_message,
 )
 
-__all__ = ["LOG", "Endpoint", "RequestEndpoint", "refused"]
+__all__ = ["LOG", "Endpoint", "RequestEndpoint", "json_reply", "refused"]
 
 LOG = logging.getLogger("vapimedia.endpoints")
 
@@ -102,6 +105,20 @@ class RequestEndpoint(Endpoint):
         self.counts["other_type"] += 1
         LOG.warning("%s was sent a message of another type", type(self).__name__)
         return json_reply(b"{}")
+
+    async def ask(self, function: Callable[..., Any], given: object, deadline_s: float) -> object:
+        """Return what the user's *function* makes of *given*, or ``FAILED``. A plain one runs in a thread."""
+        on_loop = is_async(function)
+
+        async def run() -> object:
+            result = function(given) if on_loop else await asyncio.to_thread(function, given)
+            # A plain wrapper around an async function shows only by what it returns.
+            return await result if inspect.isawaitable(result) else result
+
+        answer = await ask_user(f"the function of a {type(self).__name__}", run, deadline_s)
+        if answer is FAILED:
+            self.counts["failed"] += 1
+        return answer
 
     async def _body(self, request: web.Request) -> bytes | web.Response:
         """Read the body within our own bound, whatever that of the application is."""

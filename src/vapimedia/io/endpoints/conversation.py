@@ -1,0 +1,64 @@
+"""What has been said in a call, as the requests of endpointing and knowledge base tell it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from vapimedia.protocols.vapi import CallEndpointingRequest, KnowledgeBaseRequest
+
+__all__ = ["Conversation", "Said"]
+
+
+class Said(msgspec.Struct, frozen=True):
+    """One message. ``role`` is ``system``, ``user``, ``assistant`` or ``tool``; ``repr`` shows no text."""
+
+    role: str
+    content: str
+
+    def __repr__(self) -> str:
+        return f"Said({self.role!r}, {len(self.content)} characters)"
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """A conversation so far, oldest message first. ``request`` is the message of Vapi with all it holds."""
+
+    messages: tuple[Said, ...]
+    request: CallEndpointingRequest | KnowledgeBaseRequest
+
+    @classmethod
+    def of(cls, request: CallEndpointingRequest | KnowledgeBaseRequest) -> Conversation:
+        """Read the messages of *request*, in either of Vapi's forms; those without a text are left out."""
+        read = [(one.role, _text(one.content)) for one in request.openai_messages or ()]
+        read = read or [(one.role, one.message or "") for one in request.messages or ()]
+        said = (Said("assistant" if role == "bot" else role, text) for role, text in read if role and text)
+        return cls(tuple(said), request)
+
+    @property
+    def call_id(self) -> str:
+        """Vapi's call id, or an empty string where the request does not say."""
+        return self.request.call_id
+
+    @property
+    def last_user_text(self) -> str:
+        """What the caller said since the assistant spoke last; empty if nothing."""
+        said: list[str] = []
+        for message in reversed(self.messages):
+            if message.role == "assistant":
+                break
+            if message.role == "user":
+                said.append(message.content)
+        return " ".join(reversed(said))
+
+    def __repr__(self) -> str:
+        return f"Conversation({len(self.messages)} messages)"
+
+
+def _text(content: Any) -> str:
+    """Return the text of a message for a language model: a string, or the texts among its parts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return " ".join(text for text in texts if isinstance(text, str))

@@ -1,0 +1,69 @@
+"""Endpointing of one's own: how long to wait until the caller's turn is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from vapimedia.io.endpoints.base import LOG, RequestEndpoint, json_reply
+from vapimedia.io.endpoints.conversation import Conversation
+from vapimedia.io.user_code import FAILED
+from vapimedia.protocols.vapi import CallEndpointingRequest, EndpointingReply, WebhookSecrets
+
+__all__ = ["CustomEndpointing", "Decide"]
+
+Decide = Callable[[Conversation], Awaitable[float] | float]
+
+
+class CustomEndpointing(RequestEndpoint):
+    """Serve Vapi's ``custom-endpointing-model``: *decide* returns the seconds until the assistant may speak, 0..15.
+
+    The answer is *default_s* when *decide* raises, returns anything else, or takes longer than *deadline_s*. Vapi asks
+    again with every new transcript: a newer request about a call cancels the older, which gets the default too.
+    """
+
+    def __init__(
+        self,
+        decide: Decide,
+        *,
+        secret: str | WebhookSecrets | None,
+        default_s: float = 0.4,
+        deadline_s: float = 2.0,
+    ) -> None:
+        super().__init__(secret)
+        self._fallback = EndpointingReply(timeout_seconds=default_s).encode()
+        self.decide = decide
+        self.deadline_s = deadline_s
+        self._deciding: dict[str, asyncio.Task[object]] = {}
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one request: an aiohttp handler."""
+        message = await self.read(request, CallEndpointingRequest)
+        if isinstance(message, web.Response):
+            return message
+        conversation = Conversation.of(message)
+        deciding = asyncio.create_task(self.ask(self.decide, conversation, self.deadline_s))
+        call_id = conversation.call_id
+        older = self._deciding.get(call_id) if call_id else None
+        if older is not None and older.cancel():
+            self.counts["superseded"] += 1
+        self._deciding[call_id] = deciding
+        try:
+            await asyncio.wait({deciding})
+        finally:
+            deciding.cancel()
+            if self._deciding.get(call_id) is deciding:
+                del self._deciding[call_id]
+        return json_reply(self._fallback if deciding.cancelled() else self._reply(deciding.result()))
+
+    def _reply(self, seconds: object) -> bytes:
+        if seconds is FAILED:
+            return self._fallback
+        try:
+            return EndpointingReply(timeout_seconds=seconds).encode()  # type: ignore[arg-type]
+        except (ValueError, TypeError):
+            self.counts["bad_reply"] += 1
+            LOG.error("the endpointing returned %s, which is not a number in 0..15", type(seconds).__name__)
+            return self._fallback
