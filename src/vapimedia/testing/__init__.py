@@ -33,25 +33,34 @@ from vapimedia.testing.fake_browser import FakeBrowserCall
 from vapimedia.testing.fake_twilio import FakeTwilioCall
 from vapimedia.testing.fake_twilio_api import FakeTwilioApi
 from vapimedia.testing.fake_vapi import FakeVapi
-from vapimedia.testing.fake_vapi_call import FakeVapiCall, Utterance
+from vapimedia.testing.fake_vapi_call import FakeVapiCall
 from vapimedia.testing.fake_vonage import FakeVonageCall, Outbound
 from vapimedia.testing.fake_vonage_api import FakeVonageApi
 from vapimedia.testing.faults import VapiFaults
 from vapimedia.testing.pacing import Pacing
+from vapimedia.testing.phone_line import Customer
 from vapimedia.testing.script import (
+    Ask,
     AssistantScript,
     AssistantStep,
     CallTool,
+    CallTools,
     Echo,
     EndCall,
     Pause,
+    SendEvent,
     SendText,
     Speak,
     StreamBytes,
+    Transfer,
     WaitForDtmf,
     WaitForSilence,
     default_script,
 )
+from vapimedia.testing.vapi_auth import BearerAuth, HmacAuth, SecretAuth
+from vapimedia.testing.vapi_messages import CLIENT_MESSAGES, SERVER_MESSAGES
+from vapimedia.testing.vapi_parts import Utterance
+from vapimedia.testing.vapi_webhooks import Backoff, ToolCall, WebhookPost
 from vapimedia.testing.verify import (
     Correlation,
     FrameReport,
@@ -66,15 +75,22 @@ from vapimedia.testing.wav import read_wav, write_wav
 del _aiohttp
 
 __all__ = [
+    "CLIENT_MESSAGES",
     "CLIPS",
+    "SERVER_MESSAGES",
+    "Ask",
     "AssistantScript",
     "AssistantStep",
+    "Backoff",
     "BargeIn",
+    "BearerAuth",
     "CallTool",
+    "CallTools",
     "CallerStep",
     "Clear",
     "Clip",
     "Correlation",
+    "Customer",
     "Dtmf",
     "Echo",
     "EndCall",
@@ -87,21 +103,27 @@ __all__ = [
     "FakeVonageCall",
     "FrameReport",
     "HangUp",
+    "HmacAuth",
     "Interrupt",
     "Mark",
     "Outbound",
     "Pacing",
     "Pause",
     "Say",
+    "SecretAuth",
+    "SendEvent",
     "SendText",
     "Silence",
     "Speak",
     "StreamBytes",
+    "ToolCall",
+    "Transfer",
     "Utterance",
     "VapiFaults",
     "WaitForAssistant",
     "WaitForDtmf",
     "WaitForSilence",
+    "WebhookPost",
     "clip_ms",
     "compare_frames",
     "correlate",

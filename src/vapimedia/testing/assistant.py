@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
+from collections.abc import Coroutine, Sequence
 from typing import Any, assert_never
 
 from vapimedia.testing import sound
 from vapimedia.testing.clips import CLIPS, load_clip
-from vapimedia.testing.fake_vapi_call import FakeVapiCall, Utterance
+from vapimedia.testing.fake_vapi_call import FakeVapiCall
 from vapimedia.testing.hearing import Heard, Hearing
 from vapimedia.testing.pacing import Pacing
 from vapimedia.testing.script import (
+    Ask,
     AssistantScript,
     AssistantStep,
     CallTool,
+    CallTools,
     EndCall,
     Pause,
+    SendEvent,
     SendText,
     Speak,
+    SpeechTiming,
     StreamBytes,
+    Transfer,
     WaitForDtmf,
     WaitForSilence,
 )
-from vapimedia.testing.vapi_webhooks import ToolCall, judge_tool_reply
+from vapimedia.testing.vapi_messages import speech_timing
+from vapimedia.testing.vapi_parts import Utterance
 
 __all__ = ["EchoAssistant", "ScriptedAssistant", "StreamingAssistant", "play"]
 
@@ -47,9 +53,10 @@ async def play(
         for due_ms, chunk in pacing.plan(utterance.planned, call.format, call.random):
             await _until(begun + due_ms / 1000 / speed, barge_in)
             sent_ns = time.monotonic_ns()
-            if (barge_in is not None and barge_in.is_set()) or not await call.send_audio(chunk):
+            said = call.as_muted(chunk)
+            if (barge_in is not None and barge_in.is_set()) or not await call.send_audio(said):
                 break
-            utterance.sent += chunk
+            utterance.sent += said
             utterance.sizes.append(len(chunk))
             utterance.sent_ns.append(sent_ns)
         # However early it was sent, the assistant has spoken only when it would have been played.
@@ -87,6 +94,7 @@ class EchoAssistant:
     async def heard(self, chunk: bytes) -> None:
         """Send it back."""
         sent_ns = time.monotonic_ns()
+        chunk = self._call.as_muted(chunk)
         if await self._call.send_audio(chunk):
             self._said.sent += chunk
             self._said.sizes.append(len(chunk))
@@ -94,6 +102,9 @@ class EchoAssistant:
 
     async def told(self, message: dict[str, Any]) -> None:
         """Control messages are recorded by the call."""
+
+    async def say(self, text: str) -> None:
+        """An echo has no words of its own."""
 
 
 class StreamingAssistant:
@@ -117,6 +128,9 @@ class StreamingAssistant:
     async def told(self, message: dict[str, Any]) -> None:
         """Control messages are recorded by the call."""
 
+    async def say(self, text: str) -> None:
+        """A stream has no words of its own."""
+
 
 class ScriptedAssistant:
     """Play an ``AssistantScript`` and emit the events of a live assistant around it."""
@@ -127,16 +141,17 @@ class ScriptedAssistant:
         self._lines = list(script.caller_lines)
         self._caller_turns: asyncio.Queue[str] = asyncio.Queue()
         self._notes: asyncio.Queue[str] = asyncio.Queue()
-        self._barge_in = asyncio.Event()
+        self._stop = asyncio.Event()  # what is being said ends here
         self._speaking: str | None = None  # the turn's id while it may be interrupted
         self._mouth = asyncio.Lock()  # the script and a `say` never speak at once
         self._said: set[asyncio.Task[None]] = set()
         self._turn = 0
-        self._conversation: list[dict[str, str]] = []
 
     async def run(self) -> None:
         """Take the steps, one after the other, then go on listening."""
+        started = {"name": self._script.name, "firstMessage": self._first_message()}
         try:
+            await self._call.emit({"type": "assistant.started", "newAssistant": started})
             for step in self._script.steps:
                 await self._take(step)
             await asyncio.Event().wait()
@@ -155,13 +170,21 @@ class ScriptedAssistant:
             case WaitForDtmf():
                 await self._wait(self._notes, step.digit or r"[0-9*#]", step.timeout_s)
             case CallTool():
-                await self._call_tool(step)
+                await self._call_tools([(step.name, step.arguments)], step.timeout_s)
+            case CallTools():
+                await self._call_tools(step.calls, step.timeout_s)
+            case Ask():
+                await call.ask(step.message)
+            case Transfer():
+                await call.transfer(step.destination)
             case Pause():
                 await asyncio.sleep(step.ms / 1000 / call.settings.speed)
             case SendText():
                 await call.send_text(step.text)
+            case SendEvent():
+                await call.emit(step.event)
             case EndCall():
-                await call.end(step.reason)
+                await call.hang_up(step.reason)
             case _:
                 assert_never(step)
 
@@ -182,56 +205,54 @@ class ScriptedAssistant:
 
     # --- speaking ---------------------------------------------------------------------------------------
 
-    async def _speak(self, name: str, data: bytes, text: str, interruptible: bool) -> None:
+    async def _speak(
+        self, name: str, data: bytes, text: str, interruptible: bool, source: str = "model"
+    ) -> None:
         async with self._mouth:
             call = self._call
             self._turn += 1
             turn, turn_id = self._turn, f"turn-{self._turn}"
-            self._barge_in.clear()
-            await call.send_event({"type": "model-output", "output": text, "turnId": turn_id})
-            await call.send_event({"type": "voice-input", "input": text, "turn": turn})
+            total_ms = len(data) / call.format.bytes_per_sample / call.format.sample_rate * 1000
+            self._stop.clear()
+            if source == "model":
+                await call.emit({"type": "model-output", "output": text, "turnId": turn_id})
+            await call.emit({"type": "voice-input", "input": text, "turn": turn})
             await self._speech_update("assistant", "started", turn)
+            timing = self._script.timing if source == "model" else None
+            about = {"type": "assistant.speechStarted", "text": text, "turn": turn, "source": source}
+            await call.emit(about | speech_timing(timing, text, total_ms, 0.0))
             self._speaking = turn_id if interruptible else None
             utterance = Utterance(name, data)
-            partials = asyncio.create_task(self._partials(text, len(data)))
+            partials = asyncio.create_task(self._partials(text, total_ms, about, timing))
             try:
-                await play(call, utterance, call.settings.pacing, self._barge_in if interruptible else None)
+                await play(call, utterance, call.settings.pacing, self._stop)
             finally:
                 self._speaking = None
                 partials.cancel()
                 await asyncio.gather(partials, return_exceptions=True)
             await self._speech_update("assistant", "stopped", turn)
-            spoken = text
-            if utterance.interrupted:
-                spoken = _words(text, len(utterance.sent) / max(1, len(data)))
+            share = len(utterance.sent) / max(1, len(data)) if utterance.interrupted else 1.0
+            spoken = _words(text, share) if utterance.interrupted else text
             await self._transcript("assistant", "final", spoken)
-            await self._converse("assistant", spoken)
+            await self._converse("assistant", spoken, total_ms * share)
 
-    async def _partials(self, text: str, n_bytes: int) -> None:
-        call = self._call
-        total_ms = n_bytes / call.format.bytes_per_sample / call.format.sample_rate * 1000
+    async def _partials(
+        self, text: str, total_ms: float, about: dict[str, Any], timing: SpeechTiming | None
+    ) -> None:
         at_ms = _PARTIAL_MS
         while at_ms < total_ms:
-            await asyncio.sleep(_PARTIAL_MS / 1000 / call.settings.speed)
+            await asyncio.sleep(_PARTIAL_MS / 1000 / self._call.settings.speed)
             await self._transcript("assistant", "partial", _words(text, at_ms / total_ms))
+            if timing == "word-progress":
+                await self._call.emit(about | speech_timing(timing, text, total_ms, at_ms / total_ms))
             at_ms += _PARTIAL_MS
 
-    async def _call_tool(self, step: CallTool) -> None:
-        call = self._call
-        tool = ToolCall(f"call_{call.random.getrandbits(48):012x}", step.name, step.arguments)
-        call.tool_calls.append(tool)
-        function = {"name": step.name, "arguments": json.dumps(step.arguments)}
-        asked = {"id": tool.id, "type": "function", "function": function}
-        offered = {"type": "function", "async": False, "function": {"name": step.name}, "toolCall": asked}
-        event = {"type": "tool-calls", "toolCallList": [asked], "toolWithToolCallList": [offered]}
-        await call.send_event(event)
-        post = await call.ask(event, step.timeout_s)
-        if post is None:
-            tool.problems.append("no server URL to ask")
-        else:
-            judge_tool_reply(tool, post)
-        if call.settings.on_tool_reply is not None:
-            call.settings.on_tool_reply(call, tool)
+    async def _call_tools(self, asked: Sequence[tuple[str, dict[str, Any]]], timeout_s: float) -> None:
+        settings = self._call.settings
+        tools = await self._call.request_tools(asked, spelling=settings.tool_spelling, timeout_s=timeout_s)
+        if settings.on_tool_reply is not None:
+            for tool in tools:
+                settings.on_tool_reply(self._call, tool)
 
     # --- listening --------------------------------------------------------------------------------------
 
@@ -251,7 +272,7 @@ class ScriptedAssistant:
                     text = self._line(None)
                     self._lines = self._lines[1:]
                     await self._transcript("user", "final", text)
-                    await self._converse("user", text)
+                    await self._converse("user", text, self._hearing.speech_ms)
                     self._caller_turns.put_nowait(text)
 
     async def _interrupt(self) -> None:
@@ -259,9 +280,10 @@ class ScriptedAssistant:
             return
         turn_id, self._speaking = self._speaking, None
         # The flag first: not one more byte of this turn may follow the event.
-        self._barge_in.set()
+        self._stop.set()
+        self._call.flush()
         self._call.interrupts_ns.append(time.monotonic_ns())
-        await self._call.send_event({"type": "user-interrupted", "turnId": turn_id})
+        await self._call.emit({"type": "user-interrupted", "turnId": turn_id})
 
     def _line(self, speech_ms: float | None) -> str:
         name = self._lines[0] if self._lines else None
@@ -272,36 +294,56 @@ class ScriptedAssistant:
         return text if speech_ms is None else _words(text, speech_ms / total_ms)
 
     async def told(self, message: dict[str, Any]) -> None:
-        """Act on ``say`` and ``add-message``."""
-        if message["type"] == "add-message":
-            self._notes.put_nowait(str(message["message"]["content"]))
-            self._conversation.append(dict(message["message"]))
-        elif message["type"] == "say":
-            task = asyncio.create_task(self._say(message))
-            self._said.add(task)
-            task.add_done_callback(self._said.discard)
+        """Act on ``say``, ``say-first-message`` and ``add-message``."""
+        match message["type"]:
+            case "add-message":
+                inner = message["message"]
+                self._notes.put_nowait(str(inner["content"]))
+                self._call.conversation.add(inner["role"], inner["content"])
+            case "say":
+                self._start(self._say(message))
+            case "control":  # the only one that gets here is say-first-message
+                self._start(self.say(self._first_message()))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._said.add(task)
+        task.add_done_callback(self._said.discard)
+
+    def _first_message(self) -> str:
+        spoken = (CLIPS[step.clip].text for step in self._script.steps if isinstance(step, Speak))
+        return str(self._call.setting("firstMessage") or next(spoken, "Hello."))
+
+    async def say(self, text: str) -> None:
+        """Speak *text*: the clip with these words, or a tone as long as they take."""
+        await self._say({"content": text})
 
     async def _say(self, message: dict[str, Any]) -> None:
-        text = message["content"]
+        text = message["content"] if "content" in message else message["message"]
         name = next((clip.name for clip in CLIPS.values() if clip.text == text), None)
         fmt = self._call.format
         data = sound.tone(fmt, len(text) * _SAY_MS_PER_CHAR) if name is None else load_clip(name, fmt)
-        await self._speak("say", data, text, bool(message.get("interruptionsEnabled", True)))
+        if message.get("interruptAssistantEnabled"):
+            self._stop.set()
+            self._call.flush()
+        await self._speak("say", data, text, bool(message.get("interruptionsEnabled", True)), "force-say")
         if message.get("endCallAfterSpoken"):
-            await self._call.end("assistant-ended-call-after-message-spoken")
+            await self._call.hang_up("assistant-ended-call-after-message-spoken")
 
     # --- events -----------------------------------------------------------------------------------------
 
     async def _speech_update(self, role: str, status: str, turn: int) -> None:
-        await self._call.send_event({"type": "speech-update", "status": status, "role": role, "turn": turn})
+        await self._call.emit({"type": "speech-update", "status": status, "role": role, "turn": turn})
 
     async def _transcript(self, role: str, kind: str, text: str) -> None:
         event = {"type": "transcript", "role": role, "transcriptType": kind, "transcript": text}
-        await self._call.send_event(event)
+        await self._call.emit(event)
 
-    async def _converse(self, role: str, text: str) -> None:
-        self._conversation.append({"role": role, "content": text})
-        await self._call.send_event({"type": "conversation-update", "conversation": list(self._conversation)})
+    async def _converse(self, role: str, text: str, duration_ms: float) -> None:
+        conversation = self._call.conversation
+        conversation.add(role, text, duration_ms)
+        event = {"type": "conversation-update", "conversation": list(conversation.formatted)}
+        await self._call.emit(event | conversation.history())
 
 
 def _words(text: str, share: float) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from random import Random
 from types import TracebackType
 from typing import Any
@@ -14,14 +13,20 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from vapimedia.formats import AudioFormat
 from vapimedia.testing.assistant import EchoAssistant, ScriptedAssistant, StreamingAssistant
-from vapimedia.testing.fake_vapi_call import Assistant, FakeVapiCall, VapiSettings
+from vapimedia.testing.fake_vapi_call import FakeVapiCall
 from vapimedia.testing.faults import VapiFaults
-from vapimedia.testing.listen import LISTEN_FORMAT, Listener
+from vapimedia.testing.listen import ListenSettings, serve_listener
 from vapimedia.testing.pacing import Pacing
+from vapimedia.testing.phone_line import Customer, PhoneLine
 from vapimedia.testing.script import AssistantScript, Echo, StreamBytes
-from vapimedia.testing.vapi_rest import RefusalError, call_json, check_create
-from vapimedia.testing.vapi_webhooks import ToolCall
+from vapimedia.testing.vapi_api import ApiRequest, VapiApi, decoded
+from vapimedia.testing.vapi_auth import SecretAuth, WebhookAuth
+from vapimedia.testing.vapi_messages import QUIET_SERVER_MESSAGES, ToolSpelling, assistant_request, predial
+from vapimedia.testing.vapi_parts import Assistant, VapiSettings
+from vapimedia.testing.vapi_socket import serve_socket
+from vapimedia.testing.vapi_webhooks import Backoff, ToolCall, WebhookPost, WebhookSender
 
 __all__ = ["ApiRequest", "FakeVapi"]
 
@@ -30,34 +35,29 @@ _MAX_WEBHOOK_WAIT_S = 5.0
 Behaviour = AssistantScript | Echo | StreamBytes | None
 
 
-@dataclass
-class ApiRequest:
-    """One ``POST /call`` and the HTTP status it was given."""
-
-    body: Any
-    headers: dict[str, str]
-    status: int
-
-
-def _json_or_none(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError:
-        return None
-
-
 class FakeVapi:
     """Serve a Vapi on loopback: ``async with FakeVapi(assistant=default_script()) as vapi: ... vapi.url``.
 
     *assistant* is what every call gets: a script, ``Echo()``, ``StreamBytes(...)``, ``None`` (silent), or a
-    function from the call to one of these. Webhooks go to *server_url* (settable later, and overridden by a
-    request's ``assistantOverrides.server``) with *server_secret* as ``X-Vapi-Secret``. *require_ws_bearer*
-    refuses call sockets without the API key. A call without a socket after *connect_window_s* is given up.
-    *speed* divides every interval; above 1 the bridge must be ``unpaced`` (``BridgeConfig(unpaced=True)``):
-    one that keeps real time drops what comes faster. *on_event* is called with every event that is sent,
-    *on_tool_reply* once a tool call was answered, or failed.
+    function from the call to one of these. *customer* is who answers ordinary phone calls (``POST /call`` with
+    ``customer`` and ``phoneNumberId``, without a transport).
 
-    Calls are in ``calls`` by id, in order; every ``POST /call``, refused ones too, in ``requests``.
+    Webhooks go to *server_url* (settable later), proven by *server_secret* or *webhook_auth*, sent again by
+    *webhook_retries*; a request's ``assistantOverrides.server`` overrides them, its ``credentialId`` names one
+    of *credentials*. *server_messages* are those that are posted where the request names none;
+    ``SERVER_MESSAGES`` are Vapi's defaults. *tool_spelling* is how scripts spell tool calls.
+
+    *require_ws_bearer* refuses call sockets without the API key; a monitor plan may demand *public_key* at the
+    control and listen URLs. A listener hears *listen_channels* channels at *listen_sample_rate*, told in a first
+    text frame unless *listen_start* is false, with the call's events if *listen_events*. Cost and conversation
+    of a call are in its record *settle_s* after its end. A call without a socket after *connect_window_s* is
+    given up. *speed* divides every interval; above 1 the bridge must be ``unpaced``
+    (``BridgeConfig(unpaced=True)``): one that keeps real time drops what comes faster. *on_event* is called with
+    every event that is sent, *on_tool_reply* once a tool call was answered, or failed, *on_control* with every
+    control message that is taken.
+
+    Calls are in ``calls`` by id, in order; every ``POST /call``, refused ones too, in ``requests``. What was
+    posted without a call is in ``webhooks``.
     """
 
     def __init__(
@@ -66,11 +66,23 @@ class FakeVapi:
         port: int = 0,
         *,
         api_key: str = "vapi-test-key",
+        public_key: str = "vapi-test-public-key",
         assistant: Behaviour | Callable[[FakeVapiCall], Behaviour] = None,
+        customer: Customer | None = None,
         require_ws_bearer: bool = False,
         server_url: str | None = None,
         server_secret: str | None = None,
+        server_messages: Collection[str] = QUIET_SERVER_MESSAGES,
+        webhook_auth: WebhookAuth | None = None,
+        webhook_retries: Backoff | None = None,
         webhook_timeout_s: float = 20.0,
+        credentials: Mapping[str, WebhookAuth] | None = None,
+        tool_spelling: ToolSpelling = "function",
+        listen_channels: int = 1,
+        listen_sample_rate: int = 16000,
+        listen_start: bool = True,
+        listen_events: bool = False,
+        settle_s: float = 0.0,
         connect_window_s: float = 20.0,
         pacing: Pacing | None = None,
         chunk_sizes: tuple[int, ...] = (),
@@ -79,26 +91,42 @@ class FakeVapi:
         seed: int = 0,
         on_event: Callable[[FakeVapiCall, dict[str, Any]], None] | None = None,
         on_tool_reply: Callable[[FakeVapiCall, ToolCall], None] | None = None,
+        on_control: Callable[[FakeVapiCall, dict[str, Any]], None] | None = None,
     ) -> None:
-        self.host, self.port, self.api_key = host, port, api_key
+        self.host, self.port, self.api_key, self.public_key = host, port, api_key, public_key
         self.assistant, self.require_ws_bearer, self.seed = assistant, require_ws_bearer, seed
+        self.customer = customer or Customer()
+        if webhook_auth is None and server_secret is not None:
+            webhook_auth = SecretAuth(server_secret)
+        self.sender = WebhookSender(
+            server_url,
+            webhook_auth,
+            webhook_timeout_s,
+            webhook_retries or Backoff(),
+            credentials or {},
+            speed,
+        )
         self.settings = VapiSettings(
             pacing or Pacing.irregular(chunk_bytes=chunk_sizes),
             speed,
             faults or VapiFaults(),
-            server_url,
-            server_secret,
-            webhook_timeout_s,
+            self.sender,
+            ListenSettings(listen_channels, listen_sample_rate, listen_start, listen_events),
+            frozenset(server_messages),
+            tool_spelling,
+            settle_s,
             on_event,
             on_tool_reply,
+            on_control,
         )
         self.connect_window_s = connect_window_s
         self.calls: dict[str, FakeVapiCall] = {}
         self.requests: list[ApiRequest] = []
+        self.webhooks: list[WebhookPost] = []
         self._new_call = asyncio.Condition()
         self._runner: web.AppRunner | None = None
-        self._http: aiohttp.ClientSession | None = None
         self._give_ups: list[asyncio.TimerHandle] = []
+        self._lines: list[asyncio.Task[None]] = []
 
     @property
     def url(self) -> str:
@@ -108,16 +136,21 @@ class FakeVapi:
     @property
     def server_url(self) -> str | None:
         """Where webhooks go."""
-        return self.settings.server_url
+        return self.sender.url
 
     @server_url.setter
     def server_url(self, url: str | None) -> None:
-        self.settings.server_url = url
+        self.sender.url = url
 
     @property
     def faults(self) -> VapiFaults:
         """What goes wrong; may be changed at any time."""
         return self.settings.faults
+
+    @property
+    def phone_calls(self) -> list[FakeVapiCall]:
+        """The ordinary phone calls, in order."""
+        return [call for call in self.calls.values() if call.is_phone_call]
 
     async def wait_for_call(self, number: int = 1, timeout_s: float = 10.0) -> FakeVapiCall:
         """Wait until *number* calls have been created; returns the last of them."""
@@ -128,12 +161,11 @@ class FakeVapi:
     async def start(self) -> None:
         """Listen; ``port`` and ``url`` are known afterwards."""
         app = web.Application(client_max_size=1 << 20)
-        app.router.add_post("/call", self._create)
-        app.router.add_get("/call/{id}", self._get)
+        VapiApi(self).add_routes(app)
         app.router.add_get("/{id}/transport", self._transport)
         app.router.add_get("/{id}/listen", self._listen)
         app.router.add_post("/{id}/control", self._control)
-        self._http = aiohttp.ClientSession(headers={"User-Agent": "vapi-webhooks"})
+        self.sender.http = aiohttp.ClientSession(headers={"User-Agent": "vapi-webhooks"})
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port).start()
@@ -143,16 +175,21 @@ class FakeVapi:
         """End what is still running, wait for the webhooks, stop listening."""
         for timer in self._give_ups:
             timer.cancel()
-        open_calls = [call for call in self.calls.values() if call.status == "in-progress"]
-        await asyncio.gather(*(call.end("worker-shutdown") for call in open_calls))
+        live = [
+            call for call in self.calls.values() if call.status in {"ringing", "in-progress", "forwarding"}
+        ]
+        await asyncio.gather(*(call.end("worker-shutdown") for call in live))
         connected = [call for call in self.calls.values() if call.connected_ns]
         if connected:
             waits = [asyncio.ensure_future(call.ended(_MAX_WEBHOOK_WAIT_S)) for call in connected]
             await asyncio.gather(*waits, return_exceptions=True)
+        for line in self._lines:
+            line.cancel()
+        await asyncio.gather(*self._lines, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
-        if self._http is not None:
-            await self._http.close()
+        if self.sender.http is not None:
+            await self.sender.http.close()
 
     async def __aenter__(self) -> FakeVapi:
         await self.start()
@@ -163,44 +200,58 @@ class FakeVapi:
     ) -> None:
         await self.close()
 
-    # --- REST ---------------------------------------------------------------------------------------------
+    # --- without a call -----------------------------------------------------------------------------------
 
-    async def _create(self, request: web.Request) -> web.Response:
-        faults = self.faults
-        body = _json_or_none(await request.read())
-        if faults.create_delay_s:
-            await asyncio.sleep(faults.create_delay_s)
-        planned, *rest = faults.create_statuses or (0,)
-        faults.create_statuses = tuple(rest)
-        try:
-            fmt = check_create(request.headers, body, self.api_key, planned_status=planned)
-        except RefusalError as refusal:
-            self.requests.append(ApiRequest(body, dict(request.headers), refusal.status))
-            return self._refuse(refusal)
-        self.requests.append(ApiRequest(body, dict(request.headers), 201))
+    async def post(
+        self,
+        message: dict[str, Any],
+        *,
+        auth: WebhookAuth | None = None,
+        retries: Backoff | int | None = None,
+        url: str | None = None,
+        timeout_s: float | None = None,
+    ) -> WebhookPost:
+        """Post any server message as it is, with the time added; *retries* may be a number of fast ones."""
+        if isinstance(retries, int):
+            retries = Backoff(max_retries=retries, base_delay_s=0.0)
+        full = {"timestamp": time.time_ns() // 1_000_000, **message}
+        server = {} if url is None else {"url": url}
+        post = await self.sender.deliver(full, server, timeout_s=timeout_s, auth=auth, retries=retries)
+        self.webhooks.append(post)
+        return post
+
+    async def request_assistant(
+        self, caller: str = "+15005550006", called: str = "+15005550001", **post: Any
+    ) -> WebhookPost:
+        """Ask which assistant answers an inbound phone call, with the fixed 7.5 s; *post* as for ``post``."""
+        random = Random(f"{self.seed}/inbound/{len(self.webhooks)}")  # noqa: S311  # reproducible on purpose
+        return await self.post(assistant_request(str(_uuid(random)), caller, called), **post)
+
+    async def request_predial(self, number: str = "+15005550006", **post: Any) -> WebhookPost:
+        """Ask whether a campaign may call *number*: ``campaign.predial``; *post* as for ``post``."""
+        return await self.post(predial(number), **post)
+
+    # --- calls --------------------------------------------------------------------------------------------
+
+    def make_call(self, body: dict[str, Any], fmt: AudioFormat, headers: Mapping[str, str]) -> FakeVapiCall:
+        """Return a call that nobody has seen yet."""
         random = Random(f"{self.seed}/{len(self.calls)}")  # noqa: S311  # reproducible on purpose
-        call_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
-        call = FakeVapiCall(
-            call_id, request=body, headers=request.headers, fmt=fmt, settings=self.settings, random=random
+        call_id = str(_uuid(random))
+        return FakeVapiCall(
+            call_id, request=body, headers=headers, fmt=fmt, settings=self.settings, random=random
         )
-        call.json = call_json(call_id, body, fmt, self.url, "queued")
-        call.assistant = self._assistant(call)
-        loop = asyncio.get_running_loop()
-        self._give_ups.append(loop.call_later(self.connect_window_s, call.give_up))
-        async with self._new_call:
-            self.calls[call_id] = call
-            self._new_call.notify_all()
-        limits = {"concurrencyBlocked": faults.subscription_blocked, "concurrencyLimit": 10}
-        return web.json_response({**call.json, "subscriptionLimits": limits}, status=201)
 
-    def _refuse(self, refusal: RefusalError) -> web.Response:
-        if refusal.status == 403:
-            return web.Response(status=403, text=refusal.message)
-        headers = {}
-        if self.faults.retry_after_s is not None:
-            headers["Retry-After"] = str(self.faults.retry_after_s)
-        body = {"message": refusal.message, "statusCode": refusal.status}
-        return web.json_response(body, status=refusal.status, headers=headers)
+    async def admit(self, call: FakeVapiCall, *, starts: bool = True) -> None:
+        """Take a call up; a phone call that *starts* is rung, a call socket is waited for."""
+        call.assistant = self._assistant(call)
+        if not call.is_phone_call:
+            loop = asyncio.get_running_loop()
+            self._give_ups.append(loop.call_later(self.connect_window_s, call.give_up))
+        elif starts:
+            self._lines.append(asyncio.create_task(PhoneLine(call, self.customer).run()))
+        async with self._new_call:
+            self.calls[call.id] = call
+            self._new_call.notify_all()
 
     def _assistant(self, call: FakeVapiCall) -> Assistant | None:
         behaviour = self.assistant(call) if callable(self.assistant) else self.assistant
@@ -214,11 +265,7 @@ class FakeVapi:
             case None:
                 return None
 
-    async def _get(self, request: web.Request) -> web.Response:
-        call = self._call(request)
-        if not self._has_bearer(request):
-            return self._refuse(RefusalError(401, "Invalid Key."))
-        return web.json_response({**call.json, "status": call.status, "endedReason": call.ended_reason})
+    # --- sockets and control ------------------------------------------------------------------------------
 
     def _call(self, request: web.Request) -> FakeVapiCall:
         call = self.calls.get(request.match_info["id"])
@@ -226,59 +273,48 @@ class FakeVapi:
             raise web.HTTPNotFound(text='{"message":"Call not found","statusCode":404}')
         return call
 
-    def _has_bearer(self, request: web.Request) -> bool:
-        return request.headers.get("Authorization") == f"Bearer {self.api_key}"
-
-    # --- sockets and control ------------------------------------------------------------------------------
-
     async def _transport(self, request: web.Request) -> web.StreamResponse:
         call = self._call(request)
         await asyncio.sleep(self.faults.upgrade_delay_s)
         if self.faults.upgrade_status is not None:
             return web.Response(status=self.faults.upgrade_status)
-        if self.require_ws_bearer and not self._has_bearer(request):
+        if call.is_phone_call:
+            return web.Response(status=404)
+        if self.require_ws_bearer and request.headers.get("Authorization") != f"Bearer {self.api_key}":
             return web.Response(status=401)
-        if call.connected_ns or call.ended_reason is not None or self._http is None:
+        if call.connected_ns or call.ended_reason is not None:
             call.violations.append("socket: a second connection, or one after the end")
             return web.Response(status=410)
-        return await call.serve(request, self._http)
+        return await serve_socket(call, request)
+
+    def _may_monitor(self, call: FakeVapiCall, request: web.Request, what: str) -> None:
+        plan = call.setting("monitorPlan") or {}
+        if not plan.get(f"{what}Enabled", True):
+            raise web.HTTPNotFound(text='{"message":"Not enabled","statusCode":404}')
+        known = request.headers.get("Authorization") == f"Bearer {self.public_key}"
+        if plan.get(f"{what}AuthenticationEnabled", False) and not known:
+            raise web.HTTPUnauthorized(text='{"message":"Invalid Key.","statusCode":401}')
 
     async def _listen(self, request: web.Request) -> web.StreamResponse:
         call = self._call(request)
-        ws = web.WebSocketResponse()
-        about = {"type": "start", "encoding": "linear16", "container": "raw", "channels": 1}
-        try:
-            await ws.prepare(request)
-            await ws.send_json({**about, "sampleRate": LISTEN_FORMAT.sample_rate})
-        except ConnectionError:  # the listener has gone meanwhile
-            return ws if ws.prepared else web.Response(status=400)
-        listener = Listener(call.format)
-        call.taps.append(listener.tap)
-        sender = asyncio.create_task(self._send_chunks(ws, listener, call))
-        try:
-            async for _ in ws:
-                pass  # receive only
-        finally:
-            call.taps.remove(listener.tap)
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
-        return ws
-
-    async def _send_chunks(self, ws: web.WebSocketResponse, listener: Listener, call: FakeVapiCall) -> None:
-        while call.status != "ended":
-            try:
-                async with asyncio.timeout(0.2):
-                    await ws.send_bytes(await listener.chunks.get())
-            except TimeoutError:
-                continue  # look again whether the call is over
-        await ws.close()
+        self._may_monitor(call, request, "listen")
+        return await serve_listener(call, request)
 
     async def _control(self, request: web.Request) -> web.Response:
         call = self._call(request)
+        self._may_monitor(call, request, "control")
+        if self.faults.control_delay_s:
+            await asyncio.sleep(self.faults.control_delay_s)
+        if (status := self.faults.control_status) is not None:
+            return web.json_response({"message": "made to fail", "statusCode": status}, status=status)
         if call.status != "in-progress":
             return web.json_response({"message": "Call is not in progress", "statusCode": 410}, status=410)
-        problem = await call.control(_json_or_none(await request.read()))
+        problem = await call.control(decoded(await request.read()))
         if problem is not None:
             call.violations.append(f"controlUrl: {problem}")
             return web.json_response({"message": problem, "statusCode": 400}, status=400)
         return web.json_response({})
+
+
+def _uuid(random: Random) -> uuid.UUID:
+    return uuid.UUID(int=random.getrandbits(128), version=4)

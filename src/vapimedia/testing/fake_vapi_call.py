@@ -1,90 +1,36 @@
-"""One call at the fake Vapi: its record, its socket and its end."""
+"""One call at the fake Vapi: its record, what it is told, what it tells, and its end."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Mapping
 from itertools import pairwise
 from random import Random
-from typing import Any, Protocol
-
-import aiohttp
-from aiohttp import web
+from typing import Any
 
 from vapimedia.formats import AudioFormat
-from vapimedia.testing.faults import GARBAGE, VapiFaults
-from vapimedia.testing.pacing import Pacing
+from vapimedia.testing.listen import Listener
+from vapimedia.testing.vapi_messages import CLIENT_MESSAGES, Conversation, as_subscribed
+from vapimedia.testing.vapi_parts import Assistant, Leg, Utterance, VapiSettings
+from vapimedia.testing.vapi_questions import Questions
 from vapimedia.testing.vapi_rest import now_iso
-from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost, post_webhook
+from vapimedia.testing.vapi_shapes import PROVEN_ON_SOCKET, control_problem
+from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost
 
-__all__ = ["Assistant", "FakeVapiCall", "Utterance", "VapiSettings"]
+__all__ = ["FakeVapiCall"]
 
-_CLOSE_TIMEOUT_S = 5.0
-_CONTROLS = {
-    "say",
-    "add-message",
-    "append-context",
-    "control",
-    "end-call",
-    "hangup",
-    "transfer",
-    "handoff",
-    "send-transport-message",
-}
+_HANG_UP_GRACE_S = 5.0
+_COST_PER_MINUTE = 0.05
 
 
-@dataclass
-class VapiSettings:
-    """What all calls of a ``FakeVapi`` share."""
-
-    pacing: Pacing
-    speed: float
-    faults: VapiFaults
-    server_url: str | None
-    server_secret: str | None
-    webhook_timeout_s: float
-    on_event: Callable[[FakeVapiCall, dict[str, Any]], None] | None
-    on_tool_reply: Callable[[FakeVapiCall, ToolCall], None] | None = None
-
-
-@dataclass
-class Utterance:
-    """One stretch of downlink audio: what was meant to be said, and what was sent before it was cut short.
-
-    ``sizes`` and ``sent_ns`` are the bytes and the time of each message.
-    """
-
-    name: str
-    planned: bytes
-    sent: bytearray = field(default_factory=bytearray)
-    started_ns: int = 0
-    ended_ns: int = 0
-    interrupted: bool = False
-    sizes: list[int] = field(default_factory=list)
-    sent_ns: list[int] = field(default_factory=list)
-
-
-class Assistant(Protocol):
-    """What sits behind the socket."""
-
-    async def run(self) -> None:
-        """Play the part; cancelled when the call ends."""
-
-    async def heard(self, chunk: bytes) -> None:
-        """Take the caller's audio."""
-
-    async def told(self, message: dict[str, Any]) -> None:
-        """Take a control message, from the socket or by HTTP."""
-
-
-class FakeVapiCall:
+class FakeVapiCall(Questions):
     """The record of a call. Times are monotonic nanoseconds; 0 means not yet.
 
     ``uplink`` is all the caller's audio as it came, ``uplink_messages`` a ``(time_ns, n_bytes)`` per message.
-    ``downlink`` is what was said. ``violations`` lists what a bridge must not do.
+    ``downlink`` is what was said. ``violations`` lists what a bridge must not do, ``warnings`` what nobody
+    knows to work. ``controls`` are the control messages that were taken.
     """
 
     def __init__(
@@ -111,21 +57,25 @@ class FakeVapiCall:
         self.tool_calls: list[ToolCall] = []
         self.webhooks: list[WebhookPost] = []
         self.violations: list[str] = []
+        self.warnings: list[str] = []
         self.step_timeouts = 0
         self.created_ns = time.monotonic_ns()
         self.connected_ns = self.ended_ns = 0
         self.close_code: int | None = None
         self.closed_by: str | None = None
         self.ended_reason: str | None = None
+        self.deleted = False
 
         self.assistant: Assistant | None = None
-        self.taps: list[Callable[[str, bytes], None]] = []
+        self.conversation = Conversation()
+        self.listeners: list[Listener] = []
         self.muted_assistant = self.muted_customer = False
-        self._ws: web.WebSocketResponse | None = None
-        self._transport: asyncio.Transport | None = None
-        self._closing: asyncio.Task[bool] | None = None
-        self._http: aiohttp.ClientSession | None = None
-        self._posts: set[asyncio.Task[None]] = set()
+        self.client_messages = frozenset(self.setting("clientMessages") or CLIENT_MESSAGES)
+        self.server_messages = frozenset(self.setting("serverMessages") or settings.server_messages)
+        self._phase = "queued"
+        self._leg: Leg | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._answered = asyncio.Event()
         self._connected = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -134,7 +84,22 @@ class FakeVapiCall:
     @property
     def status(self) -> str:
         """The call's status as the API would tell it."""
-        return "ended" if self._ended.is_set() else "in-progress" if self.connected_ns else "queued"
+        return "ended" if self._ended.is_set() else self._phase
+
+    @property
+    def is_phone_call(self) -> bool:
+        """Whether this is an ordinary phone call, without a call socket."""
+        return "transport" not in self.request
+
+    @property
+    def listen_url(self) -> str:
+        """Where to listen; empty when the monitor plan forbids it."""
+        return str(self.json.get("monitor", {}).get("listenUrl", ""))
+
+    @property
+    def control_url(self) -> str:
+        """Where control messages go; empty when the monitor plan forbids it."""
+        return str(self.json.get("monitor", {}).get("controlUrl", ""))
 
     @property
     def largest_uplink_gap_ms(self) -> float:
@@ -146,215 +111,275 @@ class FakeVapiCall:
         """Return the events of one type that were sent on the socket."""
         return [event for _, event in self.events_sent if event["type"] == kind]
 
+    def setting(self, name: str) -> Any:
+        """Return a setting of the assistant: the request's overrides, or the assistant it brought."""
+        for place in ("assistantOverrides", "assistant"):
+            found = self.request.get(place)
+            if isinstance(found, dict) and name in found:
+                return found[name]
+        return None
+
+    def answer(self) -> None:
+        """Let the customer of a phone call pick up; one that rings by itself does so in time."""
+        self._answered.set()
+
+    async def answered(self, timeout_s: float | None) -> bool:
+        """Wait for ``answer()``; ``False`` when it does not come."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._answered.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def connected(self, timeout_s: float = 10.0) -> FakeVapiCall:
-        """Wait until the call socket is open; returns the call."""
+        """Wait until the call socket is open, or the phone answered; returns the call."""
         await asyncio.wait_for(self._connected.wait(), timeout_s)
         return self
 
     async def ended(self, timeout_s: float = 60.0) -> FakeVapiCall:
         """Wait until the call is over and its webhooks are answered; returns the call."""
         await asyncio.wait_for(self._ended.wait(), timeout_s)
-        if self._posts:
-            await asyncio.wait(self._posts, timeout=timeout_s)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
         return self
 
+    # --- what it tells ----------------------------------------------------------------------------------
+
+    async def emit(self, event: dict[str, Any]) -> None:
+        """Tell an event to who subscribed to it: the socket, the listeners, the server URL."""
+        if seen := as_subscribed(event, self.client_messages):
+            await self.send_event(seen)
+        if posted := as_subscribed(event, self.server_messages):
+            self.post(posted)
+
     async def send_event(self, event: dict[str, Any]) -> None:
-        """Send one event on the socket; nothing happens when it is closed."""
+        """Send one event on the socket, subscribed to or not; nothing happens when it is closed."""
         self.events_sent.append((time.monotonic_ns(), event))
         if self.settings.on_event is not None:
             self.settings.on_event(self, event)
+        for listener in self.listeners:
+            listener.tell(event)
         await self.send_text(json.dumps(event))
 
     async def send_text(self, text: str) -> None:
         """Send any text frame; nothing happens when the socket is closed."""
-        if self._ws is not None and not self._ws.closed:
-            try:
-                await self._ws.send_str(text)
-            except ConnectionError:
-                self._end_with("customer-ended-call", "peer")
+        if self._leg is not None and not await self._leg.send_text(text):
+            self.close_with("customer-ended-call", "peer")
 
     async def send_audio(self, chunk: bytes) -> bool:
         """Send one binary frame; ``False`` when the socket is closed."""
-        if self._ws is None or self._ws.closed:
-            return False
-        if self.muted_assistant:
-            return True
-        try:
-            await self._ws.send_bytes(chunk)
-        except ConnectionError:
-            self._end_with("customer-ended-call", "peer")
-            return False
-        for tap in self.taps:
-            tap("assistant", chunk)
-        return True
+        return self._leg is not None and await self._leg.send_audio(chunk)
 
-    async def end(self, reason: str = "assistant-ended-call") -> None:
-        """End the call from Vapi's side: ``status-update`` ended, then close 1000."""
-        if self._end_with(reason, "vapi"):
-            await self.send_event({"type": "status-update", "status": "ended", "endedReason": reason})
-            await self._close(1000)
+    def as_muted(self, chunk: bytes) -> bytes:
+        """Return what is sent in place of *chunk*: silence while the assistant is muted."""
+        if not self.muted_assistant:
+            return chunk
+        return (self.format.silence * len(chunk))[: len(chunk)]
 
-    async def _close(self, code: int) -> None:
-        # A task of its own: the one that asked may be cancelled when reading stops, amid the handshake.
-        if self._ws is not None and not self._ws.closed:
-            self._closing = asyncio.create_task(self._ws.close(code=code))
-            await asyncio.shield(self._closing)
+    def flush(self) -> None:
+        """Drop what was said and has not been heard yet, where Vapi plays it out itself."""
+        if self._leg is not None:
+            self._leg.flush()
+        for listener in self.listeners:
+            listener.flush()
 
-    def drop(self) -> None:
-        """Cut the TCP connection: no event, no close frame."""
-        self._end_with("call.in-progress.error-vapifault-worker-died", "dropped")
-        if self._transport is not None:
-            self._transport.abort()
+    def monitor(self, side: str, chunk: bytes) -> None:
+        """Let the listeners hear *chunk* of ``customer`` or ``assistant``."""
+        for listener in self.listeners:
+            listener.take(side, chunk)
 
-    # --- the socket -------------------------------------------------------------------------------------
+    # --- what it is told --------------------------------------------------------------------------------
 
-    async def serve(self, request: web.Request, http: aiohttp.ClientSession) -> web.StreamResponse:
-        """Serve the call socket until it closes. One socket a call."""
-        faults = self.settings.faults
-        self._http = http
-        self.ws_headers = dict(request.headers)
-        ws = web.WebSocketResponse(timeout=_CLOSE_TIMEOUT_S, max_msg_size=0, compress=False)
-        try:
-            await ws.prepare(request)
-        except ConnectionError:  # the bridge has gone meanwhile; aiohttp would log a traceback
-            self._end_with("customer-ended-call", "peer")
-            self._ended.set()
-            return web.Response(status=400)  # reaches nobody
-        self._ws, self.connected_ns = ws, time.monotonic_ns()
-        self._transport = request.transport
-        self._connected.set()
-        tasks = [asyncio.create_task(self._break(faults))]
-        try:
-            await self.send_event({"type": "status-update", "status": "in-progress"})
-            self.post({"type": "status-update", "status": "in-progress"})
-            if self.assistant is not None:
-                tasks.append(asyncio.create_task(self.assistant.run()))
-            await self._read(ws)
-        finally:
-            if self._closing is not None:
-                await asyncio.gather(self._closing, return_exceptions=True)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._finish(ws)
-        return ws
-
-    async def _read(self, ws: web.WebSocketResponse) -> None:
-        faults = self.settings.faults
-        async for message in ws:
-            if message.type is aiohttp.WSMsgType.BINARY:
-                await self._hear(message.data)
-            elif message.type is aiohttp.WSMsgType.TEXT:
-                await self._be_told(message.data)
-            if faults.stall_after_s is not None and self._age_s() >= faults.stall_after_s:
-                faults.stall_after_s = None
-                await asyncio.sleep(faults.stall_s)
-
-    def _age_s(self) -> float:
-        return (time.monotonic_ns() - self.connected_ns) / 1e9
-
-    async def _hear(self, chunk: bytes) -> None:
+    async def hear(self, chunk: bytes) -> None:
+        """Take the caller's audio."""
         self.uplink_messages.append((time.monotonic_ns(), len(chunk)))
         self.uplink += chunk
         if not chunk:
             self.violations.append("uplink: an empty binary frame")
         if len(chunk) % self.format.bytes_per_sample:
             self.violations.append(f"uplink: {len(chunk)} bytes are not whole samples")
-        for tap in self.taps:
-            tap("customer", chunk)
+        self.monitor("customer", chunk)
         if self.assistant is not None and not self.muted_customer:
             await self.assistant.heard(chunk)
 
-    async def _be_told(self, text: str) -> None:
-        try:
-            message = json.loads(text)
-        except ValueError:
-            message = None
-        self.texts_received.append((time.monotonic_ns(), text if message is None else message))
-        problem = await self.control(message)
-        if problem is not None:
-            self.violations.append(f"socket: {problem}")
-
-    async def control(self, message: object) -> str | None:
+    async def control(self, message: Any, *, on_socket: bool = False) -> str | None:
         """Act on a control message; returns what is wrong with it."""
-        kind = message.get("type") if isinstance(message, dict) else None
-        if not isinstance(message, dict) or kind not in _CONTROLS:
-            return f"unknown control message {kind!r}"
-        if kind == "say" and not isinstance(message.get("content"), str):
-            return "say: content must be a string"
-        if kind == "add-message":
-            inner = message.get("message")
-            if not isinstance(inner, dict) or not {"role", "content"} <= set(inner):
-                return "add-message: message must hold role and content"
+        problem = control_problem(message)
+        if problem is not None:
+            return problem
+        kind = message["type"]
         self.controls.append(message)
-        if kind in {"end-call", "hangup"}:
-            await self.end("customer-ended-call" if kind == "hangup" else "manually-canceled")
-        elif kind == "control":
-            verb, _, side = str(message.get("control")).partition("-")
-            if side in {"assistant", "customer"}:
+        if on_socket and kind not in PROVEN_ON_SOCKET:
+            self.warnings.append(f"{kind}: not proven to work on the socket")
+        if kind == "send-transport-message" and not self.is_phone_call:
+            self.warnings.append(f"{kind}: there is no transport below a websocket call")
+        if self.settings.on_control is not None:
+            self.settings.on_control(self, message)
+        match kind:
+            case "end-call":
+                await self.end("manually-canceled")
+            case "hangup":
+                await self.end("customer-ended-call")
+            case "control" if message["control"] != "say-first-message":
+                verb, _, side = message["control"].partition("-")
                 setattr(self, f"muted_{side}", verb == "mute")
-        elif self.assistant is not None:
-            await self.assistant.told(message)
+            case "transfer" | "handoff":
+                self._start(self._move(message))
+            case _ if self.assistant is not None:
+                await self.assistant.told(message)
         return None
 
-    async def _break(self, faults: VapiFaults) -> None:
-        if faults.garbage:
-            for text in GARBAGE:
-                await self.send_text(text)
-        if faults.drop_after_s is not None:
-            await asyncio.sleep(faults.drop_after_s)
-            self.drop()
-        if faults.close_after_s is not None:
-            await asyncio.sleep(faults.close_after_s)
-            self._end_with("worker-shutdown", "vapi")
-            await self._close(faults.close_code)
+    async def _move(self, message: dict[str, Any]) -> None:
+        if message.get("content") and self.assistant is not None:
+            await self.assistant.say(message["content"])
+        destination: Any = message.get("destination")
+        if message["type"] == "handoff":
+            name = destination.get("assistantName") or destination.get("assistantId") or "assistant"
+            to = destination.get("assistant") or {"name": name}
+            about = {
+                "fromAssistant": self.json.get("assistant") or {"name": "corner store"},
+                "toAssistant": to,
+            }
+            await self.emit({"type": "transfer-update", "destination": destination, **about})
+            await self.emit({"type": "assistant.started", "newAssistant": to})
+            return
+        await self.transfer(destination)
 
-    # --- the end ----------------------------------------------------------------------------------------
+    async def transfer(self, destination: dict[str, Any] | None) -> None:
+        """Transfer the call as the assistant would: a phone call ends here, a websocket call goes on.
 
-    def _end_with(self, reason: str, by: str) -> bool:
+        Without a destination the server is asked for one. Who subscribed to ``phone-call-control`` is told to do
+        it instead.
+        """
+        if destination is None:
+            reply = (await self.request_transfer()).json
+            destination = reply.get("destination") if isinstance(reply, dict) else None
+        if destination is None:
+            return
+        await self.emit({"type": "transfer-update", "destination": destination})
+        if "phone-call-control" in self.server_messages:
+            await self.request_phone_call_control("forward", destination)
+            return
+        about = {"destination": destination, **self.conversation.history()}
+        self._post_status("forwarding", transcript=self.conversation.transcript, **about)
+        if self.is_phone_call:
+            self._phase = "forwarding"
+            await self.end("assistant-forwarded-call")
+
+    async def hang_up(self, reason: str = "assistant-ended-call") -> None:
+        """End the call as the assistant would; who subscribed to ``phone-call-control`` is asked to."""
+        if "phone-call-control" in self.server_messages and self.ended_reason is None:
+            await self.request_phone_call_control("hang-up")
+            try:
+                async with asyncio.timeout(_HANG_UP_GRACE_S / self.settings.speed):
+                    await self._ended.wait()
+            except TimeoutError:
+                self.violations.append("phone-call-control: the call was not hung up")
+        await self.end(reason)
+
+    # --- the life of a call -----------------------------------------------------------------------------
+
+    def ring(self) -> None:
+        """Note that the phone rings."""
+        self._phase = "ringing"
+        self._post_status("ringing")
+
+    async def begin(self, leg: Leg) -> None:
+        """Note that the caller is there."""
+        self._leg, self.connected_ns, self._phase = leg, time.monotonic_ns(), "in-progress"
+        self.json["startedAt"] = now_iso()
+        self._connected.set()
+        await self.emit({"type": "status-update", "status": "in-progress"})
+
+    async def end(self, reason: str = "assistant-ended-call") -> None:
+        """End the call from Vapi's side: ``status-update`` ended, then close 1000."""
+        if self.close_with(reason, "vapi"):
+            event = {"type": "status-update", "status": "ended", "endedReason": reason}
+            if as_subscribed(event, self.client_messages):
+                await self.send_event(event)
+            if self._leg is not None:
+                await self._leg.close(1000)
+
+    def drop(self) -> None:
+        """Cut the TCP connection: no event, no close frame."""
+        self.close_with("call.in-progress.error-vapifault-worker-died", "dropped")
+        if self._leg is not None:
+            self._leg.abort()
+
+    def close_with(self, reason: str, by: str) -> bool:
+        """Note why the call ends; ``False`` when that is known already."""
         if self.ended_reason is not None:
             return False
         self.ended_reason, self.closed_by = reason, by
+        self._answered.set()  # a phone that rings stops
         return True
 
     def give_up(self) -> None:
         """End a call whose socket never came."""
         if not self.connected_ns:
-            self._end_with("call.in-progress.error-vapifault-transport-never-connected", "vapi")
+            self.close_with("call.in-progress.error-vapifault-transport-never-connected", "vapi")
+            self.ended_ns = time.monotonic_ns()
             self._ended.set()
 
-    def _finish(self, ws: web.WebSocketResponse) -> None:
-        self._end_with("customer-ended-call", "peer")
-        self.close_code = ws.close_code
+    def finish(self, close_code: int | None = None) -> None:
+        """Note that the call is over, and report it."""
+        self.close_with("customer-ended-call", "peer")
+        self.close_code = close_code
         self.ended_ns = time.monotonic_ns()
-        report = {"endedReason": self.ended_reason, "endedAt": now_iso()}
-        self.post({"type": "status-update", "status": "ended", "endedReason": self.ended_reason})
-        empty: dict[str, Any] = {"messages": [], "messagesOpenAIFormatted": [], "transcript": ""}
-        self.post({"type": "end-of-call-report", **report, "cost": 0, "artifact": empty, "analysis": {}})
+        self.json["endedAt"] = now_iso()
+        self._post_status("ended", endedReason=self.ended_reason)
+        about: dict[str, Any] = {
+            name: self.json[name] for name in ("startedAt", "endedAt") if name in self.json
+        }
+        report = {"type": "end-of-call-report", "endedReason": self.ended_reason, **about, **self.settled()}
+        if "end-of-call-report" in self.server_messages:
+            self.post(report)
         self._ended.set()
+
+    def age_since_end_s(self) -> float:
+        """Return how long ago the call ended."""
+        return (time.monotonic_ns() - self.ended_ns) / 1e9
+
+    def settled(self) -> dict[str, Any]:
+        """Return what is known of a call some time after its end."""
+        minutes = (self.ended_ns - self.connected_ns) / 60e9 if self.connected_ns else 0.0
+        costs = [
+            {"type": "vapi", "subType": "normal", "minutes": minutes, "cost": minutes * _COST_PER_MINUTE}
+        ]
+        return {
+            "cost": round(minutes * _COST_PER_MINUTE, 6),
+            "costs": costs,
+            "analysis": {"summary": "", "successEvaluation": "true"},
+            "artifact": self.conversation.artifact(),
+        }
 
     # --- webhooks ---------------------------------------------------------------------------------------
 
+    def _post_status(self, status: str, **fields: Any) -> None:
+        if "status-update" in self.server_messages:
+            self.post({"type": "status-update", "status": status, **fields})
+
     def post(self, message: dict[str, Any]) -> None:
         """Post a webhook without waiting for it."""
-        task = asyncio.create_task(self._post_and_forget(message))
-        self._posts.add(task)
-        task.add_done_callback(self._posts.discard)
+        self._start(self.ask(message))
 
-    async def _post_and_forget(self, message: dict[str, Any]) -> None:
-        await self.ask(message, self.settings.webhook_timeout_s)
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def ask(self, message: dict[str, Any], timeout_s: float) -> WebhookPost | None:
-        """Post a webhook and return the answer; ``None`` without a server URL."""
-        overrides = self.request.get("assistantOverrides")
-        server = overrides.get("server") if isinstance(overrides, dict) else None
-        server = server if isinstance(server, dict) else {}
-        url = server.get("url", self.settings.server_url)
-        if url is None or self._http is None:
-            return None
+    async def ask(self, message: dict[str, Any], timeout_s: float | None = None) -> WebhookPost:
+        """Post any server message about this call; nothing is sent without a server URL."""
+        server = self.setting("server")
         call = {**self.json, "status": self.status, "updatedAt": now_iso()}
         full = {**message, "timestamp": time.time_ns() // 1_000_000, "call": call}
-        secret = server.get("secret", self.settings.server_secret)
-        post = await post_webhook(self._http, url, secret, full, timeout_s)
-        self.webhooks.append(post)
+        full.setdefault("artifact", self.conversation.artifact())
+        for name in ("assistant", "customer", "phoneNumber"):
+            if isinstance(self.request.get(name), dict):
+                full[name] = self.request[name]
+        server = server if isinstance(server, dict) else {}
+        post = await self.settings.sender.deliver(full, server, timeout_s=timeout_s)
+        if post.statuses:
+            self.webhooks.append(post)
         return post

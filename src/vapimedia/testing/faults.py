@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["GARBAGE", "VapiFaults"]
 
@@ -25,9 +25,13 @@ GARBAGE = (
 class VapiFaults:
     """Faults of a ``FakeVapi``; fields may be changed while it runs.
 
-    ``create_statuses`` answers successive ``POST /call`` with these HTTP statuses (0: accept), then accepts.
-    ``drop_after_s`` cuts the call socket without a close frame, ``close_after_s`` closes it with
-    ``close_code`` and no ``status-update``. ``stall_after_s`` stops reading the socket for ``stall_s``.
+    ``create_statuses`` answers successive ``POST /call`` with these HTTP statuses (0: accept), then accepts;
+    ``api_statuses`` does so for ``"list"``, ``"get"``, ``"update"`` and ``"delete"``. ``drop_after_s`` cuts the
+    call socket without a close frame, ``close_after_s`` closes it with ``close_code`` and no
+    ``status-update``. ``stall_after_s`` stops reading the socket for ``stall_s``.
+
+    ``control_status`` answers every control message with this HTTP status, ``control_delay_s`` does so late.
+    The first ``listen_refusals`` listeners get 503; each is cut off ``listen_drop_after_s`` after it came.
     """
 
     create_statuses: tuple[int, ...] = ()
@@ -42,3 +46,18 @@ class VapiFaults:
     stall_s: float = 0.0
     garbage: bool = False
     subscription_blocked: bool = False
+    api_statuses: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    control_status: int | None = None
+    control_delay_s: float = 0.0
+    listen_refusals: int = 0
+    listen_drop_after_s: float | None = None
+
+    def next_status(self, operation: str) -> int:
+        """Take the next planned status of a REST operation; 0 when there is none."""
+        if operation == "create":
+            planned, *rest = self.create_statuses or (0,)
+            self.create_statuses = tuple(rest)
+        else:
+            planned, *rest = self.api_statuses.get(operation) or (0,)
+            self.api_statuses[operation] = tuple(rest)
+        return planned

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from vapimedia.formats import AudioFormat
 from vapimedia.testing.pacing import Pacing
 
 __all__ = [
+    "Ask",
     "AssistantScript",
     "AssistantStep",
     "CallTool",
+    "CallTools",
     "Echo",
     "EndCall",
     "Pause",
+    "SendEvent",
     "SendText",
     "Speak",
+    "SpeechTiming",
     "StreamBytes",
+    "Transfer",
     "WaitForDtmf",
     "WaitForSilence",
     "default_script",
@@ -59,6 +64,28 @@ class CallTool:
 
 
 @dataclass(frozen=True)
+class CallTools:
+    """Call several tools in one message; each entry is a name and its arguments."""
+
+    calls: tuple[tuple[str, dict[str, Any]], ...]
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Post any server message about the call and await the answer, which ``call.webhooks`` has."""
+
+    message: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Transfer the call as the assistant: to *destination*, or to where the server says."""
+
+    destination: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Pause:
     """Do nothing for a while."""
 
@@ -73,21 +100,45 @@ class SendText:
 
 
 @dataclass(frozen=True)
+class SendEvent:
+    """Tell any event to who subscribed to its type: the socket, the listeners, the server URL."""
+
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class EndCall:
     """End the call from the assistant's side."""
 
     reason: str = "assistant-ended-call"
 
 
-AssistantStep = Speak | WaitForSilence | WaitForDtmf | CallTool | Pause | SendText | EndCall
+AssistantStep = (
+    Speak
+    | WaitForSilence
+    | WaitForDtmf
+    | CallTool
+    | CallTools
+    | Ask
+    | Transfer
+    | Pause
+    | SendText
+    | SendEvent
+    | EndCall
+)
+SpeechTiming = Literal["word-alignment", "word-progress"]
 
 
 @dataclass(frozen=True)
 class AssistantScript:
-    """A scripted assistant. The call stays open after the last step unless that is ``EndCall``."""
+    """A scripted assistant. The call stays open after the last step unless that is ``EndCall``.
+
+    *timing* is what ``assistant.speechStarted`` carries, for those who subscribed to it.
+    """
 
     steps: tuple[AssistantStep, ...]
     name: str = "corner store"
+    timing: SpeechTiming | None = None
 
     @property
     def caller_lines(self) -> tuple[str | None, ...]:
