@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Literal
 
@@ -12,12 +13,13 @@ from vapimedia.protocols.vapi.call_urls import is_url
 if TYPE_CHECKING:
     from vapimedia.io.vapi_client import VapiClient
 
-__all__ = ["CallLike", "Known", "control_url_of", "id_of", "listen_url_of"]
+__all__ = ["CallLike", "Known", "control_url_of", "id_in", "id_of", "listen_url_of"]
 
 CallLike = CreatedCall | CallRecord | str
 """A call of ours, its record, its id, or one of its URLs."""
 
 _MAX_KNOWN = 1024
+_UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])")
 
 
 class Known:
@@ -47,6 +49,14 @@ def id_of(call: CallLike) -> str:
     if is_url(call):
         raise ConfigError("a URL of a call does not tell its id; give the id, as POST /call answers it")
     return call
+
+
+def id_in(call: CallLike) -> str:
+    """Return what is probably the id of a call: of a URL, the id in its path; empty if there is none."""
+    if isinstance(call, str) and is_url(call):
+        found = _UUID.search(call.lower())
+        return found[0] if found else ""
+    return id_of(call)
 
 
 async def control_url_of(client: VapiClient, call: CallLike) -> str:

@@ -24,7 +24,7 @@ from vapimedia.io.listen_items import (
     ListenStats,
     Reconnected,
 )
-from vapimedia.io.vapi_client import USER_AGENT
+from vapimedia.io.vapi_requests import USER_AGENT
 from vapimedia.protocols.vapi import check_call_url
 
 __all__ = [

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from vapimedia.protocols.vapi import VapiEvent
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "AudioChunk",
@@ -55,6 +57,8 @@ class AudioChunk(msgspec.Struct, frozen=True):
 
     def samples(self) -> NDArray[np.int16]:
         """Return the samples as an array of shape ``(n_frames, channels)``, a view."""
+        import numpy as np  # noqa: PLC0415  for those who want arrays only
+
         return np.frombuffer(self.pcm, "<i2").reshape(-1, self.channels)
 
     def __repr__(self) -> str:

@@ -13,7 +13,8 @@ import aiohttp
 from yarl import URL
 
 from vapimedia.errors import ConcurrencyBlocked, ConfigError, ProviderError, VapiError
-from vapimedia.io.call_lookup import CallLike, Known, id_of
+from vapimedia.io.call_lookup import CallLike, Known, id_in, id_of, listen_url_of
+from vapimedia.io.listen import Listening
 from vapimedia.io.live_control import LiveControl, end_call
 from vapimedia.io.vapi_requests import CREATE, READ, USER_AGENT, Answer, Repetition, Requests, repeat
 from vapimedia.protocols.commands import HttpCall
@@ -43,8 +44,8 @@ _TIMES = frozenset(f"{what}_at_{how}" for what in ("created", "updated") for how
 class VapiClient:
     """A client with one connection pool, for Vapi's API and for the providers'. ``async with``, or ``close`` it.
 
-    *key* is the private one; it goes into a header and nowhere else. *public_key* is sent with control messages,
-    for calls whose ``monitorPlan.controlAuthenticationEnabled`` is on. Control, listen and call URLs are used on
+    *key* is the private one; it goes into a header and nowhere else. *public_key* is sent with control messages and to
+    listen URLs, for calls whose ``monitorPlan`` wants that. Control, listen and call URLs are used on
     *hosts*, hosts below these, and the API's own host. Redirects are not followed. Raises ``ConfigError`` for a
     *base_url* that would send the key in the clear.
     """
@@ -175,6 +176,37 @@ class VapiClient:
         Each message has *timeout_s*.
         """
         return LiveControl(self, call, timeout_s=timeout_s)
+
+    def listen(
+        self,
+        call: CallLike,
+        *,
+        channels: int = 1,
+        sample_rate: int = 16000,
+        give_up_s: float = 60.0,
+        max_queue_s: float = 10.0,
+    ) -> Listening:
+        """Return what hears a running call: one of ours, its record, its id, or its listen URL. See ``Listening``.
+
+        The API is asked whether the call is over when its socket is lost, where its id is known.
+        """
+        call_id = id_in(call) if self._key else ""
+
+        async def url() -> str:
+            return await listen_url_of(self, call)
+
+        async def is_over() -> bool:
+            return (await self.get_call(call_id)).has_ended
+
+        return Listening(
+            url,
+            public_key=self._public_key,
+            channels=channels,
+            sample_rate=sample_rate,
+            is_over=is_over if call_id else None,
+            give_up_s=give_up_s,
+            max_queue_s=max_queue_s,
+        )
 
     # --- requests -----------------------------------------------------------------------------------------
 

@@ -8,10 +8,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 from aiohttp import web
 
-from vapimedia.errors import ConfigError, StateError, VapiError
+from vapimedia import AudioFormat, VapiClient
+from vapimedia.errors import CallOver, ConfigError, StateError, VapiError
 from vapimedia.io import listen
 from vapimedia.io.listen import (
     AudioChunk,
@@ -21,7 +23,8 @@ from vapimedia.io.listen import (
     ListenStarted,
     Reconnected,
 )
-from vapimedia.protocols.vapi import StatusUpdate
+from vapimedia.protocols.vapi import CreateCall, StatusUpdate
+from vapimedia.testing import FakeVapi
 
 FRAME = bytes(range(1, 65)) * 10
 STEREO = json.dumps({"type": "start", "encoding": "linear16", "sampleRate": 8000, "channels": 2})
@@ -196,3 +199,26 @@ async def test_what_is_no_listen_url_is_refused_before_anything_is_sent(url: str
     finder: Callable[[], Awaitable[str]] = found
     with pytest.raises(ConfigError, match="cannot listen"):
         await all_of(Listening(finder))
+
+
+async def test_a_client_hears_a_call_by_its_id_until_the_api_says_that_it_is_over() -> None:
+    async with FakeVapi() as vapi, VapiClient(vapi.api_key, base_url=vapi.url) as client:
+        wanted = CreateCall(format=AudioFormat("pcm_s16le", 16000), assistant_id="asst_1")
+        call = await client.create_call(wanted)
+        items: list[ListenItem] = []
+        async with asyncio.timeout(10), aiohttp.ClientSession() as http, client.listen(call.id) as listening:
+            async with http.ws_connect(call.websocket_call_url) as caller:
+                async for item in listening:
+                    items.append(item)
+                    if isinstance(item, ListenStarted):
+                        for _ in range(5):
+                            await caller.send_bytes(FRAME)
+                    if isinstance(item, AudioChunk) and item.at_ms >= 80:
+                        break
+            items += [item async for item in listening]
+        with pytest.raises(CallOver, match="the call is over"):
+            await all_of(client.listen(await client.get_call(call.id)))
+        with pytest.raises(ConfigError, match="not an allowed host"):
+            await all_of(client.listen("wss://example.com/listen"))
+    assert b"".join(item.pcm for item in items if isinstance(item, AudioChunk)) == FRAME * 5
+    assert items[-1] == ListenEnded("ended")

@@ -13,7 +13,7 @@ import msgspec
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat, Encoding
 from vapimedia.protocols._wire import BROKEN, printable
-from vapimedia.protocols.vapi._decoding import Buffer
+from vapimedia.protocols.vapi._json import Buffer
 from vapimedia.protocols.vapi.events import EVENT_ALIASES, EVENT_TYPES, VapiEvent, decode_event
 
 __all__ = ["ListenStart", "decode_listen"]
