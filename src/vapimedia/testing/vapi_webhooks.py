@@ -161,6 +161,14 @@ class WebhookSender:
         post.elapsed_ms = (time.monotonic() - begun) * 1000
 
 
+async def post_webhook(
+    http: aiohttp.ClientSession, url: str, secret: str | None, message: dict[str, Any], timeout_s: float
+) -> WebhookPost:
+    """Post ``{"message": ...}`` once, with ``X-Vapi-Secret`` if there is a *secret*, and wait for the answer."""
+    sender = WebhookSender(url, None if secret is None else SecretAuth(secret), timeout_s, http=http)
+    return await sender.deliver(message, {}, retries=Backoff())
+
+
 def judge_tool_replies(tools: Sequence[ToolCall], post: WebhookPost) -> None:
     """Fill all *tools* of one message from its reply, which must hold them in order and nothing else."""
     for tool in tools:
