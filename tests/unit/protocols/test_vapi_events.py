@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vapimedia.protocols import vapi
-from vapimedia.protocols.vapi import Malformed, ToolCall, decode_event, decode_server_message
+from vapimedia.protocols._wire import printable
+from vapimedia.protocols.vapi import Malformed, ToolCall, decode_event, decode_server_message, peek_type
 
 DATA = Path(__file__).parents[2] / "data" / "vapi"
 NO_WEBHOOK = ("ws.", "control.", "response.", "rest.", "transcriber.", "listen.")
@@ -30,6 +32,8 @@ JSON = st.recursive(
     ),
     max_leaves=8,
 )
+HANG = st.just("hang")
+TYPED = HANG | st.dictionaries(st.sampled_from(["type", "x"]), HANG | st.text(max_size=4), max_size=2)
 
 
 def payload(name: str) -> bytes:
@@ -162,7 +166,7 @@ class TestBadInput:
         decode_event(data)
         decode_server_message(data)
 
-    @settings(max_examples=200)
+    @settings(max_examples=60)
     @given(st.sampled_from([t.__struct_config__.tag for t in vapi.events.EVENT_TYPES] + ["new"]), st.data())
     def test_no_json_raises(self, type_: str, data: st.DataObject) -> None:
         keys = [
@@ -180,6 +184,97 @@ class TestBadInput:
         for call in getattr(event, "calls", []):
             call.arguments()
         decode_server_message(wire(message=fields | {"type": type_}))
+
+
+def escaped(text: str, places: list[bool]) -> str:
+    """Spell some letters of *text*, which is JSON, as escapes: it means the same."""
+    letters = iter([*places, *[False] * len(text)])
+    return "".join(f"\\u{ord(c):04x}" if c in "typemsag" and next(letters) else c for c in text)
+
+
+class TestPeek:
+    @given(
+        st.dictionaries(
+            st.sampled_from(["type", "message", "x", "type\\", '"type"']), JSON | TYPED, max_size=4
+        ),
+        st.sampled_from([(",", ":"), (" ,\n", " : ")]),
+    )
+    def test_it_sees_what_a_full_reading_finds(self, message: Any, separators: tuple[str, str]) -> None:
+        text = json.dumps(message, separators=separators)
+        first = next(iter(message), None)
+        inner = message.get("message")
+        types = [message.get("type"), inner.get("type") if isinstance(inner, dict) else None]
+        if types[0] is None or (first == "message" and isinstance(types[1], str)):
+            types.reverse()
+        seen = peek_type(text.encode())
+        assert seen in ("", types[0])
+        event = decode_event(text)
+        if seen:
+            assert isinstance(event, Malformed) or event.type == printable(seen)
+
+    @given(
+        st.lists(st.booleans(), max_size=20), st.sampled_from(["hang", "a\tb", "é", 'a"b', ""]), st.booleans()
+    )
+    def test_escapes_and_envelopes_change_nothing(
+        self, places: list[bool], type_: str, wrapped: bool
+    ) -> None:
+        message: Any = {"type": type_, "x": {"type": "other"}}
+        text = json.dumps({"message": message} if wrapped else message)
+        names = text.replace('"type"', escaped('"type"', places), 1).replace(
+            "message", escaped("message", places)
+        )
+        assert peek_type(names.encode()) == type_
+
+    def test_of_two_types_the_first_counts_if_it_comes_first_of_all(self) -> None:
+        for data, seen in (
+            (b'{"type":"hang","type":"user-interrupted"}', "hang"),
+            (b'{"message":{"type":"hang","type":"user-interrupted"}}', "hang"),
+            (b'{"x":1,"type":"hang","type":"user-interrupted"}', "user-interrupted"),
+        ):
+            assert peek_type(data) == decode_event(data).type == seen
+
+    def test_an_envelope_that_begins_the_message_counts_more_than_a_type_beside_it(self) -> None:
+        for data, seen in (
+            (b'{"message":{"type":"hang"},"type":"user-interrupted"}', "hang"),
+            (b'{"type":"user-interrupted","message":{"type":"hang"}}', "user-interrupted"),
+            (b'{ "message": {"role":"user"},"type":"hang"}', "hang"),
+        ):
+            assert peek_type(data) == decode_event(data).type == decode_server_message(data).type == seen
+
+    @given(st.binary(max_size=40))
+    def test_no_bytes_raise(self, data: bytes) -> None:
+        for view in (data, bytearray(data), memoryview(data)):
+            assert isinstance(peek_type(view), str)
+
+
+def parts_of(event: Any) -> Iterator[Any]:
+    names = (name for name in dir(type(event)) if not name.startswith("__"))
+    return (getattr(event, name) for name in names if not name.startswith("_"))
+
+
+class TestChangedPayloads:
+    @settings(max_examples=150)
+    @given(st.sampled_from(SOCKET + WEBHOOKS), st.data())
+    def test_no_change_of_a_payload_raises(self, name: str, data: st.DataObject) -> None:
+        document = json.loads(payload(name))
+        message = document.get("message", document)
+        for _ in range(data.draw(st.integers(1, 3))):
+            key = data.draw(st.sampled_from([*sorted(message), "new"]))
+            if data.draw(st.booleans()):
+                message[key] = data.draw(JSON)
+            else:
+                message.pop(key, None)
+        for decode, encode in (
+            (decode_event, vapi.encode_event),
+            (decode_server_message, vapi.encode_server_message),
+        ):
+            event = decode(json.dumps(document))
+            if not isinstance(event, Malformed):
+                assert event.type in {entry.type for entry in vapi.CATALOGUE} or isinstance(
+                    event, vapi.UnknownEvent | vapi.UnknownServerMessage
+                )
+                assert type(decode(encode(event))) is type(event)
+                assert all(part is not event for part in parts_of(event))
 
 
 class TestToolCalls:

@@ -42,10 +42,11 @@ class AssistantRequest(Event, frozen=True, tag="assistant-request"):
     """A request: which assistant takes this call? Vapi waits 7.5 s in all."""
 
 
-class EndOfCallReport(Event, frozen=True, tag="end-of-call-report"):
+class EndOfCallReport(ConversationEvent, frozen=True, tag="end-of-call-report"):
     """The last word about a call. Recordings and transcript are in ``artifact``.
 
-    Some calls bring *id*, *duration_seconds*, *transcript*, *summary* and recordings' URLs beside what the schema has.
+    Beside what the schema has, some calls bring *id*, durations, *transcript*, *summary*, the conversation and
+    recordings' URLs.
     """
 
     shown: ClassVar = ("ended_reason",)
@@ -59,7 +60,6 @@ class EndOfCallReport(Event, frozen=True, tag="end-of-call-report"):
     analysis_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="analysis")
     compliance_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="compliance")
     destination_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="destination")
-    messages_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="messages")
     id: str | None = None
     duration_ms: Number | None = None
     duration_seconds: Number | None = None
