@@ -147,6 +147,8 @@ class TestBadInput:
             (b'{"message":{"message":{"type":"hang"}}}', "missing_type"),
             (b'{"type":"speech-update","turn":"one"}', "wrong_field"),
             (b'{"message":{"type":"tool-calls","toolCallList":{}}}', "wrong_field"),
+            (b'{"type":"hang","call":"none"}', "wrong_field"),
+            (b'{"type":"hang","call":{"id":7}}', "wrong_field"),
         ],
     )
     def test_what_cannot_be_read_is_malformed(self, data: bytes | str, reason: str) -> None:
@@ -159,7 +161,22 @@ class TestBadInput:
         event = decode_event(b'{"type":"transcript","transcript":{"secret":1}}')
         assert isinstance(event, Malformed)
         assert event.type == "transcript"
-        assert "$.transcript" in event.text
+        assert event.text.endswith("at `$.transcript`")
+
+    @pytest.mark.parametrize(
+        ("message", "place"),
+        [
+            ({"type": "hang", "call": "none"}, "$.call"),
+            ({"type": "tool-calls", "call": {"id": 7}}, "$.call.id"),
+            ({"type": "tool-calls", "toolCallList": [{"id": 7}]}, "$.toolCallList[0].id"),
+            ({"type": "tool-calls", "toolWithToolCallList": 7}, "$.toolWithToolCallList"),
+        ],
+    )
+    def test_a_part_that_must_be_readable_is_named_too(self, message: Any, place: str) -> None:
+        for data in (message, {"message": message}):
+            event = decode_server_message(json.dumps(data))
+            assert isinstance(event, Malformed)
+            assert event.text.endswith(f"at `{place}`")
 
     @given(st.binary(max_size=60) | st.text(max_size=60))
     def test_no_bytes_raise(self, data: bytes | str) -> None:

@@ -116,9 +116,7 @@ class TypedDecoder:
         try:
             return _decode_as(event, inner)
         except msgspec.ValidationError as error:
-            text = _without_values(error)
-            text = text.replace("`$", "`$.message") if inner is not message else text
-            return Malformed("wrong_field", str(event.__struct_config__.tag), text)
+            return Malformed("wrong_field", str(event.__struct_config__.tag), _without_values(error))
 
 
 def _unwrap(message: bytes) -> tuple[str | None, bytes]:

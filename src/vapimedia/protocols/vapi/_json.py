@@ -8,7 +8,7 @@ import msgspec
 
 from vapimedia.protocols._wire import BROKEN
 
-__all__ = ["NO_JSON", "Buffer", "Number", "Part", "read_text"]
+__all__ = ["NO_JSON", "Buffer", "Number", "Part", "read_part", "read_text"]
 
 NO_JSON = msgspec.Raw(b"")
 """Stands for a field that was not sent; a field sent as null is ``null``."""
@@ -40,6 +40,21 @@ class Part(Generic[T]):
             return cast("T | None", self._decoder.decode(raw))
         except BROKEN:
             return None
+
+
+def read_part(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, name: str) -> T:
+    """Return what *raw*, the field *name*, holds. Raises ``ValueError`` with the place in the whole message.
+
+    In ``__post_init__`` msgspec takes that for a field of a wrong type.
+    """
+    try:
+        return decoder.decode(raw)
+    except msgspec.DecodeError as error:
+        raise ValueError(_at(name, str(error))) from None
+
+
+def _at(name: str, text: str) -> str:
+    return text.replace("`$", f"`$.{name}") if "`$" in text else f"{text} - at `$.{name}`"
 
 
 def read_text(raw: msgspec.Raw | bytes) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from vapimedia.errors import VapiError
-from vapimedia.protocols.vapi._json import NO_JSON, Number, Part
+from vapimedia.protocols.vapi._json import NO_JSON, Number, Part, read_part
 from vapimedia.protocols.vapi.call_records import CallRecord, decode_call
 from vapimedia.protocols.vapi.calls import Customer
 from vapimedia.protocols.vapi.parts import Artifact, CallMessage, OpenAIMessage, PhoneNumber, Shy
@@ -16,15 +16,19 @@ __all__ = ["ConversationEvent", "Event", "Malformed", "UnschemedEvent"]
 
 
 class _CallId(msgspec.Struct):
-    id: str
+    id: str = ""
+
+
+_call_id = msgspec.json.Decoder(_CallId | None)
 
 
 class Event(Shy, frozen=True, tag_field="type"):
     """Base of every typed Vapi event. Every field may be missing on the wire and is then ``None`` or empty.
 
-    A field whose name ends in ``_json`` is kept as it came, neither checked nor decoded; the property without
-    that ending reads it, anew each time. It keeps its whole message in memory. ``timestamp`` is in ms since
-    1970 where Vapi sends a number. ``repr`` shows no text that people said, no number and no URL.
+    A field whose name ends in ``_json`` is kept as it came, neither checked (but for the call's id) nor decoded;
+    the property without that ending reads it, anew each time. It keeps its whole message in memory.
+    ``timestamp`` is in ms since 1970 where Vapi sends a number. ``repr`` shows no text that people said, no
+    number and no URL.
     """
 
     timestamp: Number | str | None = None
@@ -41,7 +45,11 @@ class Event(Shy, frozen=True, tag_field="type"):
     assistant = Part[dict[str, Any]]("assistant_json", dict[str, Any])
     artifact = Part[Artifact]("artifact_json", Artifact)
     chat = Part[dict[str, Any]]("chat_json", dict[str, Any])
-    _call_id = Part[_CallId]("call_json", _CallId)
+
+    def __post_init__(self) -> None:
+        # What cannot be told which call it is about is refused; everything else of the call may be odd.
+        if self.call_json is not NO_JSON:
+            read_part(_call_id, self.call_json, "call")
 
     @property
     def type(self) -> str:
@@ -59,7 +67,7 @@ class Event(Shy, frozen=True, tag_field="type"):
     @property
     def call_id(self) -> str:
         """Vapi's call id, or an empty string where the event does not say. Cheaper than ``call.id``."""
-        call = self._call_id
+        call = _call_id.decode(self.call_json) if self.call_json is not NO_JSON else None
         return call.id if call is not None else ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from vapimedia.protocols._wire import BROKEN
-from vapimedia.protocols.vapi._json import NO_JSON, Part, read_text
+from vapimedia.protocols.vapi._json import NO_JSON, Part, read_part, read_text
 from vapimedia.protocols.vapi.event import Event
 
 __all__ = ["FunctionCall", "ToolCall", "ToolCalls", "ToolCallsResult"]
@@ -89,6 +89,7 @@ class ToolCalls(Event, frozen=True, tag="tool-calls"):
     tool_with_tool_call_list_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="toolWithToolCallList")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _read_list(_call_list, self.tool_call_list_json, "toolCallList")
         _read_list(_tool_list, self.tool_with_tool_call_list_json, "toolWithToolCallList")
 
@@ -127,10 +128,4 @@ class FunctionCall(Event, frozen=True, tag="function-call"):
 
 
 def _read_list(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, field: str) -> list[Any]:
-    """Raises ``ValueError`` with the place; while a message is decoded msgspec makes it a wrong field."""
-    if not bytes(raw):
-        return []
-    try:
-        return decoder.decode(raw) or []
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error).replace("`$", f"`$.{field}")) from None
+    return read_part(decoder, raw, field) or [] if bytes(raw) else []
