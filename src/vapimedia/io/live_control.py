@@ -16,6 +16,7 @@ from vapimedia.io.vapi_requests import CONTROL, USER_AGENT
 from vapimedia.protocols.vapi import CallRecord, TransportMessage, check_url_from_api, commands
 from vapimedia.protocols.vapi.call_records import refused
 from vapimedia.protocols.vapi.call_urls import is_url
+from vapimedia.protocols.vapi.destinations import AssistantDestination, PhoneDestination
 
 if TYPE_CHECKING:
     from vapimedia.io.vapi_client import VapiClient
@@ -91,15 +92,15 @@ class LiveControl:
         """End the call."""
         await self.send(commands.end_call())
 
-    async def transfer(self, destination: commands.Place, content: str = "") -> None:
-        """Send the call to a number or a SIP address, after *content* was spoken.
+    async def transfer(self, destination: PhoneDestination | str, content: str = "") -> None:
+        """Send the call to a number or a ``sip:`` address, after *content* was spoken.
 
         A call on the WebSocket transport has no phone leg of Vapi's: have the bridge forward it instead.
         """
         await self.send(commands.transfer(destination, content))
 
-    async def handoff(self, destination: commands.Place, content: str = "") -> None:
-        """Hand the call to another assistant, after *content* was spoken."""
+    async def handoff(self, destination: AssistantDestination | str, content: str = "") -> None:
+        """Hand the call to another assistant, or the one with that id, after *content* was spoken."""
         await self.send(commands.handoff(destination, content))
 
     async def send_transport_message(self, message: TransportMessage) -> None:

@@ -193,8 +193,8 @@ async def test_every_control_reaches_the_call_as_documented() -> None:
         await control.mute_customer()
         await control.unmute_customer()
         await control.say_first_message()
-        await control.transfer({"type": "number", "number": "+15005550006"}, "Connecting.")
-        await control.handoff({"type": "assistant", "assistantId": "b"})
+        await control.transfer("+15005550006", "Connecting.")
+        await control.handoff("b")
         await control.send_transport_message(SipTransportMessage(sip_verb="INFO", body="dtmf=5"))
         await control.end_call()
         assert [body for _, body in api.told] == [

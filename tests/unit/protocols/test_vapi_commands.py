@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -55,10 +56,31 @@ def test_no_bytes_raise_anything_else(data: bytes | str) -> None:
         vapi.decode_control(data)
 
 
-@pytest.mark.parametrize("destination", [{"type": "number", "number": object()}, {1: {2: object}}, "x", {}])
-def test_a_destination_that_is_no_json_is_refused(destination: dict) -> None:
-    with pytest.raises(ConfigError, match="JSON"):
+def test_a_text_stands_for_a_number_an_address_or_an_assistant() -> None:
+    sent = [
+        vapi.transfer("+15005550006"),
+        vapi.transfer("sip:desk@example.test", "Bye."),
+        vapi.handoff("asst_2"),
+    ]
+    assert [json.loads(one) for one in sent] == [
+        {"type": "transfer", "destination": {"type": "number", "number": "+15005550006"}},
+        {
+            "type": "transfer",
+            "destination": {"type": "sip", "sipUri": "sip:desk@example.test"},
+            "content": "Bye.",
+        },
+        {"type": "handoff", "destination": {"type": "assistant", "assistantId": "asst_2"}},
+    ]
+
+
+@pytest.mark.parametrize(
+    "destination", ["", {"number": "+15005550006"}, None, vapi.AssistantDestination(assistant_id="a")]
+)
+def test_a_call_is_transferred_to_a_phone_only(destination: Any) -> None:
+    with pytest.raises(ConfigError):
         vapi.transfer(destination)
+    with pytest.raises(ConfigError):
+        vapi.handoff(vapi.NumberDestination(number="+15005550006"))  # type: ignore[arg-type]
 
 
 def test_a_transport_message_is_one_of_two() -> None:

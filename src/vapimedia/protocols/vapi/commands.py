@@ -6,12 +6,18 @@ A wrong argument raises ``ConfigError`` that names what is allowed, never what w
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import msgspec
 
 from vapimedia.errors import ConfigError, ProtocolError
 from vapimedia.protocols._wire import BROKEN, printable
+from vapimedia.protocols.vapi.destinations import (
+    AssistantDestination,
+    NumberDestination,
+    PhoneDestination,
+    SipDestination,
+)
 
 __all__ = [
     "AddMessage",
@@ -24,7 +30,6 @@ __all__ = [
     "Handoff",
     "Hangup",
     "Message",
-    "Place",
     "Role",
     "Say",
     "SendTransportMessage",
@@ -49,7 +54,6 @@ ControlName = Literal[
     "mute-assistant", "unmute-assistant", "mute-customer", "unmute-customer", "say-first-message"
 ]
 ContextKind = Literal["commentary", "thinking", "instructions"]
-Place = dict[str, Any] | msgspec.Struct | None
 
 
 class _Command(
@@ -121,14 +125,14 @@ class Hangup(_Command, frozen=True, kw_only=True, tag="hangup"):
 class Transfer(_Command, frozen=True, kw_only=True, tag="transfer"):
     """Send the call to a number or a SIP address; ``content`` is spoken first."""
 
-    destination: dict[str, Any] | None = None
+    destination: PhoneDestination | None = None
     content: str | None = None
 
 
 class Handoff(_Command, frozen=True, kw_only=True, tag="handoff"):
     """Hand the call to another assistant; ``content`` is spoken first."""
 
-    destination: dict[str, Any] | None = None
+    destination: AssistantDestination | None = None
     content: str | None = None
 
 
@@ -244,14 +248,28 @@ def control(name: ControlName) -> bytes:
     return Control(control=name).encode()
 
 
-def transfer(destination: Place, content: str = "") -> bytes:
-    """Return the message that sends the call to *destination*, after *content* was spoken."""
-    return Transfer(destination=_place(destination), content=_text(content) if content else None).encode()
+def transfer(destination: PhoneDestination | str, content: str = "") -> bytes:
+    """Return the message that sends the call to *destination*, after *content* was spoken.
+
+    A text stands for a number, or with ``sip:`` for an address.
+    """
+    if isinstance(destination, str):
+        is_sip = destination.lower().startswith(("sip:", "sips:"))
+        destination = (
+            SipDestination(sip_uri=destination) if is_sip else NumberDestination(number=destination.strip())
+        )
+    if not isinstance(destination, PhoneDestination):
+        raise ConfigError("a call is transferred to a NumberDestination or a SipDestination")
+    return Transfer(destination=destination, content=_text(content) if content else None).encode()
 
 
-def handoff(destination: Place, content: str = "") -> bytes:
-    """Return the message that hands the call to the assistant *destination*, after *content* was spoken."""
-    return Handoff(destination=_place(destination), content=_text(content) if content else None).encode()
+def handoff(destination: AssistantDestination | str, content: str = "") -> bytes:
+    """Return the message that hands the call to an assistant, or the one with that id, after *content* was spoken."""
+    if isinstance(destination, str):
+        destination = AssistantDestination(assistant_id=destination)
+    if not isinstance(destination, AssistantDestination):
+        raise ConfigError("a call is handed off to an AssistantDestination")
+    return Handoff(destination=destination, content=_text(content) if content else None).encode()
 
 
 def send_transport_message(message: TransportMessage) -> bytes:
@@ -259,18 +277,6 @@ def send_transport_message(message: TransportMessage) -> bytes:
     if not isinstance(message, TransportMessage):
         raise ConfigError("a transport message is a TwilioTransportMessage or a SipTransportMessage")
     return SendTransportMessage(message=message).encode()
-
-
-def _place(destination: Place) -> dict[str, Any] | None:
-    try:
-        place: dict[str, Any] | None = msgspec.to_builtins(destination, str_keys=True)
-    except (TypeError, ValueError, RecursionError):
-        raise ConfigError("the destination holds something that cannot be written as JSON") from None
-    if place is not None and not (isinstance(place, dict) and place.get("type")):
-        raise ConfigError(
-            "a destination is a NumberDestination, a SipDestination, an AssistantDestination or their JSON"
-        )
-    return place
 
 
 def _check(what: str, value: str, known: tuple[str, ...]) -> None:
