@@ -30,6 +30,7 @@ BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->"
 # Settings whose variable or flag has another name than they have.
 OWN_VARIABLES = {
     "vapi_api_key": "VAPI_API_KEY",
+    "vapi_public_key": "VAPI_PUBLIC_KEY",
     "vapi_webhook_secret": "VAPI_WEBHOOK_SECRET",
     "twilio_account_sid": "TWILIO_ACCOUNT_SID",
     "twilio_auth_token": "TWILIO_AUTH_TOKEN",
@@ -48,6 +49,7 @@ FLAG_OF = {"providers": "provider", "vapi_hosts": "vapi_host"}
 MEANINGS = {
     "lead_ms": "How far ahead of playout audio is sent; unset: the provider's limit (Twilio: 60000).",
     "vapi_api_key": "Vapi's private key. Required.",
+    "vapi_public_key": "Vapi's public key, for calls with `monitorPlan.controlAuthenticationEnabled`.",
     "vapi_webhook_secret": "What Vapi's webhooks must carry. Without it they are refused.",
     "twilio_account_sid": "The Twilio account; needed to hang up by REST and to dial.",
     "twilio_auth_token": "Checks Twilio's signatures. Required unless `auth` is off.",

@@ -194,9 +194,7 @@ class Bridge:
         self.clerk = Clerk(self)
         self.pump = Pump(asyncio.get_running_loop())
         self.pump.reactor.coalesce_us = self.config.coalesce_us
-        self.client = VapiClient(
-            self.config.vapi_api_key, base_url=self.config.vapi_url, hosts=self.config.vapi_hosts
-        )
+        self.client = VapiClient.of(self.config)
         runner = await self._runner(public_app(self))
         self._public = PublicPort(
             route_upgrade,

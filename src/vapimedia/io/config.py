@@ -21,6 +21,7 @@ Port = Annotated[int, Meta(ge=0, le=65535, description="a port number, 0..65535 
 SECRETS = frozenset(
     {
         "vapi_api_key",
+        "vapi_public_key",
         "vapi_webhook_secret",
         "twilio_account_sid",
         "twilio_auth_token",
@@ -84,6 +85,8 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
     """Suffixes of hosts that a call's socket may be on, beside the API's own host."""
 
     vapi_api_key: str = ""
+    vapi_public_key: str = ""
+    """For control messages to calls whose ``monitorPlan.controlAuthenticationEnabled`` is on."""
     twilio_account_sid: str = ""
     twilio_auth_token: str = ""
     twilio_api_url: str = "https://api.twilio.com"

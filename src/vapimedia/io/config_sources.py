@@ -24,6 +24,7 @@ _OTHER_VARIABLES = frozenset(
 _KUBERNETES = re.compile(r"VAPIMEDIA_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_.+)?)\Z")
 _UNPREFIXED = {
     "VAPI_API_KEY": "vapi_api_key",
+    "VAPI_PUBLIC_KEY": "vapi_public_key",
     "VAPI_WEBHOOK_SECRET": "vapi_webhook_secret",
     "TWILIO_ACCOUNT_SID": "twilio_account_sid",
     "TWILIO_AUTH_TOKEN": "twilio_auth_token",

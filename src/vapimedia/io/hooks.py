@@ -11,11 +11,25 @@ import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
-from vapimedia.protocols.vapi import CreateCall, add_message, say
+from vapimedia.protocols.vapi import (
+    AssistantDestination,
+    CreateCall,
+    PhoneDestination,
+    TransportMessage,
+    add_message,
+    append_context,
+    control,
+    handoff,
+    say,
+    send_transport_message,
+    transfer,
+)
+from vapimedia.protocols.vapi.commands import ContextKind
 from vapimedia.session import CallEnded, CallSummary
 
 if TYPE_CHECKING:
     from vapimedia.io.live_call import LiveCall
+    from vapimedia.io.live_control import LiveControl
 
 __all__ = ["Call", "CallInfo", "CallOptions", "Reject", "check_types"]
 
@@ -143,6 +157,56 @@ class Call:
         message = add_message(role, content, trigger_response=trigger_response)  # type: ignore[arg-type]
         self._on_loop(self._live.send_to_vapi, message)
 
+    def append_context(self, kind: ContextKind, content: str) -> None:
+        """Give the assistant context without a turn of its own.
+
+        This and what follows goes by Vapi's control URL, in order; ``control`` can be awaited instead.
+        """
+        self._by_url(append_context(kind, content))
+
+    def mute_assistant(self) -> None:
+        """Keep the assistant from being heard."""
+        self._by_url(control("mute-assistant"))
+
+    def unmute_assistant(self) -> None:
+        """Let the assistant be heard again."""
+        self._by_url(control("unmute-assistant"))
+
+    def mute_customer(self) -> None:
+        """Keep the assistant from hearing the caller."""
+        self._by_url(control("mute-customer"))
+
+    def unmute_customer(self) -> None:
+        """Let the assistant hear the caller again."""
+        self._by_url(control("unmute-customer"))
+
+    def say_first_message(self) -> None:
+        """Have the assistant say its first message."""
+        self._by_url(control("say-first-message"))
+
+    def transfer(self, destination: PhoneDestination | str, content: str = "") -> None:
+        """Ask Vapi to transfer its call, after *content* was spoken.
+
+        What that does to a call without a phone leg of Vapi's own is not documented; the bridge has that leg.
+        """
+        self._by_url(transfer(destination, content))
+
+    def handoff(self, destination: AssistantDestination | str, content: str = "") -> None:
+        """Hand the call to another assistant, or the one with that id, after *content* was spoken."""
+        self._by_url(handoff(destination, content))
+
+    def send_transport_message(self, message: TransportMessage) -> None:
+        """Send what Vapi passes to the transport of its call. Its pages name none for calls such as a bridge's."""
+        self._by_url(send_transport_message(message))
+
+    @property
+    def control(self) -> LiveControl:
+        """What speaks to the call by its control URL and can be awaited, on the bridge's own loop.
+
+        Raises ``StateError`` before Vapi has made the call.
+        """
+        return self._live.controls.control
+
     def hang_up(self, reason: str = "hang_up") -> None:
         """End the call on both legs."""
         self._on_loop(self._live.hang_up, reason)
@@ -154,6 +218,9 @@ class Call:
     def summary(self) -> CallSummary:
         """Return the call in figures, so far or at its end."""
         return self._live.summary()
+
+    def _by_url(self, message: bytes) -> None:
+        self._on_loop(self._live.controls.send, message)
 
     def _on_loop(self, do: Callable[[_T], None], what: _T) -> None:
         try:

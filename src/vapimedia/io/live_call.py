@@ -15,6 +15,7 @@ from vapimedia.errors import ConcurrencyBlocked, ConfigError, VapiError
 from vapimedia.io import media_transport
 from vapimedia.io.call_line import ended_line
 from vapimedia.io.config import BridgeConfig
+from vapimedia.io.control_line import ControlLine
 from vapimedia.io.hooks import Call, CallInfo
 from vapimedia.io.media_socket import MediaSocket
 from vapimedia.io.pump import Pump, now_ns
@@ -96,6 +97,7 @@ class LiveCall:
         self.vapi = MediaSocket(self, "vapi", host.pump.reactor)
         # Asked more often than one is due: the end of an utterance shifts the marks.
         self.vapi.mark_every_ms = max(1, config.mark_interval_ms // 4)
+        self.controls = ControlLine(host)
         self._created: CreatedCall | None = None
         self._request: CreateCall | None = None
         self._closing: asyncio.TimerHandle | None = None
@@ -164,6 +166,7 @@ class LiveCall:
         """Learn how to end the call before anything is found wrong with it."""
         self._created = created
         self.vapi_call_id = created.id
+        self.controls.open(created)
         self.host.named(self)
         control_url = created.control_url if self._refusal(created.control_url) is None else ""
         self._do(self.session.set_vapi_call(created.id, control_url, self.host.client.monitor_authorization))
@@ -347,6 +350,7 @@ class LiveCall:
         if self.is_over:
             return
         self.is_over = True
+        self.controls.close()
         self.host.pump.remove(self.provider)
         self.host.pump.remove(self.vapi)
         for socket in (self.provider, self.vapi):

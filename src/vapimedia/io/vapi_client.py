@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 from yarl import URL
@@ -29,6 +29,9 @@ from vapimedia.protocols.vapi import (
     read_created_call,
 )
 from vapimedia.protocols.vapi.call_records import refused
+
+if TYPE_CHECKING:
+    from vapimedia.io.config import BridgeConfig
 
 __all__ = ["USER_AGENT", "VapiClient"]
 
@@ -66,6 +69,16 @@ class VapiClient:
         self._requests = Requests()
         self.hosts = tuple(hosts)
         self.known = Known()
+
+    @classmethod
+    def of(cls, config: BridgeConfig) -> Self:
+        """Return the client that a bridge with these settings uses."""
+        return cls(
+            config.vapi_api_key,
+            base_url=config.vapi_url,
+            public_key=config.vapi_public_key,
+            hosts=config.vapi_hosts,
+        )
 
     @property
     def authorization(self) -> dict[str, str]:
