@@ -8,6 +8,7 @@ cdef extern from "playout.h" nogil:
         int64_t frame_ns
         int64_t held_ns
         int64_t sent_ns
+        int64_t dry_ns
         uint64_t generation
         uint64_t gaps
         int64_t gap_ns

@@ -10,6 +10,7 @@ from vapimedia.media._types import PlayoutPolicy
 from vapimedia.media.envelope cimport Envelope
 from vapimedia.media.path cimport (
     NS_PER_MS, NS_PER_S, MediaPath, to_ms, vm_queue_pop, vm_shed_before_silence, vm_shed_frame)
+from vapimedia.media.tap cimport VM_TAP_BEGINS, VM_TAP_CUT, VM_TAP_GOES_ON
 
 __all__ = ["PlayoutPath"]
 
@@ -19,12 +20,22 @@ cdef enum:
 cdef double MAX_POSITION_MS = 1e12    # as ns within 64 bits
 
 
+cdef void sent_to_tap(PlayoutPath path, size_t n, int64_t now_ns) noexcept:
+    """Send it, and have it recorded for when it is due to be heard."""
+    cdef bint is_dry = path._playout.dry_ns < now_ns + path._playout.held_ns
+    vm_playout_sent(&path._playout, path._ns(n), now_ns)
+    path.tap.put(VM_TAP_BEGINS if is_dry else VM_TAP_GOES_ON, path._audio, n, path._playout.dry_ns - path._ns(n))
+
+
 cdef inline bint leaves(PlayoutPath path, size_t n, int64_t now_ns) noexcept:
     # No message of a wrong size gets here. If one ever did, to lose it would be better than to lose the leg.
     if n != path._exact_bytes and path._exact_bytes != 0:
         path._counters.wrong_size += 1
         path._counters.misfit += n
         return False
+    if path.tap is not None:
+        sent_to_tap(path, n, now_ns)
+        return True
     vm_playout_sent(&path._playout, path._ns(n), now_ns)
     return True
 
@@ -140,6 +151,8 @@ cdef class PlayoutPath(MediaPath):
     def clear(self, int64_t now_ns=0):
         cdef int64_t dropped_ns = vm_playout_clear(&self._playout, now_ns)
         self._counters.cleared_unplayed_ns += dropped_ns
+        if self.tap is not None:
+            self.tap.put(VM_TAP_CUT, NULL, 0, self._playout.dry_ns)    # the clear's own time
         return to_ms(dropped_ns) + MediaPath.clear(self, now_ns)
 
     @property
