@@ -69,10 +69,12 @@ void vm_tap_push(vm_tap *tap, vm_tap_kind kind, const uint8_t *audio, size_t n, 
         (void)append(tap, kind, audio, 0, at_ns);
         return;
     }
+    /* All or nothing: the next message tells where it stands, the rest of this one could not. */
+    bool fits = tap->pushed - vm_word_read(&tap->taken) + n <= tap->max_bytes;
     while (n > 0) {
         const size_t n_piece = n < most ? n : most;
-        const bool fits = tap->pushed - vm_word_read(&tap->taken) + n_piece <= tap->max_bytes;
-        if (!fits || !append(tap, kind, audio, n_piece, at_ns)) lose(tap, n_piece);
+        fits = fits && append(tap, kind, audio, n_piece, at_ns);
+        if (!fits) lose(tap, n_piece);
         kind = VM_TAP_GOES_ON;
         audio += n_piece;
         n -= n_piece;

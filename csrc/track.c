@@ -149,11 +149,13 @@ static bool take(vm_track *track, const vm_tap_record *record, const uint8_t *au
     return true;
 }
 
-void vm_track_fill(vm_track *track, vm_tap *tap) {
+void vm_track_fill(vm_track *track, vm_tap *tap, int64_t until_ns) {
+    const int64_t until = vm_track_at(track, until_ns);
     vm_tap_cursor cursor = vm_tap_first(tap), taken = cursor;
     vm_tap_record record;
     const uint8_t *audio;
-    while (vm_tap_look(&cursor, &record, &audio)) {
+    /* What a live leg says later may tell where it belongs; what a played leg says later may cut it. */
+    while (!(track->is_live && end_of(track) >= until) && vm_tap_look(&cursor, &record, &audio)) {
         if (record.kind == VM_TAP_CUT) {
             cut(track, vm_track_at(track, record.at_ns));
         } else if (!take(track, &record, audio, cursor)) {

@@ -37,8 +37,9 @@ void vm_track_free(vm_track *track);
 /* Position of a moment, in samples; never before what was read. */
 int64_t vm_track_at(const vm_track *track, int64_t at_ns);
 
-/* Take what the tap holds, unless it stands so far ahead that there is no room before more was read. */
-void vm_track_fill(vm_track *track, vm_tap *tap);
+/* Take what is needed of the tap to read up to `until_ns`, unless it stands so far ahead that there is no
+ * room before more was read. */
+void vm_track_fill(vm_track *track, vm_tap *tap, int64_t until_ns);
 
 /* Read the next `n` samples of both legs, side by side: left, right, left, ... */
 void vm_track_read_stereo(vm_track *left, vm_track *right, int16_t *stereo, size_t n);

@@ -110,7 +110,7 @@ BargeIn = Annotated[
 InterruptGuardMs = Annotated[
     int | None, _media("--interrupt-guard-ms", "Drop late audio after a barge-in.", 0)
 ]
-Record = Annotated[str | None, _media("--record", "Folder for recordings (not available yet).")]
+Record = Annotated[str | None, _media("--record", "Folder for recordings of both legs, in stereo.")]
 
 DrainS = Annotated[float | None, _limit("--drain-s", "How long SIGTERM lets calls run on.", 30)]
 TokenTtlS = Annotated[float | None, _limit("--token-ttl-s", "Life of a media socket's one-time token.", 60)]

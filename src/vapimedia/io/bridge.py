@@ -27,6 +27,7 @@ from vapimedia.io.outbound import Order, dial
 from vapimedia.io.public_port import PublicPort, RouteUpgrade
 from vapimedia.io.pump import Pump
 from vapimedia.io.reception import OnCall, OnFallback, Reception
+from vapimedia.io.recording import Recorder
 from vapimedia.io.snapshot import source_of
 from vapimedia.io.tools import ToolBox, ToolFunction
 from vapimedia.io.user_code import describe_failure, is_async
@@ -65,6 +66,7 @@ class Bridge:
         self.dialects: Dialects
         self.reception: Reception
         self.clerk: Clerk
+        self.recorder: Recorder | None = None
         self._on_call: OnCall | None = None
         self._on_event: OnEvent | None = None
         self._watchers: list[OnEvent] = []
@@ -195,6 +197,7 @@ class Bridge:
         self.pump = Pump(asyncio.get_running_loop())
         self.pump.reactor.coalesce_us = self.config.coalesce_us
         self.client = VapiClient.of(self.config)
+        self.recorder = Recorder(self.config.record, self.count) if self.config.record else None
         runner = await self._runner(public_app(self))
         self._public = PublicPort(
             route_upgrade,
@@ -261,6 +264,8 @@ class Bridge:
             await runner.cleanup()
         self.pump.close()
         self.tools.close()
+        if self.recorder is not None:
+            await self.recorder.close()
         await self.client.close()
 
     async def __aenter__(self) -> Self:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
@@ -14,7 +16,7 @@ from vapimedia.formats import AudioFormat, Quality
 from vapimedia.io.config_webhooks import WebhookSettings
 from vapimedia.protocols.hosts import is_loopback
 
-__all__ = ["PROVIDERS", "SECRETS", "BridgeConfig", "convert"]
+__all__ = ["PROVIDERS", "SECRETS", "BridgeConfig", "check_folder", "convert"]
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number, 0..65535 (0 picks a free one)")]
 
@@ -60,6 +62,7 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
     """``pkg.mod:bridge``, a user's own bridge to run."""
     workers: Annotated[int, Meta(ge=1, le=256, description="a number of processes, 1..256")] = 1
     record: str | None = None
+    """A folder that exists: both legs of every call are recorded there."""
     auth: bool = True
     unpaced: bool = False
 
@@ -152,7 +155,8 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
         """Raise ``ConfigError`` for the first thing that keeps a bridge with these settings from running."""
         for info in msgspec.structs.fields(self):
             convert(info, getattr(self, info.name), source="", strict=True)
-        self._check_not_yet()
+        if self.record:
+            check_folder("record", self.record)
         self._check_providers()
         _check_url("vapi_url", self.vapi_url, plain_on_loopback_only=True)
         for name in ("twilio_api_url", "vonage_api_url"):
@@ -219,10 +223,6 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
                 "VONAGE_APPLICATION_ID or VONAGE_PRIVATE_KEY is not set; calls cannot be hung up by REST"
             )
         return found
-
-    def _check_not_yet(self) -> None:
-        if self.record:
-            raise ConfigError("recording is not available yet; leave record unset")
 
     def _check_providers(self) -> None:
         if not self.providers:
@@ -311,6 +311,16 @@ def _split_address(name: str, text: str) -> tuple[str, int]:
 def _check_host(name: str, host: str) -> None:
     if any(char.isspace() or not char.isprintable() for char in host):
         raise ConfigError(f"{name} must be a host name or an address, without spaces, not {host!r}")
+
+
+def check_folder(name: str, folder: str) -> None:
+    """Raise ``ConfigError`` unless files can be made in *folder*."""
+    if not Path(folder).is_dir():
+        raise ConfigError(f"{name}: {folder!r} is no folder; make it first, or choose another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"{name}: {folder!r} cannot be written to; change its permissions or choose another"
+        )
 
 
 def _check_url(name: str, text: str, *, plain_on_loopback_only: bool = False) -> None:

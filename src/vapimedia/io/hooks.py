@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -69,6 +70,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     One of ``assistant_id``, ``assistant``, ``squad_id``, ``squad``, ``workflow_id``, ``workflow`` at most.
     ``overrides`` go to whichever answers, ``metadata`` into them; ``CallStarted`` returns ``parameters``.
+    ``record=False`` leaves the call out where calls are recorded.
     Raises ``ConfigError`` for a value of the wrong type. Its ``repr`` shows ids only.
     """
 
@@ -81,6 +83,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     overrides: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     name: str | None = None
+    record: bool | None = None
     parameters: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -147,6 +150,12 @@ class Call:
     def provider(self) -> str:
         """``twilio``, ..."""
         return self._live.info.provider
+
+    @property
+    def recording(self) -> Path | None:
+        """The file that both legs are recorded to, from the start of media on; ``None`` if they are not."""
+        recording = self._live.recording
+        return None if recording is None else recording.path
 
     def say(self, text: str, *, end_call_after: bool = False) -> None:
         """Have the assistant say *text* next."""

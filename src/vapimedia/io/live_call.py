@@ -19,6 +19,7 @@ from vapimedia.io.control_line import ControlLine
 from vapimedia.io.hooks import Call, CallInfo
 from vapimedia.io.media_socket import MediaSocket
 from vapimedia.io.pump import Pump, now_ns
+from vapimedia.io.recording import Recorder, Recording
 from vapimedia.io.vapi_client import USER_AGENT, VapiClient
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendBinary, SendText
 from vapimedia.protocols.dialect import Dialect, Document, Refusal
@@ -91,6 +92,7 @@ class LiveCall:
         self.end: asyncio.Future[CallEnded] = asyncio.get_running_loop().create_future()
         self.answer: Document | None = None
         """What the provider's voice webhook was answered with; ``None`` if there was none."""
+        self.recording: Recording | None = None
         self.is_over = False
         self.session = CallSession(dialect, config, now_ns=now_ns(), carries_media=False)
         self.provider = MediaSocket(self, "provider", host.pump.reactor)
@@ -195,6 +197,12 @@ class LiveCall:
             # The text of these may hold the URL, which is a secret. RuntimeError: an answer that is not HTTP.
             raise VapiError(f"Vapi's call socket could not be opened: {type(error).__name__}") from None
 
+    def record(self, recorder: Recorder) -> None:
+        """Have both legs recorded, from the provider's start message on, or from now if that was before."""
+        self.recording = recorder.take(self.session)
+        if self.session.started is not None:
+            self.recording.begin(self.info.provider, self.call_id)
+
     # --- what the sockets say --------------------------------------------------------------------
 
     def socket_opened(self, socket: MediaSocket) -> None:
@@ -266,7 +274,7 @@ class LiveCall:
 
     def summary(self) -> CallSummary:
         """Return the call in figures, with what the sockets counted."""
-        summary = self.session.summary(now_ns())
+        summary, recording = self.session.summary(now_ns()), self.recording
         counted = {
             "provider_unsent": self.provider.unsent,
             "vapi_unsent": self.vapi.unsent,
@@ -280,6 +288,8 @@ class LiveCall:
             provider_backlog_max_bytes=self.provider.max_backlog_bytes,
             vapi_backlog_max_bytes=self.vapi.max_backlog_bytes,
             loop_lag_max_ms=self.host.pump.worst_lag_ns(summary.created_ns) / 1e6,
+            recording=str(recording.path) if recording is not None and recording.path is not None else "",
+            recording_dropped_ms=recording.dropped_ms if recording is not None else 0.0,
         )
 
     def _tick(self, at_ns: int) -> None:
@@ -308,6 +318,8 @@ class LiveCall:
                 self.call_id = event.call_id
                 self.host.named(self)
             self.host.started(self, event.call_id)
+            if self.recording is not None:
+                self.recording.begin(self.info.provider, self.call_id)
         if isinstance(event, CallProgress) and event.status == "answered":
             self._is_answered()
         if isinstance(event, CallEnded):
@@ -351,6 +363,8 @@ class LiveCall:
             return
         self.is_over = True
         self.controls.close()
+        if self.recording is not None:
+            self.recording.finish()
         self.host.pump.remove(self.provider)
         self.host.pump.remove(self.vapi)
         for socket in (self.provider, self.vapi):

@@ -160,6 +160,7 @@ async def _prepare(
         bridge, dialect, session_config(config, wanted, ring_ms=order.ring_timeout_s * 1000), info
     )
     call.reference = reference
+    bridge.reception.record(call, options)
     tokens.bind(call, token, claims)
     bridge.book.add(call)
     bridge.named(call)

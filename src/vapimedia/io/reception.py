@@ -148,6 +148,7 @@ class Reception:
             token, claims = self.tokens.make(info.call_id)
             await bridge.desk.expect(Ticket.of(claims, info.provider))
             call = LiveCall(bridge, dialect, session_config(bridge.config, wanted), info)
+            self.record(call, chosen)
             self.tokens.bind(call, token, claims)
             bridge.book.add(call)
             seat.keep()
@@ -168,9 +169,17 @@ class Reception:
 
     def request(self, chosen: CallOptions, wanted: AudioFormat) -> CreateCall:
         """Return the call to create. Raises ``ConfigError`` now for what would keep it from being sent."""
+        if chosen.record and not self._bridge.config.record:
+            raise ConfigError("CallOptions(record=True) needs a folder; set record (--record DIR)")
         request = chosen.request(wanted, self._bridge.config.assistant_id)
         request.body()
         return request
+
+    def record(self, call: LiveCall, chosen: CallOptions) -> None:
+        """Have *call* recorded, unless the settings or the user say otherwise."""
+        recorder = self._bridge.recorder
+        if recorder is not None and chosen.record is not False:
+            call.record(recorder)
 
     async def ask(self, info: CallInfo) -> CallOptions | Reject:
         """Have the user's ``on_call`` choose how a call is answered; without one the settings do."""
@@ -237,6 +246,7 @@ class Reception:
             return
         try:
             call.start_vapi(self.request(options, wanted))
+            self.record(call, options)
         except ConfigError as error:
             _log.error("%s", error)
             call.hang_up("no assistant")

@@ -1,14 +1,13 @@
 """Recordings of calls: both legs in stereo, one WAV file a call, written by one thread beside the loop.
 
-What the paths carry is copied into bounded memory in C (``vapimedia.media.tap``); everything else happens in the thread. A
-call never waits for the disk: what does not fit meanwhile is silence in its recording, and counted.
+What the paths carry is copied into bounded memory in C (``vapimedia.media.tap``); the thread does everything else.
+A call never waits for the disk: what does not fit meanwhile is silence in its recording, and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import threading
 import time
@@ -19,12 +18,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from vapimedia.errors import ConfigError
+from vapimedia.io.config import check_folder
 from vapimedia.io.pump import now_ns
 from vapimedia.io.wav_file import WavFile
 from vapimedia.media.tap import Tap, read_stereo
 from vapimedia.session import CallSession
 
-__all__ = ["Recorder", "Recording", "RecordingFile", "check_folder"]
+__all__ = ["Recorder", "Recording", "RecordingFile"]
 
 _log = logging.getLogger("vapimedia.recording")
 
@@ -140,10 +140,8 @@ class Recorder:
     *count* is told ``recording_failed`` on the loop. Raises ``ConfigError`` if *folder* cannot be written to.
     """
 
-    def __init__(
-        self, folder: str, count: Callable[[str], None], *, open_file: OpenFile = WavFile
-    ) -> None:
-        check_folder(folder)
+    def __init__(self, folder: str, count: Callable[[str], None], *, open_file: OpenFile = WavFile) -> None:
+        check_folder("record", folder)
         self.folder = Path(folder)
         self.open_file = open_file
         self._count = count
@@ -208,14 +206,6 @@ class Recorder:
         except Exception:  # one recording's fault must not end the others
             _log.exception("a recording failed")
             return recording.fail()
-
-
-def check_folder(folder: str) -> None:
-    """Raise ``ConfigError`` unless files can be made in *folder*."""
-    if not os.path.isdir(folder):
-        raise ConfigError(f"record: {folder!r} is no folder; make it first, or choose another")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"record: {folder!r} cannot be written to; change its permissions or choose another")
 
 
 def _name(provider: str, call_id: str) -> str:

@@ -29,7 +29,7 @@ cdef extern from "track.h" nogil:
                        size_t max_bytes) noexcept
     void vm_track_free(vm_track* track) noexcept
     int64_t vm_track_at(const vm_track* track, int64_t at_ns) noexcept
-    void vm_track_fill(vm_track* track, vm_tap* tap) noexcept
+    void vm_track_fill(vm_track* track, vm_tap* tap, int64_t until_ns) noexcept
     void vm_track_read_stereo(vm_track* left, vm_track* right, int16_t* stereo, size_t n) noexcept
 
 

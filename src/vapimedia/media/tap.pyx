@@ -53,8 +53,8 @@ def read_stereo(Tap left not None, Tap right not None, int64_t until_ns):
     if left.fmt.sample_rate != right.fmt.sample_rate:
         raise ValueError("both legs of a recording must have one sample rate")
     with nogil:
-        vm_track_fill(&left._track, &left._tap)
-        vm_track_fill(&right._track, &right._tap)
+        vm_track_fill(&left._track, &left._tap, until_ns)
+        vm_track_fill(&right._track, &right._tap, until_ns)
         n = vm_track_at(&left._track, until_ns) - left._track.done
     n = min(n, <int64_t>left.fmt.sample_rate // PARTS)
     stereo = PyBytes_FromStringAndSize(NULL, n * 2 * <Py_ssize_t>sizeof(int16_t))

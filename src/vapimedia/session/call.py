@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vapimedia.media import LivePath, PlayoutPath
 from vapimedia.protocols.commands import SendText
 from vapimedia.protocols.dialect import Dialect
-from vapimedia.protocols.events import ProviderEvent
+from vapimedia.protocols.events import ProviderEvent, Started
 from vapimedia.session.config import SessionConfig
 from vapimedia.session.core import CallCore, sends
 from vapimedia.session.events import Actions, CallSummary, EndReason
@@ -54,6 +54,11 @@ class CallSession:
     def state(self) -> State:
         """Where the call stands."""
         return self._core.state
+
+    @property
+    def started(self) -> Started | None:
+        """The provider's start message; ``None`` before it."""
+        return self._core.started
 
     @property
     def marks(self) -> Marks:

@@ -77,8 +77,9 @@ class CallSummary(msgspec.Struct, frozen=True):
 
     ``duration_ms`` runs from the provider's start message. ``counters`` holds everything that was dropped,
     unknown, malformed or stale, by a word; what happened to audio stands in the two ``PathStats``, and how long each
-    hop took. The last three are known to a bridge only: the most that waited to be sent to a leg, of what was seen once
-    a second, and how late its timer was at worst during the call.
+    hop took. The rest is known to a bridge only: the most that waited to be sent to a leg, of what was seen once a
+    second, how late its timer was at worst during the call, the file that both legs are recorded to (empty: they are
+    not), and how much of them is missing there as the disk did not keep up.
     """
 
     call_id: str
@@ -96,6 +97,8 @@ class CallSummary(msgspec.Struct, frozen=True):
     provider_backlog_max_bytes: int = 0
     vapi_backlog_max_bytes: int = 0
     loop_lag_max_ms: float = 0.0
+    recording: str = ""
+    recording_dropped_ms: float = 0.0
 
 
 class CallEnded(msgspec.Struct, frozen=True):

@@ -209,11 +209,10 @@ def test_a_wrong_log_level_is_named(
     assert "log level" in serve_error(monkeypatch, capsys, *ASSISTANT, *PUBLIC, "--log-level", "loud")
 
 
-@pytest.mark.parametrize("argv", [("--record", "calls")])
-def test_what_is_planned_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv: tuple[str, str]
+def test_a_folder_for_recordings_that_is_not_there_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "not available yet" in serve_error(monkeypatch, capsys, *ASSISTANT, *PUBLIC, *argv)
+    assert "is no folder" in serve_error(monkeypatch, capsys, *ASSISTANT, *PUBLIC, "--record", "nowhere")
 
 
 @pytest.mark.parametrize(

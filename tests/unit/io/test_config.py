@@ -223,7 +223,7 @@ def test_without_auth_neither_token_nor_public_url_is_needed_but_it_is_said() ->
         ({"providers": ("vonage",)}, "VONAGE_SIGNATURE_SECRET is not set"),
         ({"providers": ("browser",)}, "VAPIMEDIA_BROWSER_SECRET"),
         ({"providers": ()}, "no provider"),
-        ({"record": "calls"}, "recording"),
+        ({"record": "no such folder"}, "is no folder"),
         ({"vapi_format": "alaw/8000"}, "vapi_format"),
         ({"vapi_format": "opus"}, "vapi_format"),
         ({"vapi_format": "pcm_s16le/11025"}, "vapi_format"),
