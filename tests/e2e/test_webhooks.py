@@ -33,8 +33,8 @@ async def post(scene: Scene, body: bytes, **headers: str) -> tuple[int, str]:
         (b"[]", "$: Expected object, got array"),
         (b'{"message":5}', "$.message: Expected object, got int"),
         (b'{"message":{"timestamp":1}}', "$.message: "),
-        (b'{"message":{"type":"hang","call":"canary"}}', "$.message.call: Expected object"),
-        (b'{"type":"hang","call":{"id":["canary"]}}', "$.call.id: Expected str"),
+        (b'{"message":{"type":"status-update","status":["canary"]}}', "$.message.status: Expected str"),
+        (b'{"type":"status-update","status":["canary"]}', "$.status: Expected str"),
     ],
 )
 async def test_what_cannot_be_read_is_refused_with_its_path_and_no_values(body: bytes, expected: str) -> None:
@@ -155,3 +155,19 @@ async def test_a_tool_may_not_answer_for_another_tool_call() -> None:
             answer = await scene.vapi_webhook({"type": "tool-calls", "toolCallList": [entry(id_)]})
             assert json.loads(answer.body) == {"results": [{"name": "own", "toolCallId": "t1"} | expected]}
         assert scene.bridge.counters["tool_foreign_result"] == 1
+
+
+async def test_a_request_that_cannot_be_read_is_answered_all_the_same() -> None:
+    async with running(assistant_id="asst_9") as scene:
+        broken = {"toolCallList": [{"id": "t1", "name": 5}]}
+        for message, expected in (
+            ({"type": "assistant-request", "timestamp": []}, {"assistantId": "asst_9"}),
+            ({"type": "campaign.predial", "campaignId": 5}, {"eligible": False}),
+            (
+                {"type": "tool-calls"} | broken,
+                {"results": [], "error": "$.message.toolCallList[0].name: Expected str | null, got int"},
+            ),
+        ):
+            answer = await scene.vapi_webhook(message)
+            assert (answer.status, json.loads(answer.body)) == (200, expected)
+        assert scene.bridge.counters["vapi_webhook_malformed"] == 3

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Self, TypeVar
 
 from aiohttp import web
@@ -26,11 +25,11 @@ from vapimedia.io.media_socket import MediaSocket
 from vapimedia.io.outbound import Order, dial
 from vapimedia.io.public_port import PublicPort, RouteUpgrade
 from vapimedia.io.pump import Pump
-from vapimedia.io.reception import OnCall, OnFallback, Reception
+from vapimedia.io.reception import Reception
 from vapimedia.io.recording import Recorder
+from vapimedia.io.registry import Registry
 from vapimedia.io.snapshot import source_of
-from vapimedia.io.tools import ToolBox, ToolFunction
-from vapimedia.io.user_code import describe_failure, is_async
+from vapimedia.io.user_code import describe_failure
 from vapimedia.io.vapi_client import VapiClient
 from vapimedia.io.webhooks import public_app
 from vapimedia.media import HopStats
@@ -43,11 +42,10 @@ __all__ = ["Bridge"]
 
 _log = logging.getLogger("vapimedia.bridge")
 
-OnEvent = Callable[[Call | None, Any], object]
 _T = TypeVar("_T")
 
 
-class Bridge:
+class Bridge(Registry):
     """Joins phone calls to Vapi calls.
 
     ``async with Bridge(config) as bridge: await bridge.wait_closed()``, or ``await bridge.serve()``. Register
@@ -56,8 +54,8 @@ class Bridge:
 
     def __init__(self, config: BridgeConfig | None = None) -> None:
         self.config = config or BridgeConfig()
-        self.tools = ToolBox(self.config.tool_timeout_s, self.count)
         self.book = CallBook()
+        super().__init__(self.config, self.count)
         self.port = 0
         self.admin_port = 0
         self.pump: Pump
@@ -67,79 +65,12 @@ class Bridge:
         self.reception: Reception
         self.clerk: Clerk
         self.recorder: Recorder | None = None
-        self._on_call: OnCall | None = None
-        self._on_event: OnEvent | None = None
-        self._watchers: list[OnEvent] = []
-        self._on_fallback: OnFallback | None = None
         self._leftovers = Leftovers()
         self._tasks = self._leftovers.tasks
-        self._is_started = False
         self._is_closing = False
         self._closed = asyncio.Event()
         self._public: PublicPort | None = None
         self._runners: list[web.AppRunner] = []
-
-    # --- what the user registers -----------------------------------------------------------------
-
-    def on_call(self, function: OnCall) -> OnCall:
-        """Decorator: an async function ``(info)`` that chooses how a call is answered, or rejects it.
-
-        The caller waits for it, 10 s at most; after that, or if it raises, the call is hung up.
-        """
-        self._check_not_started("on_call")
-        if not is_async(inspect.unwrap(function)):
-            raise ConfigError("on_call takes an async function: write async def")
-        self._on_call = function
-        return function
-
-    def on_event(self, function: OnEvent) -> OnEvent:
-        """Decorator: a plain function ``(call, event)`` that sees every event; it must return at once.
-
-        ``event`` is one of ``vapimedia.session.CallEvent``, or a webhook's message from Vapi; ``call`` is ``None``
-        for a message about a call that is not (any more) here.
-        """
-        if is_async(function):
-            raise ConfigError("on_event takes a plain function; start a task in it for what must be awaited")
-        self._on_event = function
-        return function
-
-    def on_fallback(self, function: OnFallback) -> OnFallback:
-        """Decorator: an async function ``(info, status)`` that says what a caller gets whose media socket is lost.
-
-        It returns a document in the provider's words (Vonage: a list of NCCO actions), or ``None`` to let the
-        provider go on. ``status`` is the provider's word: ``unanswered``, ``failed``, ``disconnected``.
-        """
-        self._check_not_started("on_fallback")
-        if not is_async(inspect.unwrap(function)):
-            raise ConfigError("on_fallback takes an async function: write async def")
-        self._on_fallback = function
-        return function
-
-    def watch(self, function: OnEvent) -> None:
-        """Have *function* see every event too, before the one of ``on_event``. For programs around a user's bridge."""
-        self._watchers.append(function)
-
-    def tool(self, name: str) -> Callable[[ToolFunction], ToolFunction]:
-        """Decorator: a function ``(call, args)`` that answers the tool *name*; plain ones run in a thread.
-
-        ``args`` is what its annotation says, a msgspec Struct (checked) or a dict. ``call`` is ``None`` when
-        Vapi asks about a call that is not (any more) here.
-        """
-
-        if self._is_started:
-            raise StateError("the bridge has started; register tools before")
-        if not isinstance(name, str):
-            raise ConfigError('a tool needs a name: write @bridge.tool("name")')
-
-        def register(function: ToolFunction) -> ToolFunction:
-            self.tools.add(name, function)
-            return function
-
-        return register
-
-    def _check_not_started(self, what: str) -> None:
-        if self._is_started:
-            raise StateError(f"the bridge has started; register {what} before")
 
     def configure(self, config: BridgeConfig) -> None:
         """Replace the settings. Raises ``StateError`` once the bridge has started."""
@@ -147,6 +78,7 @@ class Bridge:
             raise StateError("the bridge has started; configure it before")
         self.config = config
         self.tools.deadline_s = config.tool_timeout_s
+        self.handlers.config = config
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -264,6 +196,7 @@ class Bridge:
             await runner.cleanup()
         self.pump.close()
         self.tools.close()
+        self.handlers.close()
         if self.recorder is not None:
             await self.recorder.close()
         await self.client.close()

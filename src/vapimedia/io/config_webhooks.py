@@ -74,6 +74,10 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     def check_webhooks(self, public_url: str) -> None:
         """Raise ``ConfigError`` if webhooks cannot be checked in the way that is set."""
+        if not self.assistant_request_error.strip():
+            raise ConfigError(
+                "assistant_request_error must not be empty: callers hear it when nobody can answer"
+            )
         secrets = self.webhook_secrets()
         if secrets is not None and secrets.signs_url and not (self.vapi_webhook_url or public_url):
             raise ConfigError(

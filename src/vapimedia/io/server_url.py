@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from typing import TYPE_CHECKING
@@ -12,12 +13,16 @@ import msgspec
 from vapimedia.io.desk import name_of
 from vapimedia.io.errands import JSON, Errand, Reply, refused
 from vapimedia.io.live_call import LiveCall
+from vapimedia.io.phone_control import control_phone
 from vapimedia.io.repeats import Repeats, key_of
 from vapimedia.protocols.dialect import Refusal, WebhookRequest
 from vapimedia.protocols.vapi import (
+    Event,
     Malformed,
+    PhoneCallControl,
     ToolCalls,
     UnknownServerMessage,
+    VoiceRequest,
     WebhookSecrets,
     check_webhook_secret,
     decode_server_message,
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["ServerUrl", "describe_malformed"]
 
 _TAKEN = Reply(200, b"{}", JSON)
+_NETWORK_S, _NETWORK_SHARE = 2.0, 0.2
+"""What is left of the time that a tool's server may take: 18 of 20 s, 4 of 5."""
 _QUOTED = re.compile("'[^']*'")
 _PATH = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.S)
 
@@ -81,8 +88,7 @@ class ServerUrl:
         bridge = self._bridge
         message = decode_server_message(webhook.body)
         if isinstance(message, Malformed):
-            bridge.count("vapi_webhook_malformed")
-            return refused(Refusal(400, describe_malformed(message, webhook.body)))
+            return self._malformed(message, webhook.body)
         if isinstance(message, UnknownServerMessage):
             bridge.count("vapi_webhook_unknown")
             return self._tell(None, message)
@@ -92,23 +98,53 @@ class ServerUrl:
             reply = await bridge.desk.relay([name_of("vapi", message.call_id)], errand)
             if reply is not None:
                 return reply
+        is_asked = isinstance(message, ToolCalls) or bridge.handlers.wants(message)
+        key = key_of(message, webhook.body, wants_answer=is_asked)
+        if is_asked:
+            return await self._repeats.answer(key, lambda: self._ask(call, message, began_s))
+        if isinstance(message, VoiceRequest):
+            bridge.count("vapi_webhook_unserved")
+            return refused(Refusal(501, "a voice-request belongs to the URL of a voice server"))
+        if not self._repeats.is_new(key):
+            return _TAKEN
+        if isinstance(message, PhoneCallControl):
+            bridge.run(control_phone(bridge, call, message))
+        return self._tell(call, message)
+
+    async def _ask(self, call: LiveCall | None, message: Event, began_s: float) -> Reply:
+        """Have a tool or a handler answer, by the time that Vapi waits less what has passed of it."""
+        bridge = self._bridge
+        asking = call.handle if call is not None else None
+        spent_s = time.monotonic() - began_s
         if isinstance(message, ToolCalls):
-            return await self._answer_tools(call, message, webhook.body)
-        if self._repeats.is_new(key_of(message, webhook.body, wants_answer=False)):
-            return self._tell(call, message)
-        return _TAKEN
+            body = await bridge.tools.answer(asking, message.calls, _tool_limit_s(message) - spent_s)
+        else:
+            if not bridge.handlers.has(message):
+                self._tell(call, message)
+            body = await bridge.handlers.answer(asking, message, spent_s)
+        return Reply(200, body, JSON)
 
-    async def _answer_tools(self, call: LiveCall | None, message: ToolCalls, body: bytes) -> Reply:
-        async def run() -> Reply:
-            asking = call.handle if call is not None else None
-            return Reply(200, await self._bridge.tools.answer(asking, message.calls), JSON)
-
-        return await self._repeats.answer(key_of(message, body, wants_answer=True), run)
+    def _malformed(self, message: Malformed, body: bytes) -> Reply:
+        """Refuse what cannot be read; but somebody may be on the phone, waiting for what it asks."""
+        self._bridge.count("vapi_webhook_malformed")
+        refusal = Refusal(400, describe_malformed(message, body))
+        reply = refused(refusal)
+        if message.type == "tool-calls":
+            error = {"results": [], "error": refusal.reason}
+            return Reply(200, msgspec.json.encode(error), JSON)
+        fallback = self._bridge.handlers.fallback_for(message.type)
+        return reply if fallback is None else Reply(200, fallback, JSON)
 
     def _tell(self, call: LiveCall | None, message: object) -> Reply:
         """Answer at once; the user's callback is told in the loop's next turn, when the answer is on its way."""
         asyncio.get_running_loop().call_soon(self._bridge.tell, call, message)
         return _TAKEN
+
+
+def _tool_limit_s(message: ToolCalls) -> float:
+    """Return how long Vapi waits for the tools at least, less some for the network."""
+    waits_s = message.timeout_s
+    return math.inf if waits_s is None else waits_s - min(_NETWORK_S, waits_s * _NETWORK_SHARE)
 
 
 class _Envelope(msgspec.Struct):
@@ -121,7 +157,9 @@ def describe_malformed(message: Malformed, body: bytes) -> str:
     root = "$"
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
-        root = "$.message" if bytes(envelope.message) and not bytes(envelope.type) else "$"
+        # A wrong field is named from the outermost object on.
+        if bytes(envelope.message) and not bytes(envelope.type) and message.reason != "wrong_field":
+            root = "$.message"
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass  # it is the body as a whole that is wrong
     match = _PATH.match(message.text)

@@ -115,7 +115,7 @@ class ToolBox:
                 "tool %r returned a ToolResult for another tool call than it was asked for", wanted.name
             )
             return failed("the tool answered another tool call")
-        return result
+        return msgspec.structs.replace(result, name=result.name or wanted.name)
 
     def close(self) -> None:
         """Let go of the threads; functions that still run are not waited for."""

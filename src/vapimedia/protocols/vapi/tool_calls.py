@@ -65,10 +65,17 @@ class _Call(msgspec.Struct):
         return ToolCall(self.id or "", inner.name or self.name or name or "", raw)
 
 
+class _Server(msgspec.Struct, rename="camel"):
+    timeout_seconds: int | float | None = None
+
+
 class _ToolWithCall(msgspec.Struct, rename="camel"):
     name: str | None = None
     function: _Function | None = None
     tool_call: _Call | None = None
+    server_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="server")
+
+    server = Part[_Server]("server_json", _Server)
 
     def read(self) -> ToolCall | None:
         tool = self.function.name if self.function is not None else None
@@ -103,6 +110,13 @@ class ToolCalls(Event, frozen=True, tag="tool-calls"):
             return paired
         names = {call.id: call.name for call in paired}
         return [call.read(names.get(call.id or "")) for call in plain]
+
+    @property
+    def timeout_s(self) -> float | None:
+        """How long Vapi waits for the answer, if it says so: the least of what the tools' servers are given."""
+        tools = _read_list(_tool_list, self.tool_with_tool_call_list_json, "toolWithToolCallList")
+        given = [tool.server.timeout_seconds for tool in tools if tool.server is not None]
+        return min((float(limit) for limit in given if limit is not None and limit > 0), default=None)
 
 
 class ToolCallsResult(Event, frozen=True, tag="tool-calls-result"):

@@ -1,0 +1,43 @@
+"""Vapi leaves the phone leg to the bridge: ``phone-call-control`` forwards a call or hangs it up."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from vapimedia.io.live_call import LiveCall
+from vapimedia.protocols.vapi import PhoneCallControl
+
+if TYPE_CHECKING:
+    from vapimedia.io.bridge import Bridge
+
+__all__ = ["control_phone"]
+
+_log = logging.getLogger("vapimedia.call")
+
+
+async def control_phone(bridge: Bridge, call: LiveCall | None, message: PhoneCallControl) -> None:
+    """Do what *message* says to the phone leg, unless the user's handler has done it or it is not wanted."""
+    acts = await bridge.handlers.lets_act(call.handle if call is not None else None, message)
+    if not acts or bridge.config.phone_call_control == "ignore":
+        return
+    if call is None or call.is_over:
+        bridge.count("phone_call_control_lost")
+        _log.warning("Vapi asks for %r of a call that is not here (any more)", (message.request or "")[:32])
+    elif message.request == "hang-up":
+        call.hang_up("phone-call-control")
+    elif message.request == "forward":
+        _forward(bridge, call, message)
+    else:
+        bridge.count("phone_call_control_unknown")
+        _log.warning("call %s: Vapi asks for something unknown of the phone leg", call.call_id)
+
+
+def _forward(bridge: Bridge, call: LiveCall, message: PhoneCallControl) -> None:
+    destination = message.destination
+    forward = getattr(call, "forward", None)
+    if destination is None or forward is None:
+        bridge.count("forward_refused")
+        _log.error("call %s: Vapi asks to forward it, but names no number and no SIP address", call.call_id)
+        return
+    forward(destination)
