@@ -154,15 +154,13 @@ class _Envelope(msgspec.Struct):
 
 def describe_malformed(message: Malformed, body: bytes) -> str:
     """Return where and why *body* cannot be read, as ``$.message.call: Expected object, got int``: no values."""
-    root = "$"
-    try:
-        envelope = msgspec.json.decode(body, type=_Envelope)
-        # A wrong field is named from the outermost object on.
-        if bytes(envelope.message) and not bytes(envelope.type) and message.reason != "wrong_field":
-            root = "$.message"
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass  # it is the body as a whole that is wrong
     match = _PATH.match(message.text)
     why, path = (match[1], match[2] or "") if match else (message.text, "")
+    try:
+        envelope = msgspec.json.decode(body, type=_Envelope)
+        if bytes(envelope.message) and not bytes(envelope.type) and not path.startswith(".message"):
+            path = f".message{path}"
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass  # it is the body as a whole that is wrong
     bare = _QUOTED.sub("'...'", why).replace("`", "")
-    return f"{root}{path}: {bare}"
+    return f"${path}: {bare}"
