@@ -24,7 +24,7 @@ from vapimedia.session.events import EndReason
 from vapimedia.session.lifecycle import State
 
 ROOT = Path(__file__).parents[2]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 CLI = ROOT / "docs" / "cli.md"
 BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->"
 # Settings whose variable or flag has another name than they have.

@@ -1,4 +1,4 @@
-"""The cases, each stated once: what one 20 ms frame goes through, and what that may cost.
+"""The cases, each stated once: what one 20 ms frame or one event goes through, and what that may cost.
 
 A budget is about ten times what a current server needs, which keeps verdicts meaningful on a busy one.
 """
@@ -15,6 +15,7 @@ import msgspec
 from vapimedia import audio
 from vapimedia.formats import AudioFormat
 from vapimedia.media import Envelope, LivePath, LivePolicy, MediaPath, PlayoutPath, PlayoutPolicy
+from vapimedia.protocols.vapi import decode_event, peek_type
 
 __all__ = ["CASES", "Case"]
 
@@ -27,7 +28,7 @@ _FRAME_NS = 20_000_000
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One thing to time. ``make`` prepares and returns a call that handles exactly one frame."""
+    """One thing to time. ``make`` prepares and returns a call that handles exactly one frame, or one event."""
 
     name: str
     budget_us: float
@@ -144,6 +145,33 @@ def _at_frame_intervals(path: MediaPath, message: bytes) -> Callable[[], object]
     return feed
 
 
+def transcript_event() -> bytes:
+    """Return a transcript as the call socket carries it."""
+    return (
+        b'{"type":"transcript","role":"assistant","transcriptType":"partial","transcript":"We are open until",'
+        b'"assistantId":"c2d94f10-8e7b-4b12-9d0c-55aa6e1f3b02","assistantName":"bridge-test"}'
+    )
+
+
+def conversation_event(n_bytes: int = 10_240) -> bytes:
+    """Return a conversation-update of at least *n_bytes*."""
+    message = (
+        b'{"role":"user","message":"Is the store open on Monday?","time":1767225603000,"endTime":1767225604100,'
+        b'"secondsFromStart":3.0,"duration":1100}'
+    )
+    messages = b",".join([message] * (n_bytes // len(message) + 1))
+    return b'{"type":"conversation-update","messages":[' + messages + b"]}"
+
+
+def _decode(event: bytes) -> Callable[[], Callable[[], object]]:
+    return lambda: lambda: decode_event(event)
+
+
+def _peek() -> Callable[[], object]:
+    event = conversation_event()
+    return lambda: peek_type(event)
+
+
 CASES: tuple[Case, ...] = (
     Case("audio.mulaw_decode", 1.0, _mulaw_decode),
     Case("audio.mulaw_encode", 1.0, _mulaw_encode),
@@ -163,4 +191,7 @@ CASES: tuple[Case, ...] = (
     Case("media.uplink.twilio-pcm16k", 20.0, _uplink(_PCM_16K)),
     Case("media.downlink.mulaw8k-twilio", 3.0, _downlink(_MULAW)),
     Case("media.downlink.pcm16k-twilio", 15.0, _downlink(_PCM_16K)),
+    Case("vapi.event.transcript", 6.0, _decode(transcript_event())),
+    Case("vapi.event.conversation-10k", 60.0, _decode(conversation_event())),
+    Case("vapi.peek.conversation-10k", 4.0, _peek),
 )
