@@ -60,7 +60,7 @@ async def test_a_body_over_1_mib_gets_413() -> None:
 
 
 async def test_a_body_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vapimedia.io.webhooks.BODY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("vapimedia.io.request_body.BODY_TIMEOUT_S", 0.1)
     async with running() as scene, connected(scene.bridge.port) as wire:
         wire.send(b"POST /vapi/webhook HTTP/1.1\r\nHost: b\r\nContent-Length: 100\r\n\r\n{")
         assert (await wire.answer()).status == 408

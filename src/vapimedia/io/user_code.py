@@ -59,6 +59,12 @@ def place_of(error: BaseException) -> str:
     return place
 
 
+def is_our_cancelling(error: BaseException) -> bool:
+    """Return whether *error* is that the running task is cancelled, and not something in a user's function."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and bool(task.cancelling())
+
+
 FAILED = object()
 """What ``ask_user`` returns when the user's function gave no answer."""
 
@@ -70,9 +76,8 @@ async def ask_user(name: str, ask: Callable[[], Awaitable[object]], timeout_s: f
         async with limit:
             return await ask()
     except (Exception, asyncio.CancelledError, SystemExit) as error:  # a user's function may raise anything
-        task = asyncio.current_task()
-        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise  # it is us who are cancelled, not something in the function
+        if is_our_cancelling(error):
+            raise
         if limit.expired():
             _log.error("%s took longer than %g s", name, timeout_s)
         else:

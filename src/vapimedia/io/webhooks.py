@@ -5,7 +5,6 @@ Every answer closes its connection: an upgrade must never arrive on a connection
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from aiohttp import web
 from vapimedia.io.errands import Reply
 from vapimedia.io.phone_page import add_phone_page
 from vapimedia.io.public_port import close_after_answer
+from vapimedia.io.request_body import read_body
 from vapimedia.protocols import get_dialect
 from vapimedia.protocols.dialect import WebhookRequest
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BODY_BYTES", "public_app"]
 
 MAX_BODY_BYTES = 1 << 20
-BODY_TIMEOUT_S = 10.0
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 
@@ -59,7 +58,7 @@ def _response(reply: Reply) -> web.Response:
 
 
 async def _webhook(request: web.Request, max_bytes: int = MAX_BODY_BYTES) -> WebhookRequest:
-    body = await _body(request, max_bytes)
+    body = await read_body(request, max_bytes)
     return msgspec.structs.replace(_head(request), body=body, received_s=time.time())
 
 
@@ -67,26 +66,6 @@ def _head(request: web.Request) -> WebhookRequest:
     """Return the webhook without its body."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     return WebhookRequest(request.method, request.raw_path, headers, b"", request.remote or "", time.time())
-
-
-async def _body(request: web.Request, max_bytes: int) -> bytes:
-    too_long = web.HTTPRequestEntityTooLarge(
-        max_bytes,
-        request.content_length or max_bytes + 1,
-        text=f"the body is longer than {max_bytes} bytes\n",
-    )
-    if (request.content_length or 0) > max_bytes:
-        raise too_long
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise too_long
-    except TimeoutError:
-        raise web.HTTPRequestTimeout(text="the body did not come in time\n") from None
-    return bytes(body)
 
 
 class _Routes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from endpoint_here import served
 
 from vapimedia import ConfigError, CustomTranscriber
-from vapimedia.io.endpoints import TranscriberStream
+from vapimedia.io.endpoints import TranscriberStream, base
 from vapimedia.protocols.vapi.transcriber import TranscriberResponse
 from vapimedia.testing.vapi_media import Transcription, transcribe
 
@@ -115,6 +116,68 @@ async def test_a_user_who_does_not_end_is_cancelled_after_the_call() -> None:
             await asyncio.sleep(0.01)
     assert endpoint.counts["cancelled"] == 1
     assert endpoint.counts["dropped_frames"] == 9
+
+
+async def test_a_user_who_refuses_to_end_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "LINGER_S", 0.01)
+    free = asyncio.Event()
+
+    async def refuse(stream: TranscriberStream) -> None:
+        while not free.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await free.wait()
+
+    endpoint = CustomTranscriber(refuse, secret=None, finish_s=0.01)
+    async with served(endpoint) as url:
+        await transcribe(url, SPEECH, expect=1, wait_s=0.01)
+        async with asyncio.timeout(2):
+            while endpoint.live:
+                await asyncio.sleep(0.005)
+        free.set()
+    assert endpoint.counts["lingering"] == 1
+
+
+async def test_a_user_who_exits_ends_the_call_and_not_the_server() -> None:
+    async def leave(stream: TranscriberStream) -> None:
+        raise SystemExit(3)
+
+    async with served(CustomTranscriber(leave, secret=None)) as url:
+        for _ in range(2):
+            assert (await transcribe(url, SPEECH)).errors == ["the transcriber failed: SystemExit"]
+
+
+async def test_a_peer_that_vanishes_or_says_too_much_ends_its_call_only() -> None:
+    ended = []
+
+    async def take(stream: TranscriberStream) -> None:
+        ended.append(len([frame async for frame in stream]))
+
+    endpoint = CustomTranscriber(take, secret=None)
+    async with served(endpoint) as url, aiohttp.ClientSession() as http:
+        for vanishes in (True, False):
+            socket = await http.ws_connect(url)
+            await socket.send_str('{"type":"start"}')
+            await socket.send_bytes(bytes(1281))
+            while not endpoint.live:
+                await asyncio.sleep(0.005)
+            if vanishes:
+                await socket.send_str("{")
+                await asyncio.sleep(0.05)
+                socket._response.connection.transport.abort()  # type: ignore[union-attr]
+            else:
+                await socket.send_bytes(bytes((1 << 20) + 1))
+                assert (await socket.receive()).data == 1009
+            while endpoint.live:
+                await asyncio.sleep(0.005)
+    # One frame and the byte that is left, which makes no sample of either side.
+    assert ended == [1, 1]
+    assert endpoint.counts["ignored_message"] == 1
+
+
+async def test_paced_audio_takes_its_time() -> None:
+    async with served(CustomTranscriber(loudness, secret=None)) as url:
+        result = await transcribe(url, SPEECH[:1280], paced=True, expect=2)
+    assert len(result.responses) == 2
 
 
 async def test_a_shutdown_closes_live_sockets_with_1001() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import hypothesis
@@ -13,6 +14,7 @@ from endpoint_here import served
 
 from vapimedia import ConfigError, CustomVoice
 from vapimedia.audio import Resampler, resample
+from vapimedia.io.endpoints import base
 from vapimedia.io.endpoints.voice import SpokenPcm
 from vapimedia.protocols.vapi import VoiceRequest
 from vapimedia.testing.vapi_media import VoiceAnswer, ask_voice
@@ -120,6 +122,36 @@ async def test_a_voice_that_gives_nothing_in_time_is_504() -> None:
     endpoint = CustomVoice(mute, secret=None, deadline_s=0.05)
     assert (await ask(endpoint)).status == 504
     assert endpoint.counts["voice_late"] == 1
+
+
+async def test_a_voice_that_refuses_to_end_is_late_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "LINGER_S", 0.01)
+    free = asyncio.Event()
+
+    async def refuse(request: VoiceRequest) -> AsyncIterator[bytes]:
+        while not free.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await free.wait()
+        yield bytes(9600)  # nobody is there any more
+
+    endpoint = CustomVoice(refuse, secret=None, deadline_s=0.01)
+    async with served(endpoint) as url:
+        assert (await ask_voice(url, "hello", 24000)).status == 504
+        free.set()
+        await asyncio.sleep(0.01)
+    assert endpoint.counts == {"lingering": 1, "voice_late": 1}
+
+
+async def test_no_log_holds_what_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(request: VoiceRequest) -> AsyncIterator[bytes]:
+        yield bytes(4)
+        raise ValueError(request.text)
+
+    caplog.set_level("DEBUG", "vapimedia")
+    await ask(CustomVoice(tone, secret=None))
+    await ask(CustomVoice(fail, secret=None))
+    assert "spoken after" in caplog.text and "ValueError" in caplog.text
+    assert "hello" not in caplog.text
 
 
 @pytest.mark.parametrize("rate", [0, 999, 24000.5, 200_000])

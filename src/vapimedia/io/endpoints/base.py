@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import time
 from collections import Counter
@@ -13,8 +12,10 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from vapimedia.audio import Resampler
+from vapimedia.errors import ConfigError
 from vapimedia.formats import Quality
-from vapimedia.io.user_code import FAILED, ask_user, is_async
+from vapimedia.io.request_body import read_body
+from vapimedia.io.user_code import FAILED, LateError, Runner, UserCodeError, describe_failure, is_async
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.vapi import (
     Event,
@@ -24,12 +25,12 @@ from vapimedia.protocols.vapi import (
     decode_server_message,
 )
 
-__all__ = ["LOG", "Endpoint", "RequestEndpoint", "json_reply", "refused"]
+__all__ = ["Endpoint", "RequestEndpoint", "json_reply", "refused"]
 
-LOG = logging.getLogger("vapimedia.endpoints")
+_log = logging.getLogger("vapimedia.endpoints")
 
 MAX_BODY_BYTES = 4 << 20  # a whole conversation, twice
-BODY_TIMEOUT_S = 10.0
+LINGER_S = 1.0
 _MAX_PAIRS = 16
 
 _Wanted = TypeVar("_Wanted", bound=Event)
@@ -39,18 +40,22 @@ class Endpoint:
     """Base of the custom endpoints. ``counts`` tells by a word what was refused, late, failed or lost.
 
     *secret* is what Vapi was told to authenticate with, in any of its three forms, or a ``WebhookSecrets``;
-    ``None`` lets everybody in and is for development.
+    ``None`` lets everybody in and is for development. *url* is what Vapi was given, for a signature that covers it.
     """
 
     method = "POST"
 
-    def __init__(self, secret: str | WebhookSecrets | None) -> None:
+    def __init__(self, secret: str | WebhookSecrets | None, url: str = "") -> None:
         self.counts: Counter[str] = Counter()
+        self._url = url
         # An empty secret refuses everybody: a variable that was never set must not open the door.
         self._secrets = WebhookSecrets.any_of(secret) if isinstance(secret, str) else secret
+        if self._secrets is not None and self._secrets.signs_url and not url:
+            raise ConfigError("the signature covers the URL; say which one Vapi was given: url='https://...'")
+        self._lingering: set[asyncio.Task[Any]] = set()  # the loop itself holds tasks weakly
         self._resamplers: dict[tuple[int, int, Quality], Resampler] = {}
         if secret is None:
-            LOG.warning("%s asks for no secret: anybody who knows its URL can use it", type(self).__name__)
+            _log.warning("%s asks for no secret: anybody who knows its URL can use it", type(self).__name__)
 
     def add_to(self, app: web.Application, path: str) -> None:
         """Serve *path* of *app*."""
@@ -65,11 +70,28 @@ class Endpoint:
         if self._secrets is None:
             return None
         headers = {name.lower(): value for name, value in request.headers.items()}
-        refusal = check_webhook_secret(headers, body, self._secrets, time.time())
+        refusal = check_webhook_secret(
+            headers, body, self._secrets, time.time(), method=request.method, url=self._url
+        )
         if refusal is not None:
             self.counts["refused"] += 1
-            LOG.warning("%s refused a request: %s", type(self).__name__, refusal.reason)
+            _log.warning("%s refused a request: %s", type(self).__name__, refusal.reason)
         return refusal
+
+    def body_decides(self, request: web.Request) -> bool:
+        """Return whether *request* is signed, so that only its body tells who sent it."""
+        secrets = self._secrets
+        return secrets is not None and secrets.needs_body and secrets.signature_header in request.headers
+
+    async def put_down(self, task: asyncio.Task[Any]) -> None:
+        """Cancel the user's *task* and wait for its end, but not for long: it may refuse."""
+        task.cancel()
+        await asyncio.wait({task}, timeout=LINGER_S)
+        if not task.done():
+            self.counts["lingering"] += 1
+            _log.error("the function of a %s does not end when it is cancelled", type(self).__name__)
+            self._lingering.add(task)
+            task.add_done_callback(self._lingering.discard)
 
     async def resampler(self, from_hz: int, to_hz: int, quality: Quality) -> Resampler:
         """Return a new resampler. The first of its kind takes up to 30 ms of a thread, the others nothing.
@@ -88,14 +110,24 @@ class Endpoint:
 class RequestEndpoint(Endpoint):
     """An endpoint that is asked by ``{"message": {"type": ...}}``, one message a request."""
 
+    def __init__(self, secret: str | WebhookSecrets | None, url: str = "") -> None:
+        super().__init__(secret, url)
+        self._runner = Runner(f"vapimedia-{type(self).__name__}")
+
     async def read(self, request: web.Request, wanted: type[_Wanted]) -> _Wanted | web.Response:
         """Return the message in the body, or the answer to what is none of ours."""
-        body = await self._body(request)
-        if isinstance(body, web.Response):
-            return body
-        refusal = self.refusal(request, body)
+        refusal = None if self.body_decides(request) else self.refusal(request, b"")
         if refusal is not None:
             return refused(refusal)
+        try:
+            body = await read_body(request, MAX_BODY_BYTES)
+        except web.HTTPException as error:
+            self.counts[f"http_{error.status}"] += 1
+            raise
+        if self.body_decides(request):
+            refusal = self.refusal(request, body)
+            if refusal is not None:
+                return refused(refusal)
         message = decode_server_message(body)
         if isinstance(message, wanted):
             return message
@@ -103,37 +135,30 @@ class RequestEndpoint(Endpoint):
             self.counts["malformed"] += 1
             return refused(Refusal(400, f"the body is not a server message: {message.text}"))
         self.counts["other_type"] += 1
-        LOG.warning("%s was sent a message of another type", type(self).__name__)
+        _log.warning("%s was sent a message of another type", type(self).__name__)
         return json_reply(b"{}")
 
-    async def ask(self, function: Callable[..., Any], given: object, deadline_s: float) -> object:
+    def add_to(self, app: web.Application, path: str) -> None:
+        """Serve *path* of *app*."""
+        super().add_to(app, path)
+        app.on_cleanup.append(self._let_go)
+
+    async def ask(self, function: Callable[..., Any], given: object, due_s: float) -> object:
         """Return what the user's *function* makes of *given*, or ``FAILED``. A plain one runs in a thread."""
-        on_loop = is_async(function)
-
-        async def run() -> object:
-            result = function(given) if on_loop else await asyncio.to_thread(function, given)
-            # A plain wrapper around an async function shows only by what it returns.
-            return await result if inspect.isawaitable(result) else result
-
-        answer = await ask_user(f"the function of a {type(self).__name__}", run, deadline_s)
-        if answer is FAILED:
-            self.counts["failed"] += 1
-        return answer
-
-    async def _body(self, request: web.Request) -> bytes | web.Response:
-        """Read the body within our own bound, whatever that of the application is."""
-        body = bytearray()
+        left_s = due_s - asyncio.get_running_loop().time()
+        name = type(self).__name__
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                async for chunk in request.content.iter_any():
-                    body += chunk
-                    if len(body) > MAX_BODY_BYTES:
-                        self.counts["too_large"] += 1
-                        return refused(Refusal(413, f"the body has more than {MAX_BODY_BYTES} bytes"))
-        except TimeoutError:
-            self.counts["slow_body"] += 1
-            return refused(Refusal(408, "the body did not come in time"))
-        return bytes(body)
+            return await self._runner.run(function, given, on_loop=is_async(function), deadline_s=left_s)
+        except LateError:
+            self.counts["late"] += 1
+            _log.error("the function of a %s was late", name)
+        except UserCodeError as error:
+            self.counts["failed"] += 1
+            _log.error("the function of a %s raised %s", name, describe_failure(error.error))
+        return FAILED
+
+    async def _let_go(self, _app: web.Application) -> None:
+        self._runner.close()
 
 
 def json_reply(body: bytes) -> web.Response:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from vapimedia.io.endpoints.base import LOG, RequestEndpoint, json_reply
+from vapimedia.io.endpoints.base import RequestEndpoint, json_reply
 from vapimedia.io.endpoints.conversation import Conversation
 from vapimedia.io.user_code import FAILED
 from vapimedia.protocols.vapi import CallEndpointingRequest, EndpointingReply, WebhookSecrets
 
 __all__ = ["CustomEndpointing", "Decide"]
+
+_log = logging.getLogger("vapimedia.endpoints")
 
 Decide = Callable[[Conversation], Awaitable[float] | float]
 
@@ -29,10 +32,11 @@ class CustomEndpointing(RequestEndpoint):
         decide: Decide,
         *,
         secret: str | WebhookSecrets | None,
+        url: str = "",
         default_s: float = 0.4,
         deadline_s: float = 2.0,
     ) -> None:
-        super().__init__(secret)
+        super().__init__(secret, url)
         self._fallback = EndpointingReply(timeout_seconds=default_s).encode()
         self.decide = decide
         self.deadline_s = deadline_s
@@ -40,11 +44,12 @@ class CustomEndpointing(RequestEndpoint):
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request: an aiohttp handler."""
+        due_s = asyncio.get_running_loop().time() + self.deadline_s
         message = await self.read(request, CallEndpointingRequest)
         if isinstance(message, web.Response):
             return message
         conversation = Conversation.of(message)
-        deciding = asyncio.create_task(self.ask(self.decide, conversation, self.deadline_s))
+        deciding = asyncio.create_task(self.ask(self.decide, conversation, due_s))
         call_id = conversation.call_id
         older = self._deciding.get(call_id) if call_id else None
         if older is not None and older.cancel():
@@ -65,5 +70,5 @@ class CustomEndpointing(RequestEndpoint):
             return EndpointingReply(timeout_seconds=seconds).encode()  # type: ignore[arg-type]
         except (ValueError, TypeError):
             self.counts["bad_reply"] += 1
-            LOG.error("the endpointing returned %s, which is not a number in 0..15", type(seconds).__name__)
+            _log.error("the endpointing returned %s, which is not a number in 0..15", type(seconds).__name__)
             return self._fallback

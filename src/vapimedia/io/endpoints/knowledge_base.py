@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from vapimedia.io.endpoints.base import LOG, RequestEndpoint, json_reply
+from vapimedia.io.endpoints.base import RequestEndpoint, json_reply
 from vapimedia.io.endpoints.conversation import Conversation
 from vapimedia.io.user_code import FAILED
 from vapimedia.protocols.vapi import Document, KnowledgeBaseReply, KnowledgeBaseRequest, WebhookSecrets
 
 __all__ = ["CustomKnowledgeBase", "Find"]
+
+_log = logging.getLogger("vapimedia.endpoints")
 
 Found = Sequence[Document] | KnowledgeBaseReply
 Find = Callable[[Conversation], Awaitable[Found] | Found]
@@ -26,18 +30,21 @@ class CustomKnowledgeBase(RequestEndpoint):
     assistant then says what it knows by itself.
     """
 
-    def __init__(self, find: Find, *, secret: str | WebhookSecrets | None, deadline_s: float = 5.0) -> None:
-        super().__init__(secret)
+    def __init__(
+        self, find: Find, *, secret: str | WebhookSecrets | None, url: str = "", deadline_s: float = 5.0
+    ) -> None:
+        super().__init__(secret, url)
         self.find = find
         self.deadline_s = deadline_s
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request: an aiohttp handler."""
+        due_s = asyncio.get_running_loop().time() + self.deadline_s
         message = await self.read(request, KnowledgeBaseRequest)
         if isinstance(message, web.Response):
             return message
         conversation = Conversation.of(message)
-        found = await self.ask(self.find, conversation, self.deadline_s)
+        found = await self.ask(self.find, conversation, due_s)
         return json_reply(self._reply(found))
 
     def _reply(self, found: object) -> bytes:
@@ -48,7 +55,7 @@ class CustomKnowledgeBase(RequestEndpoint):
             return reply.encode()
         except (TypeError, ValueError) as error:  # a ConfigError is a ValueError; no reply's words are in it
             self.counts["bad_reply"] += 1
-            LOG.error("the knowledge base returned no documents: %s", error)
+            _log.error("the knowledge base returned no documents: %s", error)
             return _NOTHING
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 
 from vapimedia.audio import Resampler
 from vapimedia.errors import ConfigError, ProtocolError
 from vapimedia.formats import AudioFormat, Quality
-from vapimedia.io.endpoints.base import LOG, Endpoint, refused
+from vapimedia.io.endpoints.base import Endpoint, refused
 from vapimedia.io.endpoints.stream import StereoCutter, TranscriberStream
-from vapimedia.io.user_code import describe_failure
+from vapimedia.io.user_code import describe_failure, is_our_cancelling
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.vapi import WebhookSecrets
 from vapimedia.protocols.vapi.transcriber import (
@@ -25,6 +27,8 @@ from vapimedia.protocols.vapi.transcriber import (
 )
 
 __all__ = ["CustomTranscriber", "Transcribe"]
+
+_log = logging.getLogger("vapimedia.endpoints")
 
 MAX_MESSAGE_BYTES = 1 << 20
 START_S = 10.0
@@ -57,14 +61,15 @@ class CustomTranscriber(Endpoint):
         transcribe: Transcribe,
         *,
         secret: str | WebhookSecrets | None,
+        url: str = "",
         sample_rate: int | None = 16000,
         ptime_ms: int = 20,
         quality: Quality = "balanced",
         max_lag_s: float = 5.0,
         finish_s: float = 5.0,
     ) -> None:
-        super().__init__(secret)
-        AudioFormat("pcm_s16le", sample_rate or 16000).frame_bytes(ptime_ms)
+        super().__init__(secret, url)
+        AudioFormat("pcm_s16le", 16000 if sample_rate is None else sample_rate).frame_bytes(ptime_ms)
         if not 1000 * max_lag_s >= ptime_ms:
             raise ConfigError(f"max_lag_s {max_lag_s!r} holds no frame; give it a few seconds")
         self.transcribe = transcribe
@@ -101,15 +106,17 @@ class CustomTranscriber(Endpoint):
             refusal = Refusal(400, "this is a WebSocket: connect to it with ws:// or wss://")
         if refusal is not None:
             return refused(refusal)
-        with contextlib.suppress(ConnectionError):  # it was gone before it was answered
+        try:
             await socket.prepare(request)
-            connection = _Connection(self, socket, request)
-            self._live.add(connection)
-            try:
-                await connection.run()
-            finally:
-                self._live.discard(connection)
-                connection.ended.set()
+        except ConnectionError:
+            return web.Response(status=400)  # Vapi has left already: nobody reads it
+        connection = _Connection(self, socket, request)
+        self._live.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._live.discard(connection)
+            connection.ended.set()
         return socket
 
 
@@ -133,21 +140,24 @@ class _Connection:
         """Carry the call to its end. Raises nothing of the user's."""
         stop = asyncio.create_task(self._stopping.wait())
         opening = asyncio.create_task(self._open())
-        tasks: list[asyncio.Task[object]] = [stop, opening]
+        using: asyncio.Task[BaseException | None] | None = None
+        ours: list[asyncio.Task[Any]] = [stop, opening]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ours, return_when=asyncio.FIRST_COMPLETED)
             stream = opening.result() if opening.done() else None
             if stream is not None:
                 reading = asyncio.create_task(self._read(stream))
                 using = asyncio.create_task(self._use(stream))
-                tasks += [reading, using]
+                ours.append(reading)
                 await self._carry(stream, reading, using, stop)
             elif not opening.done():
                 await self._close(_GOING_AWAY)
         finally:
-            for task in tasks:
+            for task in ours:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*ours, return_exceptions=True)
+            if using is not None:
+                await self._endpoint.put_down(using)
 
     async def _open(self) -> TranscriberStream | None:
         """Return the stream that Vapi announces; ``None`` when it was refused, or Vapi has gone."""
@@ -207,20 +217,33 @@ class _Connection:
         finally:
             stream.end()
 
-    async def _use(self, stream: TranscriberStream) -> None:
-        result = self._endpoint.transcribe(stream)
-        if isinstance(result, AsyncIterator):
-            async with contextlib.aclosing(result) as responses:  # type: ignore[type-var]
-                async for response in responses:
-                    await stream.send_response(response)
-        else:
-            await result
+    async def _use(self, stream: TranscriberStream) -> BaseException | None:
+        """Run the user's function; return what it raised."""
+        try:
+            result = self._endpoint.transcribe(stream)
+            if isinstance(result, AsyncIterator):
+                async with contextlib.AsyncExitStack() as stack:
+                    if isinstance(result, AsyncGenerator):
+                        stack.push_async_callback(result.aclose)
+                    async for response in result:
+                        await stream.send_response(response)
+            else:
+                await result
+        except (
+            Exception,
+            asyncio.CancelledError,
+            SystemExit,
+        ) as error:  # a user's function may raise anything
+            if is_our_cancelling(error):
+                raise
+            return error
+        return None
 
     async def _carry(
         self,
         stream: TranscriberStream,
         reading: asyncio.Task[None],
-        using: asyncio.Task[None],
+        using: asyncio.Task[BaseException | None],
         stop: asyncio.Task[bool],
     ) -> None:
         await asyncio.wait({reading, using, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -231,13 +254,11 @@ class _Connection:
             code = 1000 if reading.done() else _GOING_AWAY
         if not using.done():
             self._endpoint.counts["cancelled"] += 1
-            LOG.warning("the transcriber had not ended %g s after its call", self._endpoint.finish_s)
-        elif using.cancelled() or using.exception() is not None:
-            failure = asyncio.CancelledError() if using.cancelled() else using.exception()
-            error = f"the transcriber failed: {type(failure).__name__}"
-            code = _FAILED
+            _log.warning("the transcriber had not ended %g s after its call", self._endpoint.finish_s)
+        elif (failure := using.result()) is not None:
+            error, code = f"the transcriber failed: {type(failure).__name__}", _FAILED
             self._endpoint.counts["failed"] += 1
-            LOG.error("the transcriber raised %s", describe_failure(failure or Exception()))
+            _log.error("the transcriber raised %s", describe_failure(failure))
         self._endpoint.counts["dropped_frames"] += stream.dropped_frames
         self._endpoint.counts["unsent"] += stream.unsent
         reading.cancel()
@@ -246,7 +267,7 @@ class _Connection:
             await self._fail(error, code)
         else:
             await self._close(code)
-        LOG.info(
+        _log.info(
             "transcriber: %d transcripts sent, %d not, %d frames dropped, closed with %s",
             stream.sent,
             stream.unsent,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
@@ -12,12 +13,14 @@ from aiohttp import web
 from vapimedia.audio import Resampler
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat, Quality
-from vapimedia.io.endpoints.base import LOG, RequestEndpoint, refused
-from vapimedia.io.user_code import describe_failure
+from vapimedia.io.endpoints.base import RequestEndpoint, refused
+from vapimedia.io.user_code import describe_failure, is_our_cancelling
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.vapi import VoiceRequest, WebhookSecrets
 
 __all__ = ["CustomVoice", "SpokenPcm", "Synthesize"]
+
+_log = logging.getLogger("vapimedia.endpoints")
 
 Synthesize = Callable[[VoiceRequest], AsyncIterator[bytes] | Awaitable[bytes]]
 
@@ -67,11 +70,12 @@ class CustomVoice(RequestEndpoint):
         synthesize: Synthesize,
         *,
         secret: str | WebhookSecrets | None,
+        url: str = "",
         sample_rate: int | None = 24000,
         quality: Quality = "balanced",
         deadline_s: float = 18.0,
     ) -> None:
-        super().__init__(secret)
+        super().__init__(secret, url)
         if sample_rate is not None:
             AudioFormat("pcm_s16le", sample_rate)
         self.synthesize = synthesize
@@ -81,6 +85,7 @@ class CustomVoice(RequestEndpoint):
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one voice-request: an aiohttp handler."""
+        due_s = asyncio.get_running_loop().time() + self.deadline_s
         message = await self.read(request, VoiceRequest)
         if isinstance(message, web.Response):
             return message
@@ -91,7 +96,7 @@ class CustomVoice(RequestEndpoint):
             resampler = await self.resampler(self.sample_rate or int(asked), int(asked), self.quality)
         except ConfigError as error:
             return self._bad(str(error))
-        return await _Speech(self, request, message, SpokenPcm(resampler)).run()
+        return await _Speech(self, request, message, SpokenPcm(resampler), due_s=due_s).run()
 
     def _bad(self, reason: str) -> web.Response:
         self.counts["bad_request"] += 1
@@ -106,7 +111,13 @@ class _Speech:
     """One request on its way."""
 
     def __init__(
-        self, endpoint: CustomVoice, request: web.Request, message: VoiceRequest, pcm: SpokenPcm
+        self,
+        endpoint: CustomVoice,
+        request: web.Request,
+        message: VoiceRequest,
+        pcm: SpokenPcm,
+        *,
+        due_s: float,
     ) -> None:
         self._endpoint = endpoint
         self._request = request
@@ -114,26 +125,35 @@ class _Speech:
         self._pcm = pcm
         self._response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
         self._begun = time.monotonic()
+        self._due_s = due_s
+        self._is_over = False
         self._first_byte_ms = -1.0
         self._n_bytes = 0
 
     async def run(self) -> web.StreamResponse:
+        """Speak, and answer with how that ended. Raises nothing of the user's."""
         speaking = asyncio.create_task(self._speak())
+        outcome = ""
         try:
-            # aiohttp tells a handler of a client's leaving at its next write only, which a slow voice never reaches.
-            while not speaking.done() and self._request.transport is not None:
+            while not outcome:
+                # aiohttp tells of a client's leaving at the next write only, which a slow voice never reaches.
                 await asyncio.wait({speaking}, timeout=_POLL_S)
+                if speaking.done():
+                    outcome = speaking.result()
+                elif self._request.transport is None:
+                    outcome = "left"
+                elif asyncio.get_running_loop().time() >= self._due_s:
+                    outcome = "late"
+                    _log.error("the voice gave no audio for %g s", self._endpoint.deadline_s)
         finally:
-            has_left = not speaking.done()
-            speaking.cancel()
-            await asyncio.wait({speaking})
-        outcome = "left" if has_left or speaking.cancelled() else speaking.result()
+            self._is_over = True
+            await self._endpoint.put_down(speaking)
         return self._answer(outcome)
 
     def _answer(self, outcome: str) -> web.StreamResponse:
         counts = self._endpoint.counts
         counts[f"voice_{outcome}"] += 1
-        LOG.info(
+        _log.info(
             "voice: %s after %.0f ms, first byte after %.0f ms, %d bytes",
             outcome,
             1000 * (time.monotonic() - self._begun),
@@ -151,11 +171,9 @@ class _Speech:
         return refused(Refusal(500, "the voice failed"))
 
     async def _speak(self) -> str:
-        """Return what became of it. Raises nothing of the user's."""
-        limit = asyncio.timeout(self._endpoint.deadline_s)
+        """Return what became of it."""
         try:
-            async with limit:
-                await self._stream(limit)
+            await self._stream()
         except _Left:
             return "left"
         except (
@@ -163,44 +181,42 @@ class _Speech:
             asyncio.CancelledError,
             SystemExit,
         ) as error:  # a user's function may raise anything
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise  # it is us who are cancelled, not something in the voice
-            if limit.expired():
-                LOG.error("the voice gave no audio for %g s", self._endpoint.deadline_s)
-                return "late"
-            LOG.error("the voice raised %s", describe_failure(error))
+            if is_our_cancelling(error):
+                raise
+            _log.error("the voice raised %s", describe_failure(error))
             return "failed"
         return "spoken"
 
-    async def _stream(self, limit: asyncio.Timeout) -> None:
+    async def _stream(self) -> None:
         result = self._endpoint.synthesize(self._message)
         if isinstance(result, AsyncIterator):
             async with contextlib.AsyncExitStack() as stack:
                 if isinstance(result, AsyncGenerator):
                     stack.push_async_callback(result.aclose)
                 async for chunk in result:
-                    await self._push(chunk, limit)
+                    await self._push(chunk)
         else:
-            await self._push(await result, limit)
-        await self._send(self._pcm.flush(), limit)
+            await self._push(await result)
+        await self._send(self._pcm.flush())
         await self._to_client(self._prepare())  # an utterance may be empty
         await self._to_client(self._response.write_eof())
 
-    async def _push(self, chunk: bytes, limit: asyncio.Timeout) -> None:
+    async def _push(self, chunk: bytes) -> None:
         view = memoryview(chunk).cast("B")
         for at in range(0, len(view), _PIECE_BYTES):
-            await self._send(self._pcm.push(view[at : at + _PIECE_BYTES]), limit)
+            await self._send(self._pcm.push(view[at : at + _PIECE_BYTES]))
 
-    async def _send(self, pcm: bytes, limit: asyncio.Timeout) -> None:
+    async def _send(self, pcm: bytes) -> None:
         if not pcm:
             return
+        if self._is_over:  # a voice that does not end when it is cancelled
+            raise _Left
         await self._to_client(self._prepare())
         if self._first_byte_ms < 0:
             self._first_byte_ms = 1000 * (time.monotonic() - self._begun)
         await self._to_client(self._response.write(pcm))
         self._n_bytes += len(pcm)
-        limit.reschedule(asyncio.get_running_loop().time() + self._endpoint.deadline_s)
+        self._due_s = asyncio.get_running_loop().time() + self._endpoint.deadline_s
 
     async def _prepare(self) -> None:
         if not self._response.prepared:
