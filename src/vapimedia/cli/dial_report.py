@@ -14,7 +14,7 @@ from vapimedia.session import CallEnded, CallProgress, CallStarted
 __all__ = ["DialRecord", "DialWatch", "Step", "masked", "trouble"]
 
 _SPEAKERS = {"assistant": "assistant", "bot": "assistant", "user": "called"}
-_ENDS_AS_CALLS_DO = frozenset({"provider_stop", "provider_closed", "vapi_ended", "hang_up"})
+_ENDS_AS_CALLS_DO = frozenset({"provider_stop", "provider_closed", "vapi_ended", "hang_up", "forwarded"})
 _WHY: Mapping[str, str] = {
     "busy": "the line is busy",
     "unanswered": "nobody answered",

@@ -12,6 +12,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
+from vapimedia.io.forward import wanted_destination
 from vapimedia.protocols.vapi import (
     AssistantDestination,
     CreateCall,
@@ -26,7 +27,7 @@ from vapimedia.protocols.vapi import (
     transfer,
 )
 from vapimedia.protocols.vapi.commands import ContextKind
-from vapimedia.session import CallEnded, CallSummary
+from vapimedia.session import CallEnded, CallSummary, ForwardTarget
 
 if TYPE_CHECKING:
     from vapimedia.io.live_call import LiveCall
@@ -219,6 +220,19 @@ class Call:
     def hang_up(self, reason: str = "hang_up") -> None:
         """End the call on both legs."""
         self._on_loop(self._live.hang_up, reason)
+
+    def forward(self, destination: str | ForwardTarget, *, message: str = "") -> None:
+        """Have the phone call go on at *destination*, without the assistant: a number in E.164, a ``sip:`` URI,
+        or a destination such as Vapi names one.
+
+        What the assistant has said is heard first; then the provider's own voice says *message*, and connects. The
+        call ends as ``forwarded`` here; if the provider does not agree it goes on, and ``ForwardFailed`` tells.
+        Raises ``ConfigError`` for what cannot be dialled or a provider that cannot forward, ``StateError`` before the
+        media runs, after the end, and while another forward is under way.
+        """
+        to = wanted_destination(destination, message)
+        self._live.session.check_forward(to)
+        self._on_loop(self._live.forward, to)
 
     async def ended(self) -> CallEnded:
         """Wait until the call is over on both legs; return its end. Belongs to the bridge's own loop."""

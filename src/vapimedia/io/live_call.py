@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import picows
@@ -16,6 +16,7 @@ from vapimedia.io import media_transport
 from vapimedia.io.call_line import ended_line
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.control_line import ControlLine
+from vapimedia.io.forward import trouble_with
 from vapimedia.io.hooks import Call, CallInfo
 from vapimedia.io.media_socket import MediaSocket
 from vapimedia.io.pump import Pump, now_ns
@@ -33,6 +34,8 @@ from vapimedia.session import (
     CallSession,
     CallStarted,
     CallSummary,
+    ForwardFailed,
+    ForwardTarget,
     SessionConfig,
 )
 
@@ -41,6 +44,7 @@ __all__ = ["CallHost", "LiveCall"]
 _log = logging.getLogger("vapimedia.call")
 
 _CONNECT_TIMEOUT_S = 5.0
+_T = TypeVar("_T")
 
 
 class CallHost(Protocol):
@@ -50,7 +54,7 @@ class CallHost(Protocol):
     pump: Pump
     client: VapiClient
 
-    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def run(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run *work* beside everything else."""
 
     def count(self, what: str, n: int = 1) -> None: ...
@@ -109,6 +113,7 @@ class LiveCall:
         self._provider_is_there = asyncio.Event()
         self._is_given_up = asyncio.Event()
         self._requests: set[asyncio.Task[bool]] = set()
+        self._forward: asyncio.Task[bool] | None = None
         host.pump.add(self.provider, self._tick)
         host.pump.add(self.vapi, self._tick)
         self._do(self.session.tick(now_ns()))
@@ -256,9 +261,12 @@ class LiveCall:
         """Make a request of the provider's API. Where no closing socket ends the call too, close waits for it."""
         request = self.host.carry_out(command, ends=self.reference)
         if not self.provider.is_connected:
-            self._requests.add(request)
-            request.add_done_callback(self._requests.discard)
+            self._keep(request)
         return request
+
+    def _keep(self, request: asyncio.Task[bool]) -> None:
+        self._requests.add(request)
+        request.add_done_callback(self._requests.discard)
 
     def provider_events(self, events: Sequence[ProviderEvent]) -> None:
         """Take what a status callback says."""
@@ -271,6 +279,15 @@ class LiveCall:
     def hang_up(self, reason: str) -> None:
         """End the call on both legs."""
         self._do(self.session.hang_up(reason, now_ns()))
+
+    def forward(self, destination: ForwardTarget) -> None:
+        """Have the phone call go on at *destination*; what keeps it from that is told by ``ForwardFailed``."""
+        self._do(self.session.forward(destination, now_ns()))
+
+    async def _ask_forward(self, command: HttpCall) -> bool:
+        trouble = await trouble_with(self.host.client, command)
+        self._do(self.session.forward_answered(trouble, now_ns()))
+        return not trouble
 
     def summary(self) -> CallSummary:
         """Return the call in figures, with what the sockets counted."""
@@ -320,6 +337,8 @@ class LiveCall:
             self.host.started(self, event.call_id)
             if self.recording is not None:
                 self.recording.begin(self.info.provider, self.call_id)
+        if isinstance(event, ForwardFailed):
+            _log.warning("call %s: not forwarded: %s", self.call_id or "(new)", event.detail)
         if isinstance(event, CallProgress) and event.status == "answered":
             self._is_answered()
         if isinstance(event, CallEnded):
@@ -330,7 +349,8 @@ class LiveCall:
             self.end.set_result(event)
 
     def _command(self, socket: MediaSocket, commands: Iterable[Command]) -> None:
-        request: asyncio.Task[bool] | None = None
+        is_phone = socket is self.provider
+        request = self._forward if is_phone else None
         for command in commands:
             match command:
                 case SendText(data):
@@ -341,8 +361,10 @@ class LiveCall:
                     self._close_later(socket, command, request)
                 case CloseSocket(code, reason):
                     socket.close(code, reason)
+                case HttpCall(awaited=True):
+                    request = self._forward = self.host.run(self._ask_forward(command))
+                    self._keep(request)
                 case HttpCall():
-                    is_phone = socket is self.provider
                     request = self.ask_provider(command) if is_phone else self.host.carry_out(command)
 
     def _close_later(self, socket: MediaSocket, command: CloseSocket, request: asyncio.Task[bool]) -> None:

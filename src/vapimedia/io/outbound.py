@@ -29,9 +29,9 @@ _log = logging.getLogger("vapimedia.call")
 
 # From the answer to the media socket, and for our clock to differ from the provider's.
 _AFTER_RING_S = 15
-# Ends that the provider told: there is nothing left to hang up.
+# Ends that the provider told, or that leave the call to it: there is nothing left to hang up.
 _OVER_THERE: frozenset[EndReason] = frozenset(
-    {"provider_stop", "busy", "unanswered", "rejected", "cancelled", "failed"}
+    {"provider_stop", "busy", "unanswered", "rejected", "cancelled", "failed", "forwarded"}
 )
 
 

@@ -33,7 +33,7 @@ OnFallback = Callable[[CallInfo, str], Awaitable[Any]]
 
 ON_CALL_TIMEOUT_S = 10.0
 """Providers wait about 15 s for the answer to a voice webhook."""
-_MEANT: frozenset[EndReason] = frozenset({"vapi_ended", "hang_up", "drain", "callback_error"})
+_MEANT: frozenset[EndReason] = frozenset({"vapi_ended", "hang_up", "forwarded", "drain", "callback_error"})
 _WITHOUT_VAPI: frozenset[EndReason] = frozenset({"vapi_closed", "vapi_lost", "vapi_failed"})
 _Said = Document | Reject | Refusal | Reply
 

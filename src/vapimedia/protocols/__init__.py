@@ -24,6 +24,7 @@ from vapimedia.protocols.events import (
     Stopped,
     UnknownMessage,
 )
+from vapimedia.protocols.forwarding import ForwardTo, forward_to
 
 if TYPE_CHECKING:
     from vapimedia.protocols.dialect import (
@@ -51,6 +52,7 @@ __all__ = [
     "Dialect",
     "Document",
     "Dtmf",
+    "ForwardTo",
     "HttpCall",
     "IncomingCall",
     "LegFormat",
@@ -68,6 +70,7 @@ __all__ = [
     "UnknownMessage",
     "UpgradeRequest",
     "WebhookRequest",
+    "forward_to",
     "get_dialect",
 ]
 

@@ -40,11 +40,12 @@ class CloseSocket(msgspec.Struct, frozen=True):
 
 
 class HttpCall(msgspec.Struct, frozen=True):
-    """One HTTP request, tried once and not waited for. Its ``repr`` hides everything that may be a secret.
+    """One HTTP request, tried once; nothing is held up by it. Its ``repr`` hides everything that may be a secret.
 
     A status in ``gone`` means that there was nothing left to do and counts as success. ``purpose`` is a word
     for logs and counters (``hangup``, ``end-call``). ``sign`` returns headers that hold for one moment only, from
-    the time of sending in s since 1970.
+    the time of sending in s since 1970. ``awaited``: the session is told what became of it, by
+    ``CallSession.forward_answered``.
     """
 
     purpose: str
@@ -54,6 +55,7 @@ class HttpCall(msgspec.Struct, frozen=True):
     body: bytes = b""
     gone: frozenset[int] = frozenset({404})
     sign: Callable[[float], dict[str, str]] | None = None
+    awaited: bool = False
 
     def __repr__(self) -> str:
         return f"HttpCall(purpose={self.purpose!r}, method={self.method!r})"

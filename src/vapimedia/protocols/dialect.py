@@ -15,6 +15,7 @@ from vapimedia.errors import ConfigError, ProviderError
 from vapimedia.media import Envelope
 from vapimedia.protocols.commands import Command, HttpCall, SendText
 from vapimedia.protocols.events import LegFormat, ProviderEvent
+from vapimedia.protocols.forwarding import ForwardTo
 
 if TYPE_CHECKING:
     from vapimedia.protocols.vapi import VapiEvent
@@ -42,7 +43,7 @@ class Caps(msgspec.Struct, frozen=True):
     ``marks``: whether the provider reports playout; ``clear``: whether it can drop what it has queued.
     ``reorder``: media may arrive out of order and must be put right by its number.
     ``unannounced``: a media socket may come without a webhook before it; its upgrade proves who it is.
-    ``dials``: the provider makes calls when its API is asked to.
+    ``dials``: the provider makes calls when its API is asked to; ``forwards``: it lets one go on elsewhere.
     """
 
     exact_frames: bool
@@ -52,6 +53,7 @@ class Caps(msgspec.Struct, frozen=True):
     reorder: bool = False
     unannounced: bool = False
     dials: bool = False
+    forwards: bool = False
 
 
 class Routes(msgspec.Struct, frozen=True):
@@ -242,6 +244,13 @@ class Dialect(Protocol):
     def hangup(self) -> Sequence[Command]:
         """Return how to end the phone leg, in order."""
 
+    def forward(self, to: ForwardTo) -> Sequence[Command]:
+        """Return the API request that has the phone call go on at *to*, and how its socket is then left.
+
+        The request is the first and ``awaited``; the rest follows once it has succeeded. Raises ``ConfigError`` where
+        the provider cannot.
+        """
+
 
 class BaseDialect:
     """What a dialect does where its provider has nothing of the kind."""
@@ -267,3 +276,7 @@ class BaseDialect:
     def relay(self, event: VapiEvent) -> SendText | None:
         """Return nothing: a phone reads no events."""
         return None
+
+    def forward(self, to: ForwardTo) -> Sequence[Command]:
+        """Refuse: there is no phone call to let go on elsewhere."""
+        raise ConfigError(f"{self.name} cannot forward a call; it has no phone leg")

@@ -42,9 +42,11 @@ from vapimedia.protocols.events import (
     Stopped,
     UnknownMessage,
 )
+from vapimedia.protocols.forwarding import ForwardTo
 from vapimedia.protocols.twilio_calls import (
     dial_request,
     dialled_call,
+    forward_request,
     hangup_request,
     is_sid,
     status_report,
@@ -63,6 +65,8 @@ from vapimedia.protocols.twilio_twiml import connect_stream, hang_up
 
 __all__ = ["TwilioDialect", "TwilioSettings"]
 
+# Twilio stops a stream whose call goes on with other TwiML, and closes its socket itself.
+_FORWARD_GRACE_MS = 2000
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s@]+(/[^?#\s]*)?")
 _DIGITS = frozenset("0123456789*#ABCD")
 _Message = TypeVar("_Message", bound=msgspec.Struct)
@@ -99,7 +103,9 @@ class TwilioDialect(BaseDialect):
 
     name: ClassVar[str] = "twilio"
     # Twilio plays any chunk size and buffers 10 minutes; audio beyond is dropped (warning 31931).
-    caps: ClassVar[Caps] = Caps(exact_frames=False, max_lead_ms=60_000, marks=True, clear=True, dials=True)
+    caps: ClassVar[Caps] = Caps(
+        exact_frames=False, max_lead_ms=60_000, marks=True, clear=True, dials=True, forwards=True
+    )
     routes: ClassVar[Routes] = Routes("voice", ("POST",), "status")
     leg_format: LegFormat
 
@@ -221,6 +227,14 @@ class TwilioDialect(BaseDialect):
         """
         request = hangup_request(self._settings, self._call_id)
         return [CloseSocket(1000)] if request is None else [request, CloseSocket(1000)]
+
+    def forward(self, to: ForwardTo) -> Sequence[Command]:
+        """Return how to have the call go on at *to*: by REST, with TwiML that dials it.
+
+        Raises ``ConfigError`` if the account or the call is unknown.
+        """
+        request = forward_request(self._settings, self._call_id, to)
+        return [request, CloseSocket(1000, grace_ms=_FORWARD_GRACE_MS)]
 
     def _feed_event(self, name: str, message: bytes) -> Sequence[ProviderEvent]:
         match name:

@@ -12,19 +12,30 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
+import msgspec
+
 from vapimedia.errors import ConfigError, ProtocolError, ProviderError
 from vapimedia.protocols._rest import Outcome, check_ring_timeout, read_object, told_safely
 from vapimedia.protocols._wire import printable
 from vapimedia.protocols.commands import HttpCall
 from vapimedia.protocols.dialect import DialRequest, StatusReport, WebhookRequest
 from vapimedia.protocols.events import CallProgress, Problem, ProviderEvent, Stopped, UnknownMessage
+from vapimedia.protocols.forwarding import ForwardTo
 from vapimedia.protocols.twilio_signature import read_fields
-from vapimedia.protocols.twilio_twiml import connect_stream
+from vapimedia.protocols.twilio_twiml import connect_stream, dial
 
 if TYPE_CHECKING:
     from vapimedia.protocols.twilio import TwilioSettings
 
-__all__ = ["dial_request", "dialled_call", "hangup_request", "is_sid", "status_report", "webhook_fields"]
+__all__ = [
+    "dial_request",
+    "dialled_call",
+    "forward_request",
+    "hangup_request",
+    "is_sid",
+    "status_report",
+    "webhook_fields",
+]
 
 # A SID is two letters and 32 hex digits; fakes are freer. Nothing in it may need an escape in JSON.
 _SID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -72,10 +83,7 @@ def dial_request(settings: TwilioSettings, request: DialRequest) -> HttpCall:
     if request.document is not None:
         raise ConfigError("a call through Twilio takes no document of its own; what it hears is its stream")
     twiml = connect_stream(request.media_url, request.status_url, request.parameters).body.decode()
-    if len(twiml) > _MAX_TWIML:
-        raise ConfigError(
-            f"the call's TwiML has {len(twiml)} characters and Twilio takes {_MAX_TWIML}; shorten the parameters"
-        )
+    _check_length(twiml, "the parameters")
     form: dict[str, str | tuple[str, ...]] = {"To": to, "From": from_, "Twiml": twiml}
     if request.status_url:
         form |= {
@@ -106,9 +114,23 @@ def hangup_request(settings: TwilioSettings, call_id: str) -> HttpCall | None:
     """
     if not (settings.account_sid and settings.auth_token and call_id):
         return None
-    url = f"{_calls_url(settings).removesuffix('.json')}/{quote(call_id, safe='')}.json"
     # Error 20404: the call is over already.
+    url = _call_url(settings, call_id)
     return _post("hangup", url, settings, {"Status": "completed"}, gone=frozenset({404}))
+
+
+def forward_request(settings: TwilioSettings, call_id: str, to: ForwardTo) -> HttpCall:
+    """Return the API request that has a call go on at *to*; its stream stops. Raises ``ConfigError``.
+
+    A call that still rings, or is over, is refused (error 21220).
+    """
+    twiml = dial(to).body.decode()
+    _check_length(twiml, "the message")
+    if not call_id:
+        raise ConfigError("Twilio has not named the call yet; forward it once it has started")
+    url = _call_url(settings, call_id)
+    request = _post("forward", url, settings, {"Twiml": twiml}, gone=frozenset())
+    return msgspec.structs.replace(request, awaited=True)
 
 
 def webhook_fields(request: WebhookRequest) -> dict[str, str]:
@@ -138,10 +160,23 @@ def is_sid(text: str) -> bool:
     return _SID.fullmatch(text) is not None
 
 
+def _check_length(twiml: str, what: str) -> None:
+    if len(twiml) > _MAX_TWIML:
+        raise ConfigError(
+            f"the call's TwiML has {len(twiml)} characters and Twilio takes {_MAX_TWIML}; shorten {what}"
+        )
+
+
+def _call_url(settings: TwilioSettings, call_id: str) -> str:
+    return f"{_calls_url(settings).removesuffix('.json')}/{quote(call_id, safe='')}.json"
+
+
 def _calls_url(settings: TwilioSettings) -> str:
     for value, name in ((settings.account_sid, "ACCOUNT_SID"), (settings.auth_token, "AUTH_TOKEN")):
         if not value:
-            raise ConfigError(f"TWILIO_{name} is not set; Twilio makes calls for a known account only")
+            raise ConfigError(
+                f"TWILIO_{name} is not set; Twilio makes and forwards calls of a known account only"
+            )
     account = quote(settings.account_sid, safe="")
     return f"{settings.api_url.rstrip('/')}/2010-04-01/Accounts/{account}/Calls.json"
 

@@ -1,14 +1,16 @@
-"""TwiML, written only through escaping. Source: twilio.com/docs/voice/twiml (Connect, Stream, Hangup)."""
+"""TwiML, written only through escaping. Source: twilio.com/docs/voice/twiml (Connect, Stream, Dial, Say, Hangup)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import quote, urlencode
 
 from vapimedia.errors import ConfigError
 from vapimedia.protocols.dialect import Document
+from vapimedia.protocols.forwarding import ForwardTo
 
-__all__ = ["connect_stream", "hang_up"]
+__all__ = ["connect_stream", "dial", "hang_up"]
 
 # Name and value together, exclusive (twilio.com/docs/voice/twiml/stream, custom parameters).
 _MAX_PARAMETER = 500
@@ -18,6 +20,9 @@ _ESCAPES = str.maketrans(
 )
 # Everything that XML 1.0 s. 2.2 does not count as a character; no escape makes it one.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Half a second each, before the keys of an extension.
+_PAUSE = "ww"
+_MAX_SIP_HEADERS = 1024
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
@@ -45,6 +50,30 @@ def hang_up() -> Document:
     return _document("<Hangup/>")
 
 
+def dial(to: ForwardTo) -> Document:
+    """Return the TwiML that says *to*'s message and connects the call to it. The call ends with that.
+
+    Raises ``ConfigError`` for what Twilio would refuse.
+    """
+    said = f"<Say>{_escaped(to.message)}</Say>" if to.message else ""
+    attributes = {"callerId": to.caller_id} if to.caller_id else {}
+    attributes["timeout"] = str(to.ring_timeout_s)
+    return _document(f"{said}<Dial{_attributes(attributes)}>{_noun(to)}</Dial>")
+
+
+def _noun(to: ForwardTo) -> str:
+    if to.kind == "number":
+        keys = {"sendDigits": _PAUSE + to.extension} if to.extension else {}
+        return f"<Number{_attributes(keys)}>{_escaped(to.address)}</Number>"
+    headers = urlencode(to.headers, quote_via=quote)
+    if len(headers) > _MAX_SIP_HEADERS:
+        raise ConfigError(
+            f"the SIP headers have {len(headers)} characters and Twilio takes {_MAX_SIP_HEADERS}"
+        )
+    joint = "&" if "?" in to.address else "?"
+    return f"<Sip>{_escaped(to.address + (joint + headers if headers else ''))}</Sip>"
+
+
 def _parameter(name: str, value: str) -> str:
     if not name or len(name) + len(value) >= _MAX_PARAMETER:
         raise ConfigError(
@@ -60,7 +89,7 @@ def _attributes(values: Mapping[str, str]) -> str:
 
 def _escaped(value: str) -> str:
     if _NO_XML.search(value):
-        raise ConfigError("a URL or stream parameter holds a character that XML cannot carry; remove it")
+        raise ConfigError("a URL, parameter or message holds a character that XML cannot carry; remove it")
     return value.translate(_ESCAPES)
 
 

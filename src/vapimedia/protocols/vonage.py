@@ -37,10 +37,12 @@ from vapimedia.protocols.events import (
     Started,
     UnknownMessage,
 )
+from vapimedia.protocols.forwarding import ForwardTo
 from vapimedia.protocols.seen import OnceLedger, SeenOnce
 from vapimedia.protocols.vonage_calls import (
     dial_request,
     dialled_call,
+    forward_request,
     hangup_request,
     incoming_call,
     status_report,
@@ -68,7 +70,8 @@ from vapimedia.protocols.vonage_ncco import (
 
 __all__ = ["VonageDialect", "VonageSettings"]
 
-# Asked to end the call, Vonage closes the socket itself; were we first, it would report the media as lost.
+# Asked to end the call or to let it go on elsewhere, Vonage closes the socket itself; were we first, it would report
+# the media as lost.
 _HANGUP_GRACE_MS = 2000
 
 
@@ -111,7 +114,9 @@ class VonageDialect(BaseDialect):
     name: ClassVar[str] = "vonage"
     # 990 messages of 20 ms. Vonage buffers 1024 of them by its WebSockets guide, 3072 by newer texts (its AsyncAPI
     # description, its tutorials). We keep to 1000 unplayed ones, and leave ten for what is under way either side.
-    caps: ClassVar[Caps] = Caps(exact_frames=True, max_lead_ms=19_800, marks=True, clear=True, dials=True)
+    caps: ClassVar[Caps] = Caps(
+        exact_frames=True, max_lead_ms=19_800, marks=True, clear=True, dials=True, forwards=True
+    )
     routes: ClassVar[Routes] = Routes("answer", ("GET", "POST"), "event", ("GET", "POST"))
     leg_format: LegFormat
 
@@ -124,6 +129,7 @@ class VonageDialect(BaseDialect):
         self._settings = settings
         self._call_id = call_id
         self._called = ""
+        self._is_socket_alone = False
         self._started = False
         self._tokens = TokenCheck(
             settings.signature_secret,
@@ -182,6 +188,7 @@ class VonageDialect(BaseDialect):
 
     def dial(self, request: DialRequest) -> HttpCall:
         """Return the API request that makes a call. Raises ``ConfigError`` for what Vonage would refuse."""
+        self._is_socket_alone = request.to is None
         return dial_request(self._settings, request)
 
     def read_dialled(self, status: int, body: bytes) -> str:
@@ -238,6 +245,17 @@ class VonageDialect(BaseDialect):
         request = hangup_request(self._settings, self._call_id)
         if request is None:
             return [CloseSocket(1000)]
+        return [request, CloseSocket(1000, grace_ms=_HANGUP_GRACE_MS)]
+
+    def forward(self, to: ForwardTo) -> Sequence[Command]:
+        """Return how to have the phone go on at *to*: by REST, with an NCCO that connects it.
+
+        Raises ``ConfigError`` if application or call are unknown, or there is no phone: the socket alone was called.
+        """
+        if self._is_socket_alone:
+            raise ConfigError("the media socket alone was called; there is no phone leg to forward")
+        from_ = self._called or phone_number(self._settings.from_number)
+        request = forward_request(self._settings, self._call_id, to, from_)
         return [request, CloseSocket(1000, grace_ms=_HANGUP_GRACE_MS)]
 
     def _event(self, name: str, fields: Fields) -> ProviderEvent:

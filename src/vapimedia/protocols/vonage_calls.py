@@ -17,12 +17,14 @@ from vapimedia.protocols._wire import BROKEN, printable
 from vapimedia.protocols.commands import HttpCall
 from vapimedia.protocols.dialect import DialRequest, IncomingCall, StatusReport, WebhookRequest
 from vapimedia.protocols.events import CallProgress, ProviderEvent, Stopped, UnknownMessage
+from vapimedia.protocols.forwarding import ForwardTo
 from vapimedia.protocols.vonage_jwt import signer
 from vapimedia.protocols.vonage_messages import is_id
 from vapimedia.protocols.vonage_ncco import (
     CALL_ID,
     actions_of,
     connect,
+    connect_elsewhere,
     phone_number,
     wait_alone,
     websocket_endpoint,
@@ -31,7 +33,14 @@ from vapimedia.protocols.vonage_ncco import (
 if TYPE_CHECKING:
     from vapimedia.protocols.vonage import VonageSettings
 
-__all__ = ["dial_request", "dialled_call", "hangup_request", "incoming_call", "status_report"]
+__all__ = [
+    "dial_request",
+    "dialled_call",
+    "forward_request",
+    "hangup_request",
+    "incoming_call",
+    "status_report",
+]
 
 _JSON = {"Content-Type": "application/json"}
 _MAX_FIELDS = 1000
@@ -60,9 +69,7 @@ def dial_request(settings: VonageSettings, request: DialRequest) -> HttpCall:
     A call to a phone is joined to the media socket when somebody answers. A call to the socket alone hears
     *request.document*, or else nothing (see ``wait_alone``).
     """
-    for value, name in ((settings.application_id, "APPLICATION_ID"), (settings.private_key, "PRIVATE_KEY")):
-        if not value:
-            raise ConfigError(f"VONAGE_{name} is not set; Vonage makes calls for a known application only")
+    _check_application(settings)
     told = request.from_ or settings.from_number
     if not told:
         raise ConfigError("no number to call from is set; set VAPIMEDIA_VONAGE_FROM to one of the account's")
@@ -121,16 +128,50 @@ def hangup_request(settings: VonageSettings, call_id: str) -> HttpCall | None:
     """
     if not (settings.application_id and settings.private_key and call_id):
         return None
+    # 404: the call is over already.
+    return _update("hangup", settings, call_id, {"action": "hangup"}, gone=frozenset({404}))
+
+
+def forward_request(settings: VonageSettings, call_id: str, to: ForwardTo, from_: str) -> HttpCall:
+    """Return the API request that has a call's phone leg go on at *to*, without the media socket.
+
+    *from_* is the number of ours that it shows. Raises ``ConfigError`` if the application or the call is unknown.
+    """
+    ncco = connect_elsewhere(to, from_)
+    _check_application(settings)
+    if not call_id:
+        raise ConfigError("Vonage has not named the call; forward it once it has started")
+    body = {"action": "transfer", "destination": {"type": "ncco", "ncco": ncco}}
+    return _update("forward", settings, call_id, body, awaited=True)
+
+
+def _update(
+    purpose: str,
+    settings: VonageSettings,
+    call_id: str,
+    body: dict[str, Any],
+    *,
+    gone: frozenset[int] = frozenset(),
+    awaited: bool = False,
+) -> HttpCall:
     return HttpCall(
-        purpose="hangup",
+        purpose=purpose,
         method="PUT",
         url=f"{settings.api_url.rstrip('/')}/v1/calls/{quote(call_id, safe='')}",
         headers=dict(_JSON),
-        body=b'{"action":"hangup"}',
-        # The call is over already.
-        gone=frozenset({404}),
+        body=msgspec.json.encode(body),
+        gone=gone,
         sign=signer(settings.application_id, settings.private_key),
+        awaited=awaited,
     )
+
+
+def _check_application(settings: VonageSettings) -> None:
+    for value, name in ((settings.application_id, "APPLICATION_ID"), (settings.private_key, "PRIVATE_KEY")):
+        if not value:
+            raise ConfigError(
+                f"VONAGE_{name} is not set; Vonage makes and forwards calls of a known application only"
+            )
 
 
 def incoming_call(request: WebhookRequest) -> IncomingCall:

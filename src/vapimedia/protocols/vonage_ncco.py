@@ -11,6 +11,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.protocols.dialect import Document
+from vapimedia.protocols.forwarding import ForwardTo
 
 __all__ = [
     "CALL_ID",
@@ -19,6 +20,7 @@ __all__ = [
     "actions_of",
     "as_document",
     "connect",
+    "connect_elsewhere",
     "phone_number",
     "wait_alone",
     "websocket_endpoint",
@@ -32,6 +34,9 @@ RESERVED = frozenset({"event", "content-type", CALL_ID})
 
 # Of the whole object (Vonage, WebSockets guide, "headers").
 _MAX_HEADERS = 512
+# Half a second each, before the keys of an extension.
+_PAUSE = "pp"
+_STANDARD_HEADER = "User-to-User"
 _URL = re.compile(r"wss?://[^/?#\s@]+(/[^#\s]*)?")
 # E.164, which Vonage wants without its plus sign.
 _NUMBER = re.compile(r"\+?([1-9][0-9]{6,14})")
@@ -54,6 +59,40 @@ def connect(endpoint: dict[str, Any], status_url: str, from_: str = "") -> dict[
     if status_url:
         action["eventUrl"] = [status_url]
     return action
+
+
+def connect_elsewhere(to: ForwardTo, from_: str) -> list[dict[str, Any]]:
+    """Return the NCCO that says *to*'s message and connects the call to it. The call ends with that.
+
+    *from_* is shown to a destination that names no caller. Raises ``ConfigError`` for what Vonage would refuse.
+    """
+    endpoint: dict[str, Any]
+    if to.kind == "number":
+        endpoint = {"type": "phone", "number": phone_number(to.address)}
+        if to.extension:
+            endpoint["dtmfAnswer"] = _PAUSE + to.extension
+    else:
+        endpoint = {"type": "sip", "uri": to.address} | _sip_headers(to.headers)
+    action: dict[str, Any] = {"action": "connect", "endpoint": [endpoint], "timeout": to.ring_timeout_s}
+    if to.caller_id:
+        from_ = phone_number(to.caller_id)
+        if not from_:
+            raise ConfigError("Vonage shows numbers only: caller_id must be one in E.164")
+    if from_:
+        action["from"] = from_
+    return [{"action": "talk", "text": to.message}, action] if to.message else [action]
+
+
+def _sip_headers(headers: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return *headers* as a SIP endpoint has them: Vonage puts an ``X-`` before all but the standard one it knows."""
+    own: dict[str, str] = {}
+    standard: dict[str, str] = {}
+    for name, value in headers.items():
+        if name.lower() == _STANDARD_HEADER.lower():
+            standard[_STANDARD_HEADER] = value
+        else:
+            own[name[2:] if name.lower().startswith("x-") else name] = value
+    return {key: some for key, some in (("headers", own), ("standardHeaders", standard)) if some}
 
 
 def websocket_endpoint(

@@ -12,8 +12,10 @@ from vapimedia.session.events import (
     CallSummary,
     Dtmf,
     EndReason,
+    ForwardFailed,
     VapiEvent,
 )
+from vapimedia.session.forwarding import ForwardTarget
 from vapimedia.session.lifecycle import State
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "Dtmf",
     "DtmfTone",
     "EndReason",
+    "ForwardFailed",
+    "ForwardTarget",
     "SessionConfig",
     "State",
     "VapiEvent",

@@ -8,9 +8,11 @@ from vapimedia.media import LivePath, PlayoutPath
 from vapimedia.protocols.commands import SendText
 from vapimedia.protocols.dialect import Dialect
 from vapimedia.protocols.events import ProviderEvent, Started
+from vapimedia.protocols.forwarding import ForwardTo
 from vapimedia.session.config import SessionConfig
 from vapimedia.session.core import CallCore, sends
 from vapimedia.session.events import Actions, CallSummary, EndReason
+from vapimedia.session.forwarding import Forwards, ForwardTarget
 from vapimedia.session.lifecycle import Leg, State, vapi_commands
 from vapimedia.session.marks import Marks
 from vapimedia.session.provider_leg import ProviderLeg
@@ -46,7 +48,8 @@ class CallSession:
         vapi_call_id: str = "",
     ) -> None:
         self._core = CallCore(dialect, config, now_ns, vapi_call_id)
-        self._vapi = VapiLeg(self._core)
+        self._forwards = Forwards(self._core)
+        self._vapi = VapiLeg(self._core, self._forwards)
         self._provider = ProviderLeg(self._core, self._vapi)
         self.carries_media = carries_media
 
@@ -161,6 +164,20 @@ class CallSession:
         detail = "" if own else reason
         return self._input(now_ns, lambda actions: self._core.end(own or "hang_up", detail, now_ns, actions))
 
+    def forward(self, to: ForwardTarget, now_ns: int) -> Actions:
+        """Have the phone call go on at *to*, without the assistant: the call ends as ``forwarded``.
+
+        What the assistant has said is heard first, for ``goodbye_ms`` at most; then the provider's API is asked, while
+        the assistant stays. If it refuses, or does not answer, the call goes on: ``ForwardFailed`` tells. From here on
+        the phone is not hung up, whatever else ends the call. Refused before the media runs, where the provider
+        cannot, and while another forward is under way; the same one once more changes nothing.
+        """
+        return self._input(now_ns, lambda actions: self._forwards.ask(to, now_ns, actions))
+
+    def forward_answered(self, trouble: str, now_ns: int) -> Actions:
+        """The provider's API was asked to forward (an ``awaited`` request). *trouble* is empty if it agreed."""
+        return self._input(now_ns, lambda actions: self._forwards.answered(trouble, now_ns, actions))
+
     def tick(self, now_ns: int) -> Actions:
         """Time has passed."""
 
@@ -170,7 +187,7 @@ class CallSession:
                 actions.to_provider += core.plays(core.downlink.due(now_ns))
                 actions.to_vapi += sends(core.uplink, core.uplink.due(now_ns))
             missed = core.deadlines.missed(now_ns)
-            if missed is None and core.goodbye is None:
+            if missed is None and core.goodbye is None and not core.waits_for_forward:
                 missed = core.health.check(core.uplink, now_ns)
             if missed is not None:
                 code = 1007 if missed == "protocol_error" else None
@@ -186,6 +203,10 @@ class CallSession:
             return None
         return self._core.next_mark()
 
+    def check_forward(self, to: ForwardTo) -> None:
+        """Raise ``ConfigError`` or ``StateError`` if ``forward`` would be refused now."""
+        self._forwards.check(to)
+
     def summary(self, now_ns: int) -> CallSummary:
         """Return the call in figures, so far or at its end."""
         return self._core.summary(now_ns)
@@ -200,5 +221,6 @@ class CallSession:
             if mark is not None:
                 actions.to_provider.append(mark)
         self._core.go_on_with_goodbye(now_ns, actions)
+        self._forwards.go_on(now_ns, actions)
         actions.next_tick_ns = self._core.next_tick_ns(now_ns, with_paths=self.carries_media)
         return actions

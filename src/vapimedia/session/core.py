@@ -18,7 +18,9 @@ from vapimedia.session.events import Actions, CallEnded, CallSummary, EndReason
 from vapimedia.session.goodbye import Goodbye
 from vapimedia.session.lifecycle import (
     END_RULES,
+    FAR_ENDS,
     STATES,
+    Forwarding,
     Leg,
     State,
     Step,
@@ -33,6 +35,10 @@ __all__ = ["CallCore", "sends"]
 
 _MAX_LATE_MS = 180
 """What waits for a provider that does not read is at most 200 ms late, the frame that is being made included."""
+
+
+# The provider's stream is over, and so is the call on our side: only its name is waited for.
+_STOPPED_NS = 2_000 * NS_PER_MS
 
 
 class CallCore:
@@ -59,6 +65,7 @@ class CallCore:
         self.n_barge_ins = 0
         self.marks = Marks(config.mark_interval_ms)
         self.goodbye: Goodbye | None = None
+        self.forwarding: Forwarding | None = None
         self.deadlines = Deadlines()
         self.expect_media(now_ns, config.ring_ms)
         self.health = Health(config.idle_timeout_ms, config.max_bad_in_a_row)
@@ -115,7 +122,10 @@ class CallCore:
         if self.state is State.ENDED:
             return None
         moments: list[int | None] = list(self.deadlines.at_ns.values())
-        moments.append(self.goodbye.next_ns if self.goodbye is not None else self.health.next_check_ns)
+        if self.forwarding is not None:
+            moments.append(self.forwarding.due_ns)
+        if not self.waits_for_forward:
+            moments.append(self.goodbye.next_ns if self.goodbye is not None else self.health.next_check_ns)
         if with_paths:
             moments += [self.downlink.next_due_ns, self.uplink.next_due_ns]
         due_ns = min((moment for moment in moments if moment is not None), default=None)
@@ -125,14 +135,12 @@ class CallCore:
         """Close Vapi's leg, which has ended the call, and let the caller hear what was already said."""
         self.step(Step.GOODBYE)
         self.goodbye = Goodbye(detail, now_ns + self.config.goodbye_ms * NS_PER_MS)
-        actions.to_vapi += vapi_commands(self.vapi, self.vapi_call, 1000)
-        self.vapi = Leg.CLOSED
-        self.uplink.close()
+        self._leave_vapi(1000, now_ns, actions)
 
     def go_on_with_goodbye(self, now_ns: int, actions: Actions) -> None:
         """Look whether the caller has heard everything; then end."""
         goodbye = self.goodbye
-        if goodbye is None or self.state is State.ENDED:
+        if goodbye is None or self.state is State.ENDED or self.waits_for_forward:
             return
         if self.downlink.unsent_ms > 0:
             # The phone leg is paced or does not read: whatever was marked before is not the last word.
@@ -158,26 +166,61 @@ class CallCore:
         provider_code: int | None = None,
         vapi_code: int | None = None,
     ) -> None:
-        """End both legs. During a goodbye the cause stays Vapi's, whatever cuts it short (except a drain)."""
-        if self.state is State.ENDED:
+        """End both legs. During a goodbye the cause stays Vapi's, whatever cuts it short (except a drain).
+
+        While the provider is asked to forward the call, a leg's own end waits for the answer.
+        """
+        if self.state is State.ENDED or self._is_left_to_forward(reason, detail, now_ns, actions):
             return
-        if self.goodbye is not None and reason != "drain":
+        if self.goodbye is not None and reason not in ("drain", "forwarded"):
             reason, detail = "vapi_ended", self.goodbye.detail
         rule = END_RULES[reason]
-        if self.provider_is_over and self.vapi is Leg.OPEN and not self.vapi_call.over:
-            # The caller's last words are still on their way to the assistant.
-            actions.to_vapi += sends(self.uplink, self.uplink.flush(now_ns))
         goes_on = rule.without_vapi and self.config.on_vapi_lost == "continue"
         release = self.provider_is_over or goes_on or rule.releases
         plan: Sequence[Command] = [CloseSocket()] if release else self.dialect.hangup()
-        actions.to_vapi += vapi_commands(self.vapi, self.vapi_call, vapi_code or rule.vapi_code)
+        if self.forwarding is not None and not self.provider_is_over:
+            # Whatever ends our part now, the phone call is the provider's.
+            asked = self.forwarding.is_asked
+            plan = [*(() if asked else self.forwarding.request), *self.forwarding.release]
+        self._leave_vapi(vapi_code or rule.vapi_code, now_ns, actions)
         actions.to_provider += phone_commands(plan, self.provider, provider_code or rule.provider_code)
         self.step(Step.END)
-        self.provider, self.vapi = Leg.CLOSED, Leg.CLOSED
-        self.uplink.close()
+        self.provider = Leg.CLOSED
         self.downlink.close()
         self._summary = self._summarise(now_ns, reason)
         actions.events.append(CallEnded(reason, detail, self._summary))
+
+    @property
+    def waits_for_forward(self) -> bool:
+        """Whether a leg is over and only the provider's answer to a forward says what that means."""
+        return self.forwarding is not None and self.forwarding.end is not None
+
+    def _is_left_to_forward(self, reason: EndReason, detail: str, now_ns: int, actions: Actions) -> bool:
+        """Keep an end that a forward may have caused until that is known; return whether it is kept.
+
+        The assistant leaves at once: the caller is gone, or it is.
+        """
+        forwarding = self.forwarding
+        if forwarding is None or reason not in FAR_ENDS:
+            return False
+        if self.provider_is_over and not forwarding.is_asked:
+            return False  # the caller has hung up: there is nothing to forward
+        if forwarding.end is None:
+            forwarding.end = reason, detail
+            self.step(Step.GOODBYE)
+        self._leave_vapi(1000, now_ns, actions)
+        if self.provider_is_over:
+            self.downlink.close()
+            forwarding.due_ns = min(forwarding.due_ns, now_ns + _STOPPED_NS)
+        return True
+
+    def _leave_vapi(self, code: int, now_ns: int, actions: Actions) -> None:
+        if self.provider_is_over and self.vapi is Leg.OPEN and not self.vapi_call.over:
+            # The caller's last words are still on their way to the assistant.
+            actions.to_vapi += sends(self.uplink, self.uplink.flush(now_ns))
+        actions.to_vapi += vapi_commands(self.vapi, self.vapi_call, code)
+        self.vapi = Leg.CLOSED
+        self.uplink.close()
 
     def summary(self, now_ns: int) -> CallSummary:
         """Return the call in figures, so far or at its end."""

@@ -21,6 +21,7 @@ __all__ = [
     "CallSummary",
     "Dtmf",
     "EndReason",
+    "ForwardFailed",
     "VapiEvent",
 ]
 
@@ -33,6 +34,7 @@ EndReason = Literal[
     "vapi_lost",
     "vapi_failed",
     "hang_up",
+    "forwarded",
     "drain",
     "callback_error",
     "media_timeout",
@@ -70,6 +72,16 @@ class BargeIn(msgspec.Struct, frozen=True):
 
     dropped_ms: float
     heard_ms: float
+
+
+class ForwardFailed(msgspec.Struct, frozen=True):
+    """The phone call was to go on elsewhere, and does not: it goes on here. ``detail`` holds no number.
+
+    ``refused``: the provider was not even asked; a forward that was under way before goes on.
+    """
+
+    detail: str
+    refused: bool = False
 
 
 class CallSummary(msgspec.Struct, frozen=True):
@@ -112,7 +124,7 @@ class CallEnded(msgspec.Struct, frozen=True):
     summary: CallSummary
 
 
-CallEvent = CallProgress | CallStarted | Dtmf | BargeIn | CallEnded | VapiEvent
+CallEvent = CallProgress | CallStarted | Dtmf | BargeIn | ForwardFailed | CallEnded | VapiEvent
 
 
 class Actions(msgspec.Struct):

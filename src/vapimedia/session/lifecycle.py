@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -20,8 +20,10 @@ from vapimedia.session.events import EndReason
 
 __all__ = [
     "END_RULES",
+    "FAR_ENDS",
     "STATES",
     "EndRule",
+    "Forwarding",
     "Leg",
     "State",
     "Step",
@@ -94,6 +96,7 @@ END_RULES: Mapping[EndReason, EndRule] = {
     "vapi_lost": EndRule(without_vapi=True),
     "vapi_failed": EndRule(without_vapi=True),
     "hang_up": EndRule(),
+    "forwarded": EndRule(releases=True),
     "drain": EndRule(provider_code=1001, vapi_code=1001),
     "callback_error": EndRule(provider_code=1011, vapi_code=1011),
     "media_timeout": EndRule(),
@@ -110,6 +113,34 @@ END_RULES: Mapping[EndReason, EndRule] = {
     "failed": EndRule(),
     "media_lost": EndRule(),
 }
+
+
+FAR_ENDS: frozenset[EndReason] = frozenset(
+    {
+        "provider_stop",
+        "provider_closed",
+        "provider_reset",
+        "vapi_ended",
+        "vapi_closed",
+        "vapi_lost",
+        "vapi_failed",
+    }
+)
+"""Ends that a leg brings by itself, and that may be the consequence of a forward."""
+
+
+class Forwarding(msgspec.Struct):
+    """A forward that is under way: the *request* to the provider, and how its socket is then left.
+
+    ``due_ns`` is when the request goes out, or once ``is_asked`` when its answer is given up. ``end`` came meanwhile
+    from a leg: it is the call's if the provider does not agree.
+    """
+
+    request: Sequence[Command]
+    release: Sequence[Command]
+    due_ns: int
+    is_asked: bool = False
+    end: tuple[EndReason, str] | None = None
 
 
 class VapiCall(msgspec.Struct):

@@ -10,12 +10,14 @@ from vapimedia.protocols.vapi import (
     Malformed,
     SpeechUpdate,
     StatusUpdate,
+    TransferUpdate,
     UnknownEvent,
     UserInterrupted,
     decode_event,
 )
 from vapimedia.session.core import CallCore, sends
 from vapimedia.session.events import Actions, BargeIn, EndReason
+from vapimedia.session.forwarding import Forwards
 from vapimedia.session.lifecycle import Leg
 from vapimedia.session.watch import NS_PER_MS, BadStreak
 
@@ -28,13 +30,15 @@ _MAX_HELD_TEXTS = 32
 class VapiLeg:
     """One reaction per Vapi event that means something to the media; all of them go on to the user."""
 
-    def __init__(self, core: CallCore) -> None:
+    def __init__(self, core: CallCore, forwards: Forwards) -> None:
         self._core = core
+        self._forwards = forwards
         self._held_texts: list[bytes] = []
         self._unreadable = BadStreak(core.config.max_bad_in_a_row)
         self.drop_downlink_until_ns = 0
         self._reactions: Mapping[type[Any], Callable[[Any, int, Actions], None]] = {
             StatusUpdate: self._on_status,
+            TransferUpdate: self._forwards.transfer,
             SpeechUpdate: self._on_speech,
             UserInterrupted: self._on_user_interrupted,
         }
@@ -100,6 +104,8 @@ class VapiLeg:
             react(event, now_ns, actions)
 
     def _on_status(self, event: StatusUpdate, now_ns: int, actions: Actions) -> None:
+        if event.status == "forwarding":
+            self._forwards.transfer(event, now_ns, actions)
         if not event.ended:
             return
         core, detail = self._core, event.ended_reason or ""

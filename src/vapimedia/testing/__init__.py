@@ -37,6 +37,7 @@ from vapimedia.testing.fake_vapi_call import FakeVapiCall
 from vapimedia.testing.fake_vonage import FakeVonageCall, Outbound
 from vapimedia.testing.fake_vonage_api import FakeVonageApi
 from vapimedia.testing.faults import VapiFaults
+from vapimedia.testing.forwarded import Forwarded
 from vapimedia.testing.pacing import Pacing
 from vapimedia.testing.phone_line import Customer
 from vapimedia.testing.script import (
@@ -101,6 +102,7 @@ __all__ = [
     "FakeVapiCall",
     "FakeVonageApi",
     "FakeVonageCall",
+    "Forwarded",
     "FrameReport",
     "HangUp",
     "HmacAuth",

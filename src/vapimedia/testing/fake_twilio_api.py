@@ -14,6 +14,7 @@ from aiohttp import web
 from vapimedia.testing.caller import CallerStep
 from vapimedia.testing.dialled_call import MAX_TWIML, OUTCOMES, DialledCall, Outcome, Phone, judge_dial
 from vapimedia.testing.fake_twilio import FakeTwilioCall
+from vapimedia.testing.forwarded import Forwarded
 
 __all__ = ["ApiPost", "FakeTwilioApi"]
 
@@ -39,7 +40,8 @@ class FakeTwilioApi:
     What becomes of a call that is made is *outcomes*, one after the other, then *outcome*, after *ring_s*; with
     ``answered`` and ``machine`` the *caller*'s steps are played, at *speed*, for at most *max_s*. Machine
     detection, if asked for, takes *amd_s*. *public_url* is the origin the bridge was told it has, and
-    ``bridge_url`` where it is; both may be set until the first call is made. Nothing is raised for what the
+    ``bridge_url`` where it is; both may be set until the first call is made. ``forwards`` is where redirected calls
+    were sent, by their SID; the stream of such a call ends, and nobody is dialled. Nothing is raised for what the
     bridge does wrong: it is recorded in ``violations``.
     """
 
@@ -71,6 +73,7 @@ class FakeTwilioApi:
         self.posts: list[ApiPost] = []
         self.refused: list[ApiPost] = []
         self.dialled: list[DialledCall] = []
+        self.forwards: list[tuple[str, Forwarded]] = []
         self._outcomes = list(outcomes)
         self._violations: list[str] = []
         self._calls: dict[str, FakeTwilioCall] = {}
@@ -206,6 +209,9 @@ class FakeTwilioApi:
             return _NOT_FOUND
         if not call.redirect(document):
             return 400, 21220, "Call is not in-progress. Cannot redirect."
+        phone = call.call if isinstance(call, DialledCall) else call
+        if phone is not None and phone.redirected is not None and phone.redirected.forwarded is not None:
+            self.forwards.append((sid, phone.redirected.forwarded))
         return "in-progress"
 
     def _live(self, sid: str) -> DialledCall | FakeTwilioCall | None:

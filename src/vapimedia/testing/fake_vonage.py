@@ -125,6 +125,12 @@ class FakeVonageCall(FakePhone):
             if post.form.get("uuid") == leg and "status" in post.form and post.attempt == 1
         ]
 
+    def transfer(self, ncco: list[dict[str, Any]]) -> None:
+        """Have the phone go on with *ncco*, as the REST API may: the media socket's leg ends."""
+        self.violations.extend(f"transfer: {text}" for text in read_actions(ncco).violations)
+        self.went_on = ncco
+        self.hang_up("transfer")
+
     def hang_up_socket(self) -> bool:
         """Hang up the media socket's leg alone, as the REST API may; false where there is none.
 
@@ -200,7 +206,7 @@ class FakeVonageCall(FakePhone):
                 )
                 await self._connect(http, ncco, ncco.uri)
             if self.fallback_ncco is None and self.ended_by in {*_LOST, "upgrade", _LEG_HUNG_UP}:
-                self.went_on = ncco.after
+                self.went_on = self.went_on or ncco.after
         if not self._is_socket_alone and not self.went_on:
             await self._tell_phone("completed", **bill(self._begun, datetime.now(UTC)))
 

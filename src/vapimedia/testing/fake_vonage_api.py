@@ -17,6 +17,7 @@ from aiohttp import web
 from vapimedia.errors import ConfigError
 from vapimedia.testing.caller import CallerStep
 from vapimedia.testing.fake_vonage import FakeVonageCall
+from vapimedia.testing.forwarded import Forwarded, read_transfer
 from vapimedia.testing.vonage_ncco import judge_call_body
 from vapimedia.testing.vonage_outbound import CallOutcome, Outbound
 from vapimedia.testing.vonage_wire import public_key_of
@@ -51,8 +52,9 @@ class FakeVonageApi:
     """Serve ``POST /v1/calls`` and ``PUT /v1/calls/{uuid}`` on loopback, for one application.
 
     Requests must carry the application's RS256 token, each its own. ``register`` inbound calls so that they can
-    be hung up by their uuid, or the media socket alone by its own; calls that are made here are known. Other
-    updates are not played: they are a violation, answered with 501. Each call that is made takes the next of
+    be hung up by their uuid, or the media socket alone by its own, or transferred to an NCCO, which ends the media
+    socket (``forwards`` is where to; nobody is dialled); calls that are made here are known. Other updates are not
+    played: they are a violation, answered with 501. Each call that is made takes the next of
     *outcomes* (the last one stays) after *ring_s* and, once answered, plays *caller*. Their events and sockets go
     to *bridge_url*'s host when the bridge was told that its origin is *public_url*. *status* makes every request
     fail with that HTTP status. Use as an async context manager; ``url`` is the base to give to the bridge.
@@ -92,6 +94,7 @@ class FakeVonageApi:
         self.host, self.port, self.status = host, port, status
         self.requests: list[VonageRequest] = []
         self.calls: list[MadeCall] = []
+        self.forwards: list[tuple[str, Forwarded]] = []
         self.violations: list[str] = []
         self._public_key = public_key or public_key_of(private_key)
         self._seen: set[str] = set()
@@ -168,6 +171,8 @@ class FakeVonageApi:
         call = self._known.get(asked.call_uuid)
         if call is None or call.ended_by is not None:
             return _problem(asked, 404, "Not Found", "no such call, or it has ended")
+        if action == "transfer":
+            return self._transfer(asked, call)
         if action != "hangup":
             self.violations.append(f"call update {action}: the fake does not play it")
             return _problem(asked, 501, "Not Implemented", "the fake does not play it")
@@ -175,6 +180,22 @@ class FakeVonageApi:
             call.hang_up("api")
         elif not call.hang_up_socket():
             return _problem(asked, 404, "Not Found", "no such call yet")
+        asked.status = 204
+        return web.Response(status=204)
+
+    def _transfer(self, asked: VonageRequest, call: FakeVonageCall) -> web.Response:
+        match asked.body["destination"]:
+            case {"type": "ncco", "ncco": [*actions], **rest} if actions and not rest:
+                pass
+            case _:
+                self.violations.append("call update transfer: destination must be an inline ncco")
+                return _problem(asked, 400, "Bad Request", "destination must be an inline ncco")
+        if asked.call_uuid != call.call_uuid:
+            self.violations.append("call update transfer: it is the media socket's leg, not the phone's")
+        forwarded = read_transfer(actions)
+        if forwarded is not None:
+            self.forwards.append((asked.call_uuid, forwarded))
+        call.transfer(actions)
         asked.status = 204
         return web.Response(status=204)
 

@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+from vapimedia.testing.forwarded import Forwarded, read_dial
+
 __all__ = ["Twiml", "judge_message", "parse_twiml", "sign"]
 
 _STREAM_ATTRIBUTES = {"url", "name", "track", "statusCallback", "statusCallbackMethod"}
@@ -27,12 +29,16 @@ def sign(auth_token: str, url: str, params: Mapping[str, str] | None = None) -> 
 
 @dataclass
 class Twiml:
-    """What a voice webhook answered. ``stream_url`` is ``None`` when it connects the call to no stream."""
+    """What a voice webhook answered, or a call was redirected to.
+
+    ``stream_url`` is ``None`` when it connects the call to no stream, ``forwarded`` when it dials nobody.
+    """
 
     verbs: list[str] = field(default_factory=list)
     stream_url: str | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     status_callback: str | None = None
+    forwarded: Forwarded | None = None
     violations: list[str] = field(default_factory=list)
 
     @property
@@ -62,6 +68,8 @@ def parse_twiml(
     connect = root.find("Connect")
     if connect is not None:
         _read_connect(connect, twiml, insecure_hosts)
+    twiml.forwarded, wrong = read_dial(root)
+    twiml.violations += wrong
     return twiml
 
 

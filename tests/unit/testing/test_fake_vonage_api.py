@@ -150,7 +150,7 @@ async def test_a_token_is_good_for_one_request() -> None:
 @pytest.mark.parametrize(
     ("update", "status"),
     [
-        ({"action": "transfer", "destination": {"type": "ncco", "ncco": []}}, 501),
+        ({"action": "transfer", "destination": {"type": "ncco", "ncco": []}}, 400),
         ({"action": "mute"}, 501),
         ({"action": "fly"}, 400),
         ({"action": "hangup", "why": "done"}, 400),
