@@ -19,6 +19,7 @@ from vapimedia.io.control_line import ControlLine
 from vapimedia.io.forward import trouble_with
 from vapimedia.io.hooks import Call, CallInfo
 from vapimedia.io.media_socket import MediaSocket
+from vapimedia.io.phone_requests import PhoneRequests
 from vapimedia.io.pump import Pump, now_ns
 from vapimedia.io.recording import Recorder, Recording
 from vapimedia.io.vapi_client import USER_AGENT, VapiClient
@@ -106,14 +107,12 @@ class LiveCall:
         self.controls = ControlLine(host)
         self._created: CreatedCall | None = None
         self._request: CreateCall | None = None
-        self._closing: asyncio.TimerHandle | None = None
         self._untold: deque[CallEvent] = deque()
         self._is_telling = False
         self._task: asyncio.Task[None] | None = None
         self._provider_is_there = asyncio.Event()
         self._is_given_up = asyncio.Event()
-        self._requests: set[asyncio.Task[bool]] = set()
-        self._forward: asyncio.Task[bool] | None = None
+        self._requests = PhoneRequests()
         host.pump.add(self.provider, self._tick)
         host.pump.add(self.vapi, self._tick)
         self._do(self.session.tick(now_ns()))
@@ -127,7 +126,7 @@ class LiveCall:
     @property
     def unfinished(self) -> list[asyncio.Task[Any]]:
         """The requests that something hangs on: cut, a call would live on at Vapi or ring on at the provider."""
-        tasks = (self.creating, self.placing, *self._requests)
+        tasks = (self.creating, self.placing, *self._requests.pending)
         return [task for task in tasks if task is not None and not task.done()]
 
     @property
@@ -240,8 +239,8 @@ class LiveCall:
 
     def socket_closed(self, socket: MediaSocket, code: int) -> None:
         """Let the session end the call."""
-        if socket is self.provider and self._closing is not None:
-            self._closing.cancel()
+        if socket is self.provider:
+            self._requests.socket_closed()
         closed = self.session.provider_closed if socket is self.provider else self.session.vapi_closed
         self._do(closed(code, now_ns(), breach=socket.was_breach))
 
@@ -261,12 +260,8 @@ class LiveCall:
         """Make a request of the provider's API. Where no closing socket ends the call too, close waits for it."""
         request = self.host.carry_out(command, ends=self.reference)
         if not self.provider.is_connected:
-            self._keep(request)
+            self._requests.keep(request)
         return request
-
-    def _keep(self, request: asyncio.Task[bool]) -> None:
-        self._requests.add(request)
-        request.add_done_callback(self._requests.discard)
 
     def provider_events(self, events: Sequence[ProviderEvent]) -> None:
         """Take what a status callback says."""
@@ -350,7 +345,7 @@ class LiveCall:
 
     def _command(self, socket: MediaSocket, commands: Iterable[Command]) -> None:
         is_phone = socket is self.provider
-        request = self._forward if is_phone else None
+        request = self._requests.forward if is_phone else None
         for command in commands:
             match command:
                 case SendText(data):
@@ -358,27 +353,14 @@ class LiveCall:
                 case SendBinary(data):
                     socket.send_binary(data)
                 case CloseSocket() if request is not None and command.grace_ms:
-                    self._close_later(socket, command, request)
+                    self._requests.close_after(request, socket, command)
                 case CloseSocket(code, reason):
                     socket.close(code, reason)
                 case HttpCall(awaited=True):
-                    request = self._forward = self.host.run(self._ask_forward(command))
-                    self._keep(request)
+                    request = self._requests.keep(self.host.run(self._ask_forward(command)))
+                    self._requests.forward = request
                 case HttpCall():
                     request = self.ask_provider(command) if is_phone else self.host.carry_out(command)
-
-    def _close_later(self, socket: MediaSocket, command: CloseSocket, request: asyncio.Task[bool]) -> None:
-        """Let the peer, whose API was asked to, close first."""
-
-        def close() -> None:
-            socket.close(command.code, command.reason)
-
-        def look(request: asyncio.Task[bool]) -> None:
-            if request.cancelled() or not request.result():
-                close()
-
-        self._closing = asyncio.get_running_loop().call_later(command.grace_ms / 1000, close)
-        request.add_done_callback(look)
 
     def _finish(self, event: CallEnded) -> None:
         if self.is_over:
