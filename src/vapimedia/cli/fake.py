@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from vapimedia.testing import FakeVapiCall
     from vapimedia.testing.vapi_webhooks import ToolCall
 
-__all__ = ["app", "tool_reply"]
+__all__ = ["app", "event_text", "tool_reply"]
+
+_SPELLINGS = ("function", "arguments", "parameters")
 
 app = typer.Typer(
     no_args_is_help=True, help="Stand in for Vapi, Twilio or Vonage, with no account and no network."
@@ -34,16 +36,44 @@ def vapi(
         bool, typer.Option("--echo", metavar="", help="Send the caller's voice back, play no dialogue.")
     ] = False,
     server_url: Annotated[str | None, typer.Option("--server-url", help="Where webhooks go.")] = None,
+    tool_spelling: Annotated[
+        str,
+        typer.Option("--tool-spelling", help="How tool calls are spelled: function, arguments, parameters."),
+    ] = "function",
+    listen_channels: Annotated[
+        int,
+        typer.Option(
+            "--listen-channels", min=1, max=2, help="1: both mixed; 2: caller left, assistant right."
+        ),
+    ] = 1,
+    phone_call: Annotated[
+        bool,
+        typer.Option(
+            "--phone-call", metavar="", help="Start a phone call at once, to listen to and to control."
+        ),
+    ] = False,
 ) -> int:
     """Run a fake Vapi until Ctrl-C. It takes the key in VAPI_API_KEY (unset: vapi-test-key).
 
-    Its webhooks carry VAPI_WEBHOOK_SECRET.
+    Its webhooks carry VAPI_WEBHOOK_SECRET; where a call's monitor plan demands a key it is VAPI_PUBLIC_KEY.
 
     Example: vapimedia fake vapi --port 9001 --server-url http://127.0.0.1:8080/vapi/webhook
     """
     from vapimedia.io.loop import run  # noqa: PLC0415
 
-    return run(_serve_vapi(host, port, echo, server_url))
+    if tool_spelling not in _SPELLINGS:
+        raise ConfigError(f"--tool-spelling: {tool_spelling!r} is not one of {', '.join(_SPELLINGS)}")
+    return run(
+        _serve_vapi(
+            host=host,
+            port=port,
+            echo=echo,
+            server_url=server_url,
+            tool_spelling=tool_spelling,
+            listen_channels=listen_channels,
+            phone_call=phone_call,
+        )
+    )
 
 
 def tool_reply(tool: ToolCall) -> str:
@@ -59,16 +89,29 @@ def tool_reply(tool: ToolCall) -> str:
     return f"{tool.status}: Vapi reads 200 only"
 
 
-async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) -> int:
-    from vapimedia.testing import Echo, FakeVapi, default_script  # noqa: PLC0415  loads aiohttp
+def event_text(event: dict[str, Any]) -> str:
+    """Return what an event or a control message says, in a few words."""
+    fields = (event.get(name) for name in ("transcript", "status", "output", "input", "content", "control"))
+    text = next((value for value in fields if value), "")
+    tools = (one.get("name") or one["function"]["name"] for one in event.get("toolCallList", ()))
+    told = event.get("message")
+    said = told.get("content") if isinstance(told, dict) else told
+    return str(text or ", ".join(tools) or said or "")
+
+
+async def _serve_vapi(
+    *,
+    host: str,
+    port: int,
+    echo: bool,
+    server_url: str | None,
+    tool_spelling: Any,
+    listen_channels: int,
+    phone_call: bool,
+) -> int:
+    from vapimedia.testing import Customer, Echo, FakeVapi, default_script, long_dialogue  # noqa: PLC0415  loads aiohttp
 
     console = report.stdout()
-
-    def show(call: FakeVapiCall, event: dict[str, Any]) -> None:
-        fields = (event.get(name) for name in ("transcript", "status", "output", "input"))
-        text = next((value for value in fields if value), "")
-        tools = ", ".join(f"{one['function']['name']}" for one in event.get("toolCallList", ()))
-        line(call, event["type"], str(text or tools))
 
     def line(call: FakeVapiCall, what: str, text: str) -> None:
         console.print(f"{call.id[:8]}  {what:<20} {escape(text)}", soft_wrap=True)
@@ -77,11 +120,16 @@ async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) 
         host,
         port,
         api_key=os.environ.get("VAPI_API_KEY") or "vapi-test-key",
+        public_key=os.environ.get("VAPI_PUBLIC_KEY") or "vapi-test-public-key",
         assistant=Echo() if echo else default_script(),
         server_url=server_url,
         server_secret=os.environ.get("VAPI_WEBHOOK_SECRET") or None,
-        on_event=show,
+        tool_spelling=tool_spelling,
+        listen_channels=listen_channels,
+        listen_events=True,
+        on_event=lambda call, event: line(call, event["type"], event_text(event)),
         on_tool_reply=lambda call, tool: line(call, "tool reply", tool_reply(tool)),
+        on_control=lambda call, message: line(call, f"told to {message['type']}", event_text(message)),
     )
     try:
         await vapi.start()
@@ -100,6 +148,14 @@ async def _serve_vapi(host: str, port: int, echo: bool, server_url: str | None) 
         for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, report.INTERRUPTED_EXIT)):
             asyncio.get_running_loop().add_signal_handler(number, stop, code)
         console.print(f"[bold green]a fake Vapi serves[/] {vapi.url}", soft_wrap=True)
+        if phone_call:
+            script, caller = long_dialogue()
+            call = await vapi.place_call(
+                assistant=Echo() if echo else script, customer=Customer(caller=caller)
+            )
+            console.print("a phone call begins; listen to it and control it from another terminal:")
+            console.print(f"  vapimedia listen {call.listen_url}", soft_wrap=True)
+            console.print(f"  vapimedia control {call.control_url} say 'Let me check.'", soft_wrap=True)
         return await stopped
     finally:
         await vapi.close()

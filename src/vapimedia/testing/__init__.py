@@ -39,7 +39,7 @@ from vapimedia.testing.fake_vonage_api import FakeVonageApi
 from vapimedia.testing.faults import VapiFaults
 from vapimedia.testing.forwarded import Forwarded
 from vapimedia.testing.pacing import Pacing
-from vapimedia.testing.phone_line import Customer
+from vapimedia.testing.phone_line import Customer, long_dialogue
 from vapimedia.testing.script import (
     Ask,
     AssistantScript,
@@ -133,6 +133,7 @@ __all__ = [
     "default_script",
     "heard_share",
     "load_clip",
+    "long_dialogue",
     "make_application_key",
     "read_wav",
     "speech_ratio",

@@ -13,7 +13,6 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from vapimedia.formats import AudioFormat
 from vapimedia.testing.assistant import EchoAssistant, ScriptedAssistant, StreamingAssistant
 from vapimedia.testing.fake_vapi_call import FakeVapiCall
 from vapimedia.testing.faults import VapiFaults
@@ -25,6 +24,7 @@ from vapimedia.testing.vapi_api import ApiRequest, VapiApi, decoded
 from vapimedia.testing.vapi_auth import SecretAuth, WebhookAuth
 from vapimedia.testing.vapi_messages import QUIET_SERVER_MESSAGES, ToolSpelling, assistant_request, predial
 from vapimedia.testing.vapi_parts import Assistant, VapiSettings
+from vapimedia.testing.vapi_rest import call_json, check_create
 from vapimedia.testing.vapi_socket import serve_socket
 from vapimedia.testing.vapi_webhooks import Backoff, ToolCall, WebhookPost, WebhookSender
 
@@ -233,37 +233,56 @@ class FakeVapi:
 
     # --- calls --------------------------------------------------------------------------------------------
 
-    def make_call(self, body: dict[str, Any], fmt: AudioFormat, headers: Mapping[str, str]) -> FakeVapiCall:
-        """Return a call that nobody has seen yet."""
+    def make_call(self, body: Any, headers: Mapping[str, str]) -> FakeVapiCall:
+        """Return the call that a request asks for, seen by nobody yet; raises ``RefusalError``."""
+        fmt = check_create(body)
         random = Random(f"{self.seed}/{len(self.calls)}")  # noqa: S311  # reproducible on purpose
         call_id = str(_uuid(random))
-        return FakeVapiCall(
+        call = FakeVapiCall(
             call_id, request=body, headers=headers, fmt=fmt, settings=self.settings, random=random
         )
+        call.json = call_json(
+            call_id, body, fmt, self.url, "scheduled" if "schedulePlan" in body else "queued"
+        )
+        return call
 
-    async def admit(self, call: FakeVapiCall, *, starts: bool = True) -> None:
+    async def place_call(
+        self,
+        number: str = "+15005550006",
+        *,
+        assistant: Behaviour = None,
+        customer: Customer | None = None,
+        **fields: Any,
+    ) -> FakeVapiCall:
+        """Make an ordinary phone call without the API; *fields* are those of its request.
+
+        *assistant* and *customer* are those of this call only. Returns before it rings.
+        """
+        body = {"assistantId": "asst_fake", "phoneNumberId": "number_fake", "customer": {"number": number}}
+        call = self.make_call(body | fields, {})
+        await self.admit(call, assistant=assistant, customer=customer)
+        return call
+
+    async def admit(
+        self,
+        call: FakeVapiCall,
+        *,
+        starts: bool = True,
+        assistant: Behaviour = None,
+        customer: Customer | None = None,
+    ) -> None:
         """Take a call up; a phone call that *starts* is rung, a call socket is waited for."""
-        call.assistant = self._assistant(call)
+        if assistant is None:
+            assistant = self.assistant(call) if callable(self.assistant) else self.assistant
+        call.assistant = _behind(call, assistant)
         if not call.is_phone_call:
             loop = asyncio.get_running_loop()
             self._give_ups.append(loop.call_later(self.connect_window_s, call.give_up))
-        elif starts:
-            self._lines.append(asyncio.create_task(PhoneLine(call, self.customer).run()))
+        elif starts and "schedulePlan" not in call.request:
+            self._lines.append(asyncio.create_task(PhoneLine(call, customer or self.customer).run()))
         async with self._new_call:
             self.calls[call.id] = call
             self._new_call.notify_all()
-
-    def _assistant(self, call: FakeVapiCall) -> Assistant | None:
-        behaviour = self.assistant(call) if callable(self.assistant) else self.assistant
-        match behaviour:
-            case AssistantScript():
-                return ScriptedAssistant(call, behaviour)
-            case Echo():
-                return EchoAssistant(call)
-            case StreamBytes():
-                return StreamingAssistant(call, behaviour)
-            case None:
-                return None
 
     # --- sockets and control ------------------------------------------------------------------------------
 
@@ -314,6 +333,18 @@ class FakeVapi:
             call.violations.append(f"controlUrl: {problem}")
             return web.json_response({"message": problem, "statusCode": 400}, status=400)
         return web.json_response({})
+
+
+def _behind(call: FakeVapiCall, behaviour: Behaviour) -> Assistant | None:
+    match behaviour:
+        case AssistantScript():
+            return ScriptedAssistant(call, behaviour)
+        case Echo():
+            return EchoAssistant(call)
+        case StreamBytes():
+            return StreamingAssistant(call, behaviour)
+        case None:
+            return None
 
 
 def _uuid(random: Random) -> uuid.UUID:

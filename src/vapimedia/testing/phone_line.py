@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vapimedia.testing.caller import CallerStep, default_caller, play_caller
+from vapimedia.testing.caller import CallerStep, WaitForAssistant, default_caller, play_caller
 from vapimedia.testing.ear import Ear
 from vapimedia.testing.fake_vapi_call import FakeVapiCall
+from vapimedia.testing.script import AssistantScript, EndCall, Pause, default_script
 
-__all__ = ["Customer", "PhoneLine"]
+__all__ = ["Customer", "PhoneLine", "long_dialogue"]
 
 _TICK_S = 0.02
 _QUEUED_S = 0.05
+_BETWEEN_ROUNDS_MS = 2000
 _UNANSWERED = {
     "busy": "customer-busy",
     "no-answer": "customer-did-not-answer",
@@ -30,6 +32,13 @@ class Customer:
     caller: Sequence[CallerStep] = field(default_factory=default_caller)
     ring_s: float | None = 0.3
     outcome: Literal["answered", "busy", "no-answer", "failed"] = "answered"
+
+
+def long_dialogue(n_rounds: int = 40) -> tuple[AssistantScript, tuple[CallerStep, ...]]:
+    """Return the demo dialogue, again and again: a call of some 20 minutes, to listen to and to control."""
+    said = default_script().steps[:-2]  # neither the last pause nor the end
+    script = AssistantScript((*said, Pause(_BETWEEN_ROUNDS_MS)) * n_rounds + (EndCall(),))
+    return script, (*default_caller(), WaitForAssistant()) * n_rounds
 
 
 class PhoneLine:

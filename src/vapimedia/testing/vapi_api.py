@@ -12,8 +12,6 @@ from aiohttp import web
 from vapimedia.testing.fake_vapi_call import FakeVapiCall
 from vapimedia.testing.vapi_rest import (
     RefusalError,
-    call_json,
-    check_create,
     check_key,
     check_update,
     listed,
@@ -67,14 +65,11 @@ class VapiApi:
             await asyncio.sleep(faults.create_delay_s)
         try:
             self._check("create", request)
-            fmt = check_create(body)
+            call = vapi.make_call(body, request.headers)
         except RefusalError as refusal:
             vapi.requests.append(ApiRequest(body, dict(request.headers), refusal.status))
             return self._refuse(refusal)
         vapi.requests.append(ApiRequest(body, dict(request.headers), 201))
-        call = vapi.make_call(body, fmt, request.headers)
-        planned = "schedulePlan" in body
-        call.json = call_json(call.id, body, fmt, vapi.url, "scheduled" if planned else "queued")
         live = sum(one.status in {"in-progress", "ringing"} for one in vapi.calls.values())
         limits = {
             "concurrencyBlocked": faults.subscription_blocked,
@@ -82,7 +77,7 @@ class VapiApi:
             "remainingConcurrentCalls": 0 if faults.subscription_blocked else max(0, _CONCURRENCY - live),
         }
         answer = {**call.json, "subscriptionLimits": limits}
-        await vapi.admit(call, starts=not planned and not faults.subscription_blocked)
+        await vapi.admit(call, starts=not faults.subscription_blocked)
         return web.json_response(answer, status=201)
 
     async def _list(self, request: web.Request) -> web.Response:

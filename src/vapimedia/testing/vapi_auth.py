@@ -46,6 +46,7 @@ class HmacAuth:
     *payload_format* holds ``{body}``, ``{timestamp}``, ``{method}``, ``{url}`` and ``{svix-id}``; unset it is
     ``{timestamp}.{body}``, or ``{body}`` without a timestamp. Vapi does not say what its timestamp counts:
     *timestamp_unit* is ``s``, ``ms`` or ``iso``. *clock_skew_s* shifts it, for tests of what is too old.
+    *signed_url* stands for ``{url}`` where the server is known by another URL than the one posted to.
     """
 
     secret: str
@@ -60,6 +61,7 @@ class HmacAuth:
     secret_is_base64: bool = False
     timestamp_unit: Literal["s", "ms", "iso"] = "s"
     clock_skew_s: float = 0.0
+    signed_url: str | None = None
 
     def headers(self, body: bytes, url: str) -> dict[str, str]:
         """Return the headers that go with *body*. Raises ``ConfigError`` for a secret that is no base64."""
@@ -74,7 +76,7 @@ class HmacAuth:
         stamp, message_id = self._timestamp(), f"msg_{uuid.uuid4().hex}"
         form = self.payload_format or ("{timestamp}.{body}" if self.include_timestamp else "{body}")
         text = form.encode()
-        fields = {"timestamp": stamp, "method": "POST", "url": url, "svix-id": message_id}
+        fields = {"timestamp": stamp, "method": "POST", "url": self.signed_url or url, "svix-id": message_id}
         for name, value in fields.items():
             text = text.replace(b"{%s}" % name.encode(), value.encode())
         # Last, as the body may hold braces of its own.

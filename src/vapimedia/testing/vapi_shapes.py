@@ -190,7 +190,9 @@ def _assistant_reply(reply: Fields) -> str | None:
 def _transfer_reply(reply: Fields) -> str | None:
     if "error" in reply:
         return None if isinstance(reply["error"], str) else "error must be a string"
-    problem = destination_problem(reply.get("destination"), "number", "sip", "assistant")
+    if "destination" not in reply:
+        return "destination or error is needed"
+    problem = destination_problem(reply["destination"], "number", "sip", "assistant")
     if problem is not None or "message" not in reply:
         return problem
     message = reply["message"]
@@ -204,9 +206,9 @@ def _transfer_reply(reply: Fields) -> str | None:
 def _handoff_reply(reply: Fields) -> str | None:
     if not isinstance(reply.get("result", ""), str) or not isinstance(reply.get("error", ""), str):
         return "result and error must be strings"
-    if "error" in reply and "destination" not in reply:
-        return None
-    found = reply.get("destination")
+    if "destination" not in reply:
+        return None if "error" in reply else "destination or error is needed"
+    found = reply["destination"]
     if isinstance(found, dict) and found.get("type") in {"squad", "dynamic"}:
         return None
     return destination_problem(found, "assistant", "number", "sip")

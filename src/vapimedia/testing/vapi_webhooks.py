@@ -137,7 +137,9 @@ class WebhookSender:
             await asyncio.sleep(retries.delay_s(attempt) / self.speed)
         if not post.status:
             post.problems.append(f"no answer within {limit_s:g} s")
-        elif kind != "tool-calls":  # judged call by call
+        elif kind == "tool-calls":
+            post.problems += _tool_problems(post)
+        else:
             post.problems += reply_problems(kind, post.status, post.reply)
         return post
 
@@ -179,6 +181,13 @@ def judge_tool_replies(tools: Sequence[ToolCall], post: WebhookPost) -> None:
     if ids != [tool.id for tool in tools]:
         for tool in tools:
             tool.problems.append("the results are not those that were asked for, in their order")
+
+
+def _tool_problems(post: WebhookPost) -> list[str]:
+    asked = post.message.get("toolCallList", ())
+    tools = [ToolCall(one["id"], one.get("name") or one["function"]["name"], {}) for one in asked]
+    judge_tool_replies(tools, post)
+    return list(dict.fromkeys(problem for tool in tools for problem in tool.problems))
 
 
 def judge_tool_reply(call: ToolCall, post: WebhookPost) -> None:
