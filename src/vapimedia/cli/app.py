@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vapimedia.cli import bench, demo, dial, fake, serve, top
+from vapimedia.cli import bench, control, demo, dial, fake, serve, top
 
 __all__ = ["app"]
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("serve", epilog=serve.EPILOG)(serve.serve)
 app.command("dial", epilog=dial.EPILOG)(dial.dial)
+app.command("control", epilog=control.EPILOG)(control.control)
 app.command("top")(top.top)
 app.add_typer(bench.app, name="bench")
 app.add_typer(fake.app, name="fake")

@@ -80,7 +80,8 @@ async def _url_of(client: VapiClient, call: CallLike, kind: Literal["control", "
         refusal = check_url_from_api(url, client.base_url, client.hosts)
         if refusal is not None:
             raise ConfigError(
-                f"that {kind}Url cannot be used: {refusal.reason}; the client's hosts and base_url say which are"
+                f"that {kind}Url cannot be used: {refusal.reason}; allow it by hosts (--vapi-host), "
+                "or by the API's own host (--vapi-url)"
             )
         return url
     url = _own(call, kind) or client.known.url(id_of(call), kind)

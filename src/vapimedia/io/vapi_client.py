@@ -275,6 +275,10 @@ class VapiClient:
         self, path: str, what: str, max_bytes: int, query: Mapping[str, str] | None = None
     ) -> bytes:
         answer = await self._api("GET", path, READ, query=query, max_bytes=max_bytes)
+        if answer.status == 404:
+            raise VapiError(
+                "Vapi knows no such call for this key; look at the id, and whose key it is", status=404
+            )
         if answer.status not in range(200, 300):
             raise refused(answer.status, answer.body, self._secrets, what)
         return answer.body
@@ -334,10 +338,12 @@ def _checked(base_url: str) -> str:
     except ValueError:
         host = ""
     if not host or url.scheme not in ("http", "https") or url.user or url.query_string:
-        raise ConfigError("base_url must be a URL like https://api.vapi.ai, without user, password and query")
+        raise ConfigError(
+            "the base of Vapi's API must be a URL like https://api.vapi.ai, without user, password and query"
+        )
     if url.scheme == "http" and not is_loopback(host):
         raise ConfigError(
-            f"base_url must be https, as the key goes there, unless its host is this machine; {host} is not"
+            f"the base of Vapi's API must be https, as the key goes there, unless it is this machine; {host} is not"
         )
     return base_url.rstrip("/")
 

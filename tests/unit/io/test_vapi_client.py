@@ -234,7 +234,7 @@ async def test_other_requests_never_raise_and_say_whether_they_worked(
     ],
 )
 def test_a_base_that_the_key_must_not_go_to_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="base_url must be"):
+    with pytest.raises(ConfigError, match="base of Vapi's API must be"):
         VapiClient(KEY, base_url=url)
 
 
