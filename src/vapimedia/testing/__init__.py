@@ -59,8 +59,10 @@ from vapimedia.testing.script import (
     default_script,
 )
 from vapimedia.testing.vapi_auth import BearerAuth, HmacAuth, SecretAuth
+from vapimedia.testing.vapi_media import ask_voice, transcribe
 from vapimedia.testing.vapi_messages import CLIENT_MESSAGES, SERVER_MESSAGES
 from vapimedia.testing.vapi_parts import Utterance
+from vapimedia.testing.vapi_requests import ask_endpointing, ask_knowledge_base
 from vapimedia.testing.vapi_webhooks import Backoff, ToolCall, WebhookPost
 from vapimedia.testing.verify import (
     Correlation,
@@ -126,6 +128,9 @@ __all__ = [
     "WaitForDtmf",
     "WaitForSilence",
     "WebhookPost",
+    "ask_endpointing",
+    "ask_knowledge_base",
+    "ask_voice",
     "clip_ms",
     "compare_frames",
     "correlate",
@@ -137,5 +142,6 @@ __all__ = [
     "make_application_key",
     "read_wav",
     "speech_ratio",
+    "transcribe",
     "write_wav",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from vapimedia import audio
-from vapimedia.audio import Converter, FrameSlicer, Resampler, resample
+from vapimedia.audio import Converter, FrameSlicer, Resampler, StereoSplitter, resample
 from vapimedia.errors import ConfigError, VapimediaError
 from vapimedia.formats import AudioFormat
 
@@ -303,6 +303,7 @@ def test_g711_refuses_outputs_that_it_cannot_write(function):
         (Resampler, "(from_hz, to_hz, *, quality='balanced')"),
         (Converter, "(source, target, *, quality='balanced')"),
         (FrameSlicer, "(fmt, *, ptime_ms=20)"),
+        (StereoSplitter, "()"),
     ],
 )
 def test_constructors_tell_what_they_take(made, signature):

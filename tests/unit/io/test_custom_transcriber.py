@@ -174,6 +174,25 @@ async def test_a_peer_that_vanishes_or_says_too_much_ends_its_call_only() -> Non
     assert endpoint.counts["ignored_message"] == 1
 
 
+@pytest.mark.slow
+async def test_a_peer_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vapimedia.io.endpoints.transcriber.SEND_S", 0.2)
+
+    async def talk(stream: TranscriberStream) -> None:
+        while await stream.send("x" * 100_000):
+            pass
+
+    endpoint = CustomTranscriber(talk, secret=None)
+    async with served(endpoint) as url, aiohttp.ClientSession() as http:
+        socket = await http.ws_connect(url)
+        socket._response.connection.transport.pause_reading()  # type: ignore[union-attr]
+        await socket.send_str('{"type":"start"}')
+        async with asyncio.timeout(20):
+            while not endpoint.counts["stalled"] or endpoint.live:
+                await asyncio.sleep(0.05)
+    assert endpoint.counts["unsent"] == 1
+
+
 async def test_paced_audio_takes_its_time() -> None:
     async with served(CustomTranscriber(loudness, secret=None)) as url:
         result = await transcribe(url, SPEECH[:1280], paced=True, expect=2)

@@ -33,8 +33,8 @@ class CustomEndpointing(RequestEndpoint):
         *,
         secret: str | WebhookSecrets | None,
         url: str = "",
-        default_s: float = 0.4,
-        deadline_s: float = 2.0,
+        default_s: float = 1.0,
+        deadline_s: float = 0.5,
     ) -> None:
         super().__init__(secret, url)
         self._fallback = EndpointingReply(timeout_seconds=default_s).encode()
