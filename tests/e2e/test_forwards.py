@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import vonage_scene
-from wire import until
+from aiohttp import web
+from outbound_scene import PROVIDERS, faked
+from wire import nothing_left, until
 
 from vapimedia import Bridge, BridgeConfig, Call
 from vapimedia.errors import ConfigError, StateError
@@ -68,11 +70,14 @@ class Scene:
 
 @asynccontextmanager
 async def twilio(
-    assistant: Any = None, prepare: Callable[[Bridge], object] | None = None, **changes: Any
+    assistant: Any = None,
+    prepare: Callable[[Bridge], object] | None = None,
+    *,
+    api: type[FakeTwilioApi] = FakeTwilioApi,
 ) -> AsyncIterator[Scene]:
     async with (
         FakeVapi(assistant=assistant, server_secret=SECRET) as vapi,
-        FakeTwilioApi(account_sid=ACCOUNT, auth_token=TOKEN) as api,
+        api(account_sid=ACCOUNT, auth_token=TOKEN) as fake_api,
     ):
         values: dict[str, Any] = {
             "port": 0,
@@ -83,11 +88,11 @@ async def twilio(
             "vapi_webhook_secret": SECRET,
             "twilio_account_sid": ACCOUNT,
             "twilio_auth_token": TOKEN,
-            "twilio_api_url": api.url,
+            "twilio_api_url": fake_api.url,
             "assistant_id": "asst_1",
         }
-        bridge = Bridge(BridgeConfig(**values | changes))
-        scene = Scene(bridge, vapi, api)
+        bridge = Bridge(BridgeConfig(**values))
+        scene = Scene(bridge, vapi, fake_api)
         bridge.on_event(lambda _call, event: scene.events.append(event))
         if prepare is not None:
             prepare(bridge)
@@ -133,6 +138,58 @@ async def test_a_transfer_that_vapi_tells_of_is_done_once_though_the_assistant_l
         assert scene.ended == ["forwarded"]
         assert scene.api.forwards == [(phone.call_sid, Forwarded("number", NUMBER))]
         assert len(scene.api.posts) == 1
+
+
+async def test_vapis_webhook_forwards_the_call_that_its_socket_tells_of_too() -> None:
+    async with twilio() as scene:
+        async with scene.calling() as phone:
+            (leg,) = scene.vapi.calls.values()
+            control = {"type": "phone-call-control", "request": "forward"}
+            leg.post(control | {"destination": TRANSFER["destination"]})
+            await leg.send_event(TRANSFER)
+        await leg.ended(5)
+        assert scene.ended == ["forwarded"]
+        assert scene.api.forwards == [(phone.call_sid, Forwarded("number", NUMBER))]
+        assert not any(isinstance(event, ForwardFailed) for event in scene.events)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_call_that_we_make_is_forwarded_once_it_is_live_and_not_hung_up(provider: str) -> None:
+    async with nothing_left(), faked(provider, ring_s=0.1) as (line, api):
+        call = await line.dial()
+        with pytest.raises(StateError, match="CallStarted"):
+            call.forward(NUMBER)  # it rings
+        leg = await line.scene.vapi.leg()
+        await until(lambda: leg.audio)
+        call.forward(NUMBER)
+        assert (await call.ended()).reason == "forwarded"
+        await until(lambda: not line.scene.bridge._tasks)
+        line.expect_nothing_left()
+    assert [(id_, one.address) for id_, one in api.forwards] == [(call.id, NUMBER)]
+    asked = [*api.posts] if isinstance(api, FakeTwilioApi) else [r for r in api.requests if r.method == "PUT"]
+    assert len(asked) == 1 and api.violations == []
+    assert leg.texts == [{"type": "end-call"}]
+
+
+class Slow(FakeTwilioApi):
+    """An API that takes its time."""
+
+    async def _update(self, request: web.Request) -> web.Response:
+        await asyncio.sleep(0.2)
+        return await super()._update(request)
+
+
+@pytest.mark.parametrize("status", [None, 500])
+async def test_a_bridge_that_stops_waits_for_a_forward_and_hangs_nobody_up(status: int | None) -> None:
+    async with twilio(api=Slow) as scene:
+        scene.api.status = status
+        async with scene.calling() as phone:
+            scene.bridge.calls[0].handle.forward(NUMBER)
+            await scene.bridge.close()
+        assert scene.ended == ["drain"]
+        assert [set(post.form) for post in scene.api.posts] == [{"Twiml"}]
+        # Where it fails the stream is closed, and as nothing follows it in the TwiML the call ends.
+        assert phone.ended_by == ("redirect" if status is None else "bridge")
 
 
 async def test_a_forward_that_the_provider_refuses_is_told_and_the_call_goes_on(log: io.StringIO) -> None:

@@ -35,9 +35,8 @@ async def control_phone(bridge: Bridge, call: LiveCall | None, message: PhoneCal
 
 def _forward(bridge: Bridge, call: LiveCall, message: PhoneCallControl) -> None:
     destination = message.destination
-    forward = getattr(call, "forward", None)
-    if destination is None or forward is None:
+    if destination is None:
         bridge.count("forward_refused")
         _log.error("call %s: Vapi asks to forward it, but names no number and no SIP address", call.call_id)
         return
-    forward(destination)
+    call.forward(destination)
