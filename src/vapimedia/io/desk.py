@@ -98,8 +98,11 @@ class Desk(Protocol):
     async def spend(self, uses: Sequence[Use]) -> Refusal | None:
         """Use names up; say why that is refused."""
 
-    async def relay(self, names: Sequence[str], errand: Errand) -> Reply | None:
-        """Have the worker do *errand* that knows one of *names*; ``None`` if no other does."""
+    async def relay(self, names: Sequence[str], errand: Errand, key: str = "") -> Reply | None:
+        """Have the worker do *errand* that knows one of *names*; ``None`` if no other does.
+
+        What nobody knows is done by whoever was the first to ask with the same *key*.
+        """
 
     def named(self, names: Sequence[str]) -> None:
         """A call of ours is known by these."""
@@ -253,7 +256,7 @@ class LocalDesk:
         """Use names up; say why that is refused."""
         return self._front.spend(uses)
 
-    async def relay(self, names: Sequence[str], errand: Errand) -> Reply | None:
+    async def relay(self, names: Sequence[str], errand: Errand, key: str = "") -> Reply | None:
         """Return ``None``: there is nobody else."""
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import re
 import time
@@ -93,13 +94,14 @@ class ServerUrl:
             bridge.count("vapi_webhook_unknown")
             return self._tell(None, message)
         call = bridge.book.find_vapi(message.call_id)
-        if call is None and message.call_id and may_relay:
-            errand = Errand("vapi", webhook=webhook, spent_s=time.monotonic() - began_s)
-            reply = await bridge.desk.relay([name_of("vapi", message.call_id)], errand)
-            if reply is not None:
-                return reply
         is_asked = isinstance(message, ToolCalls) or bridge.handlers.wants(message)
         key = key_of(message, webhook.body, wants_answer=is_asked)
+        if call is None and may_relay:
+            errand = Errand("vapi", webhook=webhook, spent_s=time.monotonic() - began_s)
+            names = [name_of("vapi", message.call_id)] if message.call_id else []
+            reply = await bridge.desk.relay(names, errand, "" if key is None else _digest(webhook.body))
+            if reply is not None:
+                return reply
         if is_asked:
             return await self._repeats.answer(key, lambda: self._ask(call, message, began_s))
         if isinstance(message, VoiceRequest):
@@ -139,6 +141,11 @@ class ServerUrl:
         """Answer at once; the user's callback is told in the loop's next turn, when the answer is on its way."""
         asyncio.get_running_loop().call_soon(self._bridge.tell, call, message)
         return _TAKEN
+
+
+def _digest(body: bytes) -> str:
+    """Return what *body* is known by to every worker alike, which a ``hash`` is not."""
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
 def _tool_limit_s(message: ToolCalls) -> float:

@@ -159,10 +159,14 @@ class AskSpend(_Body, frozen=True):
 
 
 class AskRelay(_Body, frozen=True):
-    """Have the worker do it that has the call. ``Relayed``, or with nothing in it if there is none."""
+    """Have the worker do it that has the call. ``Relayed``, or with nothing in it if there is none.
+
+    What is about no call is for the worker that was the first to ask with this *key*.
+    """
 
     names: list[str]
     errand: Errand
+    key: str = ""
 
 
 class AskLeave(_Body, frozen=True):

@@ -77,11 +77,11 @@ class RemoteDesk:
         answer = await self._channel.ask(AskSpend(list(uses)))
         return answer.refusal if isinstance(answer, Verdict) else _GONE
 
-    async def relay(self, names: Sequence[str], errand: Errand) -> Reply | None:
-        """Have the worker do *errand* that knows one of *names*; ``None`` if no other does."""
-        if not names:
+    async def relay(self, names: Sequence[str], errand: Errand, key: str = "") -> Reply | None:
+        """Have the worker do *errand* that knows one of *names*, or asked with *key* before; ``None`` if no other."""
+        if not names and not key:
             return None
-        answer = await self._channel.ask(AskRelay(list(names), errand))
+        answer = await self._channel.ask(AskRelay(list(names), errand, key))
         return answer.reply if isinstance(answer, Relayed) else None
 
     def named(self, names: Sequence[str]) -> None:

@@ -206,8 +206,8 @@ class Supervisor:
                 return say.Done()
             case say.AskSpend(uses):
                 return say.Verdict(self._front.spend(uses))
-            case say.AskRelay(names, errand):
-                return await self._relay(worker, names, errand)
+            case say.AskRelay(names, errand, key):
+                return await self._relay(worker, names, errand, key)
             case say.AskLeave(snapshot):
                 worker.has_left = True
                 worker.snapshot = _decode(snapshot)
@@ -225,8 +225,11 @@ class Supervisor:
                 self._calls.add(worker.number, [name])
         return say.Claimed(refusal)
 
-    async def _relay(self, worker: WorkerProcess, names: list[str], errand: Errand) -> say.Relayed:
-        numbers = {self._calls.find(name) for name in names} - {None, worker.number}
+    async def _relay(self, worker: WorkerProcess, names: list[str], errand: Errand, key: str) -> say.Relayed:
+        known = {self._calls.find(name) for name in names} - {None}
+        if not known and key:
+            known.add(self._calls.first(worker.number, key))
+        numbers = known - {worker.number}
         for number in numbers:
             owner = self._roster.workers.get(number or 0)
             if owner is not None and owner.is_ready:

@@ -15,6 +15,7 @@ class Switchboard:
     def __init__(self) -> None:
         self._live: dict[str, int] = {}
         self._old: dict[str, int] = {}
+        self._first: dict[str, int] = {}
 
     def find(self, name: str) -> int | None:
         """Return the number of the worker that has, or had, the call *name*."""
@@ -45,7 +46,15 @@ class Switchboard:
         while len(self._old) > _REMEMBERED_NAMES:
             del self._old[next(iter(self._old))]
 
+    def first(self, worker: int, key: str) -> int:
+        """Return the worker that was the first to ask with *key*: *worker* itself, unless another was."""
+        first = self._first.setdefault(key, worker)
+        if len(self._first) > _REMEMBERED_NAMES:
+            del self._first[next(iter(self._first))]
+        return first
+
     def forget(self, worker: int) -> None:
         """*worker* is gone, and with it what it knew."""
         self._live = {name: one for name, one in self._live.items() if one != worker}
         self._old = {name: one for name, one in self._old.items() if one != worker}
+        self._first = {key: one for key, one in self._first.items() if one != worker}
