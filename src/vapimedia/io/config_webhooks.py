@@ -67,10 +67,15 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
                 timestamp_header=self.vapi_webhook_timestamp_header.strip(),
                 message_id_header=self.vapi_webhook_message_id_header.strip(),
                 include_timestamp=not self.vapi_webhook_untimed,
-                payload_format=self.vapi_webhook_payload,
+                payload_format=self._payload(),
             )
         except ConfigError as error:
             raise ConfigError(f"vapi_webhook_...: {error}") from None
+
+    def _payload(self) -> str:
+        """Return what is signed: where nobody says, it holds no time that is not sent."""
+        default = self.vapi_webhook_payload == WebhookSettings().vapi_webhook_payload
+        return "{body}" if default and self.vapi_webhook_untimed else self.vapi_webhook_payload
 
     def check_webhooks(self, public_url: str) -> None:
         """Raise ``ConfigError`` if webhooks cannot be checked in the way that is set."""
