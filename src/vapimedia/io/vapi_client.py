@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -173,14 +174,15 @@ class VapiClient:
         """Return a call once Vapi has told why it ended and what it cost, both a while after its end.
 
         Asks again after 0.5, 1, 2, 4 and 8 s and then returns what is known: look at ``is_settled``. A call that
-        cost nothing takes as long. Raises ``VapiError``.
+        cost nothing takes as long. Raises ``VapiError`` if the first question fails.
         """
         record = await self.get_call(call_id)
         for pause_s in _SETTLE_PAUSES_S:
             if record.is_settled:
                 break
             await asyncio.sleep(pause_s)
-            record = await self.get_call(call_id)
+            with suppress(VapiError):  # what is known already is worth more than why there is no more
+                record = await self.get_call(call_id)
         return record
 
     def control(self, call: CallLike, *, timeout_s: float = 5.0) -> LiveControl:
@@ -277,7 +279,8 @@ class VapiClient:
         answer = await self._api("GET", path, READ, query=query, max_bytes=max_bytes)
         if answer.status == 404:
             raise VapiError(
-                "Vapi knows no such call for this key; look at the id, and whose key it is", status=404
+                "Vapi knows no such call for this key; look at the id, which is Vapi's own, and whose key it is",
+                status=404,
             )
         if answer.status not in range(200, 300):
             raise refused(answer.status, answer.body, self._secrets, what)

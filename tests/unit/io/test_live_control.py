@@ -175,6 +175,7 @@ async def test_a_call_is_settled_once_reason_and_cost_are_there_and_polled_a_bou
         assert (record.is_settled, record.ended_reason, record.cost) == (True, "customer-ended-call", 0.07)
         assert len(api.asked) == 4
         api.record["cost"] = 0
+        api.statuses = [200, 404]  # one question in between fails for good
         assert not (await client.settled_call("c1")).is_settled
         assert len(api.asked) == 4 + 6
 

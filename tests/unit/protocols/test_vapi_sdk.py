@@ -39,6 +39,32 @@ def test_the_transport_is_one_the_sdk_builds(format_: AudioFormat) -> None:
     assert (read.format, read.sample_rate) == (format_.encoding, format_.sample_rate)
 
 
+def test_a_call_is_read_as_the_sdk_reads_it(types: Any) -> None:
+    body = (DATA / "rest.create-call.response.json").read_bytes()
+    theirs, ours = types.Call.model_validate_json(body), vapi.decode_call(body)
+    for field in ("id", "org_id", "type", "status", "assistant_id", "cost"):
+        assert getattr(ours, field) == getattr(theirs, field), field
+    assert (ours.control_url, ours.listen_url) == (theirs.monitor.control_url, theirs.monitor.listen_url)
+    assert ours.websocket_call_url == theirs.transport.model_extra["websocketCallUrl"]
+
+
+def test_a_customer_is_one_of_the_sdk(types: Any) -> None:
+    customer = vapi.Customer(
+        number="+15005550006", extension="5", name="Ann", email="a@b.example", external_id="7"
+    )
+    request = vapi.CreatePhoneCall(
+        assistant_id="a",
+        phone_number_id="p",
+        customer=customer,
+        schedule_plan=vapi.SchedulePlan(earliest_at="2027-01-01T00:00:00Z"),
+    )
+    body = json.loads(request.body())
+    theirs = types.CreateCustomerDto.model_validate(body["customer"])
+    assert not theirs.model_extra
+    assert (theirs.number, theirs.external_id) == ("+15005550006", "7")
+    assert not types.SchedulePlan.model_validate(body["schedulePlan"]).model_extra
+
+
 @pytest.mark.parametrize(
     ("command", "type_"),
     [
@@ -47,6 +73,16 @@ def test_the_transport_is_one_the_sdk_builds(format_: AudioFormat) -> None:
         (vapi.append_context("thinking", "Hi."), "append-context"),
         (vapi.control("mute-assistant"), "control"),
         (vapi.end_call(), "end-call"),
+        (vapi.transfer("+15005550006", "Bye."), "transfer"),
+        (vapi.transfer("sip:desk@example.test"), "transfer"),
+        (
+            vapi.send_transport_message(vapi.TwilioTransportMessage(twiml="<Response/>")),
+            "send-transport-message",
+        ),
+        (
+            vapi.send_transport_message(vapi.SipTransportMessage(sip_verb="INFO", headers={"X": "1"})),
+            "send-transport-message",
+        ),
     ],
 )
 def test_commands_are_messages_of_the_sdk(types: Any, command: bytes, type_: str) -> None:
