@@ -217,12 +217,12 @@ def test_the_example_of_the_kernels_page_runs() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_the_examples_of_the_testing_page_run(number: int) -> None:
     blocks = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(encoding="utf-8"), re.S
     )
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     subprocess.run([sys.executable, "-W", "error", "-c", blocks[number]], check=True, timeout=50)
 
 

@@ -109,7 +109,7 @@ async def _serve_vapi(
     listen_channels: int,
     phone_call: bool,
 ) -> int:
-    from vapimedia.testing import Customer, Echo, FakeVapi, default_script, long_dialogue  # noqa: PLC0415  loads aiohttp
+    from vapimedia.testing import Callee, Echo, FakeVapi, default_script, long_dialogue  # noqa: PLC0415  loads aiohttp
 
     console = report.stdout()
 
@@ -150,9 +150,7 @@ async def _serve_vapi(
         console.print(f"[bold green]a fake Vapi serves[/] {vapi.url}", soft_wrap=True)
         if phone_call:
             script, caller = long_dialogue()
-            call = await vapi.place_call(
-                assistant=Echo() if echo else script, customer=Customer(caller=caller)
-            )
+            call = await vapi.place_call(assistant=Echo() if echo else script, callee=Callee(caller=caller))
             console.print("a phone call begins; listen to it and control it from another terminal:")
             console.print(f"  vapimedia listen {call.listen_url}", soft_wrap=True)
             console.print(f"  vapimedia control {call.control_url} say 'Let me check.'", soft_wrap=True)

@@ -39,7 +39,7 @@ from vapimedia.testing.fake_vonage_api import FakeVonageApi
 from vapimedia.testing.faults import VapiFaults
 from vapimedia.testing.forwarded import Forwarded
 from vapimedia.testing.pacing import Pacing
-from vapimedia.testing.phone_line import Customer, long_dialogue
+from vapimedia.testing.phone_line import Callee, long_dialogue
 from vapimedia.testing.script import (
     Ask,
     AssistantScript,
@@ -89,11 +89,11 @@ __all__ = [
     "BearerAuth",
     "CallTool",
     "CallTools",
+    "Callee",
     "CallerStep",
     "Clear",
     "Clip",
     "Correlation",
-    "Customer",
     "Dtmf",
     "Echo",
     "EndCall",

@@ -18,7 +18,7 @@ from vapimedia.testing.fake_vapi_call import FakeVapiCall
 from vapimedia.testing.faults import VapiFaults
 from vapimedia.testing.listen import ListenSettings, serve_listener
 from vapimedia.testing.pacing import Pacing
-from vapimedia.testing.phone_line import Customer, PhoneLine
+from vapimedia.testing.phone_line import Callee, PhoneLine
 from vapimedia.testing.script import AssistantScript, Echo, StreamBytes
 from vapimedia.testing.vapi_api import ApiRequest, VapiApi, decoded
 from vapimedia.testing.vapi_auth import SecretAuth, WebhookAuth
@@ -39,7 +39,7 @@ class FakeVapi:
     """Serve a Vapi on loopback: ``async with FakeVapi(assistant=default_script()) as vapi: ... vapi.url``.
 
     *assistant* is what every call gets: a script, ``Echo()``, ``StreamBytes(...)``, ``None`` (silent), or a
-    function from the call to one of these. *customer* is who answers ordinary phone calls (``POST /call`` with
+    function from the call to one of these. *callee* is who answers ordinary phone calls (``POST /call`` with
     ``customer`` and ``phoneNumberId``, without a transport).
 
     Webhooks go to *server_url* (settable later), proven by *server_secret* or *webhook_auth*, sent again by
@@ -68,7 +68,7 @@ class FakeVapi:
         api_key: str = "vapi-test-key",
         public_key: str = "vapi-test-public-key",
         assistant: Behaviour | Callable[[FakeVapiCall], Behaviour] = None,
-        customer: Customer | None = None,
+        callee: Callee | None = None,
         require_ws_bearer: bool = False,
         server_url: str | None = None,
         server_secret: str | None = None,
@@ -95,7 +95,7 @@ class FakeVapi:
     ) -> None:
         self.host, self.port, self.api_key, self.public_key = host, port, api_key, public_key
         self.assistant, self.require_ws_bearer, self.seed = assistant, require_ws_bearer, seed
-        self.customer = customer or Customer()
+        self.callee = callee or Callee()
         if webhook_auth is None and server_secret is not None:
             webhook_auth = SecretAuth(server_secret)
         self.sender = WebhookSender(
@@ -251,16 +251,16 @@ class FakeVapi:
         number: str = "+15005550006",
         *,
         assistant: Behaviour = None,
-        customer: Customer | None = None,
+        callee: Callee | None = None,
         **fields: Any,
     ) -> FakeVapiCall:
         """Make an ordinary phone call without the API; *fields* are those of its request.
 
-        *assistant* and *customer* are those of this call only. Returns before it rings.
+        *assistant* and *callee* are those of this call only. Returns before it rings.
         """
         body = {"assistantId": "asst_fake", "phoneNumberId": "number_fake", "customer": {"number": number}}
         call = self.make_call(body | fields, {})
-        await self.admit(call, assistant=assistant, customer=customer)
+        await self.admit(call, assistant=assistant, callee=callee)
         return call
 
     async def admit(
@@ -269,7 +269,7 @@ class FakeVapi:
         *,
         starts: bool = True,
         assistant: Behaviour = None,
-        customer: Customer | None = None,
+        callee: Callee | None = None,
     ) -> None:
         """Take a call up; a phone call that *starts* is rung, a call socket is waited for."""
         if assistant is None:
@@ -279,7 +279,7 @@ class FakeVapi:
             loop = asyncio.get_running_loop()
             self._give_ups.append(loop.call_later(self.connect_window_s, call.give_up))
         elif starts and "schedulePlan" not in call.request:
-            self._lines.append(asyncio.create_task(PhoneLine(call, customer or self.customer).run()))
+            self._lines.append(asyncio.create_task(PhoneLine(call, callee or self.callee).run()))
         async with self._new_call:
             self.calls[call.id] = call
             self._new_call.notify_all()

@@ -13,7 +13,7 @@ from vapimedia.testing.ear import Ear
 from vapimedia.testing.fake_vapi_call import FakeVapiCall
 from vapimedia.testing.script import AssistantScript, EndCall, Pause, default_script
 
-__all__ = ["Customer", "PhoneLine", "long_dialogue"]
+__all__ = ["Callee", "PhoneLine", "long_dialogue"]
 
 _TICK_S = 0.02
 _QUEUED_S = 0.05
@@ -26,7 +26,7 @@ _UNANSWERED = {
 
 
 @dataclass(frozen=True)
-class Customer:
+class Callee:
     """Who is called: picks up after *ring_s* (``None``: when ``call.answer()`` says so), then says *caller*."""
 
     caller: Sequence[CallerStep] = field(default_factory=default_caller)
@@ -44,21 +44,21 @@ def long_dialogue(n_rounds: int = 40) -> tuple[AssistantScript, tuple[CallerStep
 class PhoneLine:
     """The line of one call, between the assistant and the customer; ``ear`` is the customer's."""
 
-    def __init__(self, call: FakeVapiCall, customer: Customer) -> None:
-        self._call, self._customer = call, customer
+    def __init__(self, call: FakeVapiCall, callee: Callee) -> None:
+        self._call, self._callee = call, callee
         self._over = asyncio.Event()
         self.ear = Ear(call.format, buffer_ms=None)
 
     async def run(self) -> None:
         """Live through the whole call."""
-        call, customer, speed = self._call, self._customer, self._call.settings.speed
+        call, callee, speed = self._call, self._callee, self._call.settings.speed
         try:
             await asyncio.sleep(_QUEUED_S / speed)
             call.ring()
-            ring_s = None if customer.ring_s is None else customer.ring_s / speed
+            ring_s = None if callee.ring_s is None else callee.ring_s / speed
             picked_up = await call.answered(ring_s)
-            if not picked_up and customer.outcome != "answered":
-                call.close_with(_UNANSWERED[customer.outcome], "vapi")
+            if not picked_up and callee.outcome != "answered":
+                call.close_with(_UNANSWERED[callee.outcome], "vapi")
             if call.ended_reason is None:
                 await self._talk()
         finally:
@@ -78,7 +78,7 @@ class PhoneLine:
     async def _tick(self) -> None:
         call, loop = self._call, asyncio.get_running_loop()
         begun = loop.time()
-        for n_ticks, tick in enumerate(play_caller(self._customer.caller, self.ear, call.format)):
+        for n_ticks, tick in enumerate(play_caller(self._callee.caller, self.ear, call.format)):
             # The clock is absolute: a late wake-up is made up for.
             await asyncio.sleep(max(0.0, begun + n_ticks * _TICK_S / call.settings.speed - loop.time()))
             if self._over.is_set():

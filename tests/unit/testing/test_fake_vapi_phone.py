@@ -15,7 +15,7 @@ import pytest
 from vapimedia.formats import AudioFormat
 from vapimedia.testing import (
     AssistantScript,
-    Customer,
+    Callee,
     EndCall,
     FakeVapi,
     FakeVapiCall,
@@ -37,7 +37,7 @@ DATA = Path(__file__).parents[2] / "data" / "vapi"
 HEADERS = {"Authorization": "Bearer vapi-test-key"}
 BODY = {"assistantId": "a", "phoneNumberId": "p", "customer": {"number": "+15005550006"}}
 PCM = AudioFormat("pcm_s16le", 16000)
-SILENT = Customer(caller=(), ring_s=0.0)
+SILENT = Callee(caller=(), ring_s=0.0)
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ async def get(http: aiohttp.ClientSession, url: str, **query: str) -> tuple[int,
 
 
 async def test_a_phone_call_rings_is_answered_and_settles_after_its_end(http: aiohttp.ClientSession) -> None:
-    customer = Customer(caller=(Silence(100), HangUp()), ring_s=None)
-    async with FakeVapi(customer=customer, settle_s=0.1, speed=10) as vapi:
+    callee = Callee(caller=(Silence(100), HangUp()), ring_s=None)
+    async with FakeVapi(callee=callee, settle_s=0.1, speed=10) as vapi:
         status, made = await post(http, f"{vapi.url}/call", BODY)
         assert (status, made["type"], made["status"]) == (201, "outboundPhoneCall", "queued")
         assert made["subscriptionLimits"]["concurrencyBlocked"] is False
@@ -78,14 +78,14 @@ async def test_a_phone_call_rings_is_answered_and_settles_after_its_end(http: ai
 
 
 @pytest.mark.parametrize(
-    ("customer", "reason"),
+    ("callee", "reason"),
     [
-        (Customer(ring_s=0.01, outcome="busy"), "customer-busy"),
-        (Customer(ring_s=0.01, outcome="no-answer"), "customer-did-not-answer"),
+        (Callee(ring_s=0.01, outcome="busy"), "customer-busy"),
+        (Callee(ring_s=0.01, outcome="no-answer"), "customer-did-not-answer"),
     ],
 )
-async def test_a_phone_that_is_not_answered_says_why(customer: Customer, reason: str) -> None:
-    async with FakeVapi(customer=customer) as vapi:
+async def test_a_phone_that_is_not_answered_says_why(callee: Callee, reason: str) -> None:
+    async with FakeVapi(callee=callee) as vapi:
         call = await (await vapi.place_call()).ended(2)
     assert (call.ended_reason, call.connected_ns) == (reason, 0)
 
@@ -111,7 +111,7 @@ async def test_a_phone_call_that_cannot_be_is_refused(
 
 async def test_calls_are_listed_renamed_and_their_data_deleted(http: aiohttp.ClientSession) -> None:
     faults = VapiFaults(api_statuses={"list": (429,), "delete": (503,)}, retry_after_s=7)
-    async with FakeVapi(customer=SILENT, faults=faults) as vapi:
+    async with FakeVapi(callee=SILENT, faults=faults) as vapi:
         first, second = [await vapi.place_call(phoneNumberId=name) for name in "pq"]
         async with http.get(f"{vapi.url}/call") as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (429, "7")
@@ -143,7 +143,7 @@ async def test_every_documented_control_message_is_taken(http: aiohttp.ClientSes
     messages = [json.loads(path.read_bytes()) for path in CONTROLS]
     lasting = [one for one in messages if one["type"] not in {"transfer", "end-call", "hangup"}]
     told: list[str] = []
-    vapi = FakeVapi(customer=SILENT, speed=20, on_control=lambda call, message: told.append(message["type"]))
+    vapi = FakeVapi(callee=SILENT, speed=20, on_control=lambda call, message: told.append(message["type"]))
     async with vapi:
         call = await (await vapi.place_call()).connected()
         for message in lasting:
@@ -186,7 +186,7 @@ async def test_an_undocumented_control_message_is_a_violation(wrong: Any) -> Non
 async def test_control_and_listen_can_demand_the_public_key_and_fail(http: aiohttp.ClientSession) -> None:
     plan = {"controlAuthenticationEnabled": True, "listenAuthenticationEnabled": True}
     known = {"Authorization": "Bearer vapi-test-public-key"}
-    async with FakeVapi(customer=SILENT) as vapi:
+    async with FakeVapi(callee=SILENT) as vapi:
         call = await vapi.place_call(assistantOverrides={"monitorPlan": plan})
         await call.connected()
         say = {"type": "say", "message": "Hi."}
@@ -221,10 +221,10 @@ async def listened(http: aiohttp.ClientSession, call: FakeVapiCall) -> tuple[byt
 
 
 async def test_a_listener_hears_both_sides_of_a_phone_call_apart(http: aiohttp.ClientSession) -> None:
-    customer = Customer(caller=(Silence(clip_ms("let_me_check") + 400), Say("ask_sunday")), ring_s=0.2)
+    callee = Callee(caller=(Silence(clip_ms("let_me_check") + 400), Say("ask_sunday")), ring_s=0.2)
     script = AssistantScript((Speak("let_me_check"),))
     vapi = FakeVapi(
-        customer=customer,
+        callee=callee,
         assistant=script,
         listen_channels=2,
         listen_start=False,
@@ -257,7 +257,7 @@ async def test_subscriptions_decide_what_is_told() -> None:
     script = AssistantScript((SendEvent(event), Speak("let_me_check"), EndCall()), timing="word-alignment")
     chosen = {"clientMessages": ["assistant.speechStarted", "language-change-detected"]}
     final = {"clientMessages": ['transcript[transcriptType="final"]']}
-    async with FakeVapi(customer=SILENT, assistant=script, speed=10) as vapi:
+    async with FakeVapi(callee=SILENT, assistant=script, speed=10) as vapi:
         calls = [await vapi.place_call(assistantOverrides=one) for one in (chosen, final)]
         for call in calls:
             await call.ended()
@@ -271,7 +271,7 @@ async def test_subscriptions_decide_what_is_told() -> None:
 
 async def test_a_transfer_ends_a_phone_call_unless_the_server_controls_the_phone() -> None:
     script = AssistantScript((Transfer({"type": "number", "number": "+15005550002"}),))
-    async with FakeVapi(customer=SILENT, assistant=script) as vapi:
+    async with FakeVapi(callee=SILENT, assistant=script) as vapi:
         call = await (await vapi.place_call()).ended(2)
         assert call.ended_reason == "assistant-forwarded-call"
         kept = await vapi.place_call(assistantOverrides={"serverMessages": ["phone-call-control"]})
@@ -284,7 +284,7 @@ async def test_a_transfer_ends_a_phone_call_unless_the_server_controls_the_phone
 async def test_what_a_muted_assistant_says_is_silent_and_a_new_say_can_cut_the_old_off(
     http: aiohttp.ClientSession,
 ) -> None:
-    async with FakeVapi(customer=SILENT, assistant=AssistantScript(()), speed=4) as vapi:
+    async with FakeVapi(callee=SILENT, assistant=AssistantScript(()), speed=4) as vapi:
         call = await (await vapi.place_call()).connected()
         await call.control({"type": "control", "control": "mute-assistant"})
         await call.control({"type": "say", "content": "word " * 100})

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from vapimedia.protocols.vapi import WebhookSecrets, check_webhook_secret
-from vapimedia.testing import Backoff, BearerAuth, Customer, FakeVapi, HmacAuth, SecretAuth
+from vapimedia.testing import Backoff, BearerAuth, Callee, FakeVapi, HmacAuth, SecretAuth
 from vapimedia.testing.vapi_shapes import reply_problems
 
 DATA = Path(__file__).parents[2] / "data" / "vapi"
@@ -133,10 +133,10 @@ def test_every_proof_is_believed_by_the_product_and_no_other_is(auth: Any, secre
 
 async def test_a_requests_server_overrides_where_and_how_webhooks_go() -> None:
     credentials = {"cred": HmacAuth("s")}
-    quick = Customer(caller=(), ring_s=0.0)
+    quick = Callee(caller=(), ring_s=0.0)
     async with (
         serving() as server,
-        FakeVapi(server_secret="other", credentials=credentials, customer=quick) as vapi,
+        FakeVapi(server_secret="other", credentials=credentials, callee=quick) as vapi,
     ):
         plan = {"type": "fixed", "maxRetries": 1, "baseDelaySeconds": 0}
         about = {"url": server.url, "credentialId": "cred", "backoffPlan": plan, "headers": {"X-Mine": "1"}}
