@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from vapimedia.errors import ConcurrencyBlocked, ConfigError, VapiError
-from vapimedia.formats import AudioFormat
 from vapimedia.protocols import vapi
 
 DATA = Path(__file__).parents[2] / "data" / "vapi"
@@ -116,8 +115,8 @@ class TestCreatePhoneCall:
 
     @pytest.mark.parametrize("field", ["phone_number_id", "phone_number", "schedule_plan"])
     def test_phone_fields_do_not_go_with_the_websocket_transport(self, field: str) -> None:
-        with pytest.raises(ConfigError, match=f"^{field} cannot go with the WebSocket transport"):
-            vapi.CreateCall(format=AudioFormat("mulaw", 8000), assistant_id="a", **{field: {"x": 1}})  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match=f"^{field} cannot go with the WebSocket .*CreatePhoneCall"):
+            vapi.CreateCall(assistant_id="a", **{field: {"x": 1}})  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         ("change", "said"),

@@ -67,9 +67,7 @@ class CreatedCall(msgspec.Struct, frozen=True):
         return f"CreatedCall(id={self.id!r}, concurrency_blocked={self.concurrency_blocked})"
 
 
-class CallRecord(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", dict=True, weakref=True
-):
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", dict=True):
     """A call in the API's words. Any field but ``id`` may be missing and is then ``None`` or an empty ``Raw``.
 
     ``status`` and ``ended_reason`` are open words. ``cost`` is in US dollars, and 0 until Vapi has settled it.
@@ -174,7 +172,8 @@ def decode_call(data: bytes | str | msgspec.Raw) -> CallRecord:
 def decode_calls(data: bytes) -> list[CallRecord]:
     """Return the calls of an answer to ``GET /call``. Raises ``VapiError`` as ``decode_call``."""
     try:
-        return [decode_call(one) for one in msgspec.json.decode(data, type=list[msgspec.Raw])]
+        # Each by itself: a view of its part would keep the whole answer in memory.
+        return [decode_call(bytes(one)) for one in msgspec.json.decode(data, type=list[msgspec.Raw])]
     except BROKEN as error:
         raise VapiError(f"Vapi's answer is not a list of calls: {_where(error)}") from None
 

@@ -120,12 +120,12 @@ class CreateCall(_Request, frozen=True, kw_only=True):
     """A call on the WebSocket transport: its audio comes and goes by the call's own socket.
 
     Exactly one of assistant, squad and workflow answers it, by id or in full. One ``format`` governs both
-    directions. ``metadata`` goes into the ``metadata`` of the overrides. There is no phone number of Vapi's in
-    such a call: ``phone_number_id``, ``phone_number`` and ``schedule_plan`` are refused. ``repr`` shows none of
-    the content. Raises ``ConfigError``.
+    directions; the default is Vapi's. ``metadata`` goes into the ``metadata`` of the overrides. There is no phone
+    number of Vapi's in such a call: ``phone_number_id``, ``phone_number`` and ``schedule_plan`` are refused.
+    ``repr`` shows none of the content. Raises ``ConfigError``.
     """
 
-    format: AudioFormat
+    format: AudioFormat = AudioFormat("pcm_s16le", 16000)
     conversation_type: Literal["voice"] | None = None
 
     def __post_init__(self) -> None:
@@ -172,7 +172,7 @@ class CreatePhoneCall(_Request, frozen=True, kw_only=True):
         if (self.phone_number_id in (None, "")) == (self.phone_number in (None, {})):
             raise ConfigError(
                 "a phone call of Vapi's needs one number to call from: phone_number_id or phone_number; "
-                "for a call without one give CreateCall a format"
+                "for a call whose audio you bring yourself use CreateCall"
             )
         if (self.customer is None) == (self.customer_id in (None, "")):
             raise ConfigError("a phone call needs one who is called: customer or customer_id")
