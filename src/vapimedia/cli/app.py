@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vapimedia.cli import bench, control, demo, dial, fake, serve, top
+from vapimedia.cli import bench, control, demo, dial, fake, listen, serve, top
 
 __all__ = ["app"]
 
@@ -24,6 +24,7 @@ app.command("demo")(demo.demo)
 app.command("serve", epilog=serve.EPILOG)(serve.serve)
 app.command("dial", epilog=dial.EPILOG)(dial.dial)
 app.command("control", epilog=control.EPILOG)(control.control)
+app.command("listen", epilog=listen.EPILOG)(listen.listen)
 app.command("top")(top.top)
 app.add_typer(bench.app, name="bench")
 app.add_typer(fake.app, name="fake")

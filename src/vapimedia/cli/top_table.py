@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from vapimedia.cli.level_bar import age, level_bar
+
 if TYPE_CHECKING:
     from vapimedia.io.admin import Status, WorkerStatus
     from vapimedia.io.snapshot import CallFigures
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["head", "lines", "page"]
 
 _BAR_CELLS = 6
-_QUIETEST_DBFS = -60.0
-_LOUD_DBFS = -6.0
 _ID_CHARACTERS = 10
 _LINES_AROUND = 5  # head, table head with its rule, what is left out, and one to breathe
 _WIDE = 128  # columns of the terminal for all of ours; fewer show the vital ones
@@ -118,15 +118,21 @@ _COLUMNS = (
     _Column("call", lambda call, _: escape(_short(call.call_id or call.vapi_call_id)), "left"),
     _Column("provider", lambda call, _: escape(call.provider), "left", is_vital=False),
     _Column("w", lambda call, _: str(call.worker), is_vital=False),
-    _Column("age", lambda call, _: _age(call.age_ms)),
+    _Column("age", lambda call, _: age(call.age_ms)),
     _Column(
         "state",
         lambda call, _: Text(call.state, style=_STATE_STYLES.get(call.state, "")),
         "left",
         is_vital=False,
     ),
-    _Column("caller", lambda call, is_ascii: _bar(call.caller_dbfs, is_ascii=is_ascii), "left"),
-    _Column("assist.", lambda call, is_ascii: _bar(call.assistant_dbfs, is_ascii=is_ascii), "left"),
+    _Column(
+        "caller", lambda call, is_ascii: level_bar(call.caller_dbfs, _BAR_CELLS, is_ascii=is_ascii), "left"
+    ),
+    _Column(
+        "assist.",
+        lambda call, is_ascii: level_bar(call.assistant_dbfs, _BAR_CELLS, is_ascii=is_ascii),
+        "left",
+    ),
     _Column("queued", _playout("queued_ms")),
     _Column("heard", _playout("heard_ms")),
     _Column("gaps", _gaps),
@@ -142,28 +148,10 @@ def _short(call_id: str) -> str:
     return call_id[-_ID_CHARACTERS:] or "(new)"
 
 
-def _bar(level_dbfs: float | None, *, is_ascii: bool) -> Text:
-    if level_dbfs is None:
-        return Text("")
-    share = min(1.0, max(0.0, 1 - level_dbfs / _QUIETEST_DBFS))
-    eighths = round(share * _BAR_CELLS * 8)
-    if is_ascii:
-        bar = "#" * round(eighths / 8)
-    else:
-        bar = "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
-    return Text(bar, style="red" if level_dbfs > _LOUD_DBFS else "green")
-
-
-def _age(age_ms: float) -> str:
-    minutes, seconds = divmod(int(age_ms // 1000), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
 def _duration(us: float) -> str:
     """Return a duration with three digits at most, and its unit."""
     for limit, size, unit in ((1e3, 1.0, "us"), (1e6, 1e3, "ms"), (60e6, 1e6, "s")):
         if us < limit * 0.9995:
             value = us / size
             return f"{value:.1f} {unit}" if value < 10 and unit != "us" else f"{value:.0f} {unit}"
-    return _age(us / 1e3)
+    return age(us / 1e3)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
-from aiohttp import web
+from listen_server import Script, serving
 
 from vapimedia import AudioFormat, VapiClient
 from vapimedia.errors import CallOver, ConfigError, StateError, VapiError
@@ -30,57 +29,11 @@ FRAME = bytes(range(1, 65)) * 10
 STEREO = json.dumps({"type": "start", "encoding": "linear16", "sampleRate": 8000, "channels": 2})
 ENDED = '{"type":"status-update","status":"ended"}'
 
-Script = int | list[bytes | str | int]
-"""An HTTP status, or the messages of a connection; a number is a close code, 0 an abort."""
-
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listen, "_FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr(listen, "HOLD_S", 0.01)
-
-
-class Server:
-    def __init__(self, scripts: list[Script]) -> None:
-        self.scripts = scripts
-        self.headers: list[dict[str, str]] = []
-        self.url = ""
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.headers.append(dict(request.headers))
-        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
-        if isinstance(script, int):
-            return web.Response(status=script, headers={"Location": "/elsewhere"} if script < 400 else {})
-        ws = web.WebSocketResponse()
-        await ws.prepare(request)
-        for what in script:
-            if isinstance(what, bytes):
-                await ws.send_bytes(what)
-            elif isinstance(what, str):
-                await ws.send_str(what)
-            elif what == 0:
-                assert request.transport is not None
-                await asyncio.sleep(0.02)
-                request.transport.abort()
-            else:
-                await ws.close(code=what)
-        return ws
-
-
-@asynccontextmanager
-async def serving(*scripts: Script) -> AsyncIterator[Server]:
-    server = Server(list(scripts))
-    app = web.Application()
-    app.router.add_get("/call-1/listen", server.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"ws://127.0.0.1:{runner.addresses[0][1]}/call-1/listen"
-    try:
-        yield server
-    finally:
-        await runner.cleanup()
 
 
 async def all_of(listening: Listening) -> list[ListenItem]:
