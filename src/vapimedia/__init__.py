@@ -36,11 +36,14 @@ if TYPE_CHECKING:
         TranscriberStream,
     )
     from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject
+    from vapimedia.io.listen import AudioChunk, ListenEnded, Listening, ListenStarted, Reconnected
     from vapimedia.io.live_control import LiveControl
     from vapimedia.io.vapi_client import VapiClient
+    from vapimedia.io.wav_file import WavFile
     from vapimedia.protocols.vapi import CallRecord, CreateCall, CreatedCall, CreatePhoneCall, Customer
 
 __all__ = [
+    "AudioChunk",
     "AudioFormat",
     "Bridge",
     "BridgeConfig",
@@ -60,15 +63,20 @@ __all__ = [
     "CustomTranscriber",
     "CustomVoice",
     "Customer",
+    "ListenEnded",
+    "ListenStarted",
+    "Listening",
     "LiveControl",
     "ProtocolError",
     "ProviderError",
+    "Reconnected",
     "Reject",
     "StateError",
     "TranscriberStream",
     "VapiClient",
     "VapiError",
     "VapimediaError",
+    "WavFile",
     "__version__",
     "get_include",
     "get_library_dir",
@@ -89,8 +97,14 @@ _LAZY = {
     "CallInfo": "vapimedia.io.hooks",
     "CallOptions": "vapimedia.io.hooks",
     "Reject": "vapimedia.io.hooks",
+    "AudioChunk": "vapimedia.io.listen",
+    "ListenEnded": "vapimedia.io.listen",
+    "ListenStarted": "vapimedia.io.listen",
+    "Listening": "vapimedia.io.listen",
+    "Reconnected": "vapimedia.io.listen",
     "LiveControl": "vapimedia.io.live_control",
     "VapiClient": "vapimedia.io.vapi_client",
+    "WavFile": "vapimedia.io.wav_file",
     "CallRecord": "vapimedia.protocols.vapi",
     "CreateCall": "vapimedia.protocols.vapi",
     "CreatePhoneCall": "vapimedia.protocols.vapi",

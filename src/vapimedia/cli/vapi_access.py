@@ -53,7 +53,7 @@ def client_for(call: str, *, vapi_url: str | None, vapi_hosts: list[str] | None)
     return VapiClient(
         settings.vapi_api_key,
         base_url=settings.vapi_url,
-        public_key=os.environ.get("VAPI_PUBLIC_KEY", "").strip(),
+        public_key=settings.vapi_public_key,
         hosts=hosts,
     )
 
