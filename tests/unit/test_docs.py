@@ -49,7 +49,7 @@ FLAG_OF = {"providers": "provider", "vapi_hosts": "vapi_host"}
 MEANINGS = {
     "lead_ms": "How far ahead of playout audio is sent; unset: the provider's limit (Twilio: 60000).",
     "vapi_api_key": "Vapi's private key. Required.",
-    "vapi_public_key": "Vapi's public key, for calls with `monitorPlan.controlAuthenticationEnabled`.",
+    "vapi_public_key": "Vapi's public key, for calls whose `monitorPlan` wants it for control or listening.",
     "vapi_webhook_secret": "What Vapi's webhooks must carry. Without it they are refused.",
     "twilio_account_sid": "The Twilio account; needed to hang up by REST, to forward and to dial.",
     "twilio_auth_token": "Checks Twilio's signatures. Required unless `auth` is off.",

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
-from urllib.parse import urlsplit
 
 import msgspec
 import typer
 
 from vapimedia.cli import options, report
+from vapimedia.cli.vapi_access import call_settings
 from vapimedia.errors import ConfigError, ProtocolError, VapiError
-from vapimedia.io.config import BridgeConfig
-from vapimedia.io.config_sources import load_config, suggest
-from vapimedia.protocols.hosts import is_loopback
+from vapimedia.io.config_sources import suggest
 from vapimedia.protocols.vapi import commands
 from vapimedia.protocols.vapi.call_urls import check_monitor_url, is_url
 
 if TYPE_CHECKING:
+    from vapimedia.io.config import BridgeConfig
     from vapimedia.protocols.vapi import CallRecord
 
 __all__ = ["EPILOG", "control"]
@@ -210,19 +208,7 @@ def _meant(verb: str) -> str:
 def _settings(
     vapi_url: str | None, vapi_hosts: list[str] | None, file: Path | None, call: str | None
 ) -> BridgeConfig:
-    flags: dict[str, object] = {"vapi_url": vapi_url, "vapi_hosts": vapi_hosts or None}
-    settings = load_config(flags=flags, environ=os.environ, file=file)
-    if call is not None and is_url(call):
-        url = urlsplit(call.removeprefix("<").removesuffix(">"))
-        if is_loopback(url.hostname or "") and settings.vapi_url == BridgeConfig().vapi_url:
-            # A fake on this machine; whoever types its URL means it.
-            return msgspec.structs.replace(settings, vapi_url=f"{url.scheme}://{url.netloc}")
-    elif not settings.vapi_api_key:
-        raise ConfigError(
-            "VAPI_API_KEY is not set; put Vapi's private key in the environment"
-            + ("" if call is None else ", or give the call's controlUrl")
-        )
-    return settings
+    return call_settings(call, vapi_url=vapi_url, vapi_hosts=vapi_hosts, file=file, url_name="controlUrl")
 
 
 def _tell(settings: BridgeConfig, call: str, verb: str, message: bytes, *, as_json: bool) -> int:

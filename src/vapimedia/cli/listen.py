@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
-from vapimedia.cli import report
-from vapimedia.cli.vapi_access import VapiHosts, VapiUrl, client_for
+from vapimedia.cli import options, report
+from vapimedia.cli.vapi_access import call_settings
 from vapimedia.errors import ConfigError, VapimediaError
+from vapimedia.protocols.vapi.call_urls import check_monitor_url, is_url
 
 if TYPE_CHECKING:
     from vapimedia.cli.listen_report import Levels, ListenRecord
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["EPILOG", "listen"]
 
 EPILOG = """
-Keys come by environment only: VAPI_API_KEY for an id, and to know when the call is over; VAPI_PUBLIC_KEY for calls
-with monitorPlan.listenAuthenticationEnabled.
+An id needs VAPI_API_KEY; a URL does not, but with the key it is known sooner when the call is over. Calls with
+monitorPlan.listenAuthenticationEnabled need VAPI_PUBLIC_KEY. What has no flag here is a variable or a key of the TOML
+file, as for serve.
 
 Exit codes: 0 it was heard to its end, or for --seconds; 1 it was not; 2 settings; 130 Ctrl-C, which keeps the file.
 
@@ -85,8 +87,9 @@ def listen(
     as_json: Annotated[
         bool, typer.Option("--json", metavar="", help="Print one JSON object at the end, and nothing before.")
     ] = False,
-    vapi_url: VapiUrl = None,
-    vapi_host: VapiHosts = None,
+    vapi_url: options.VapiUrl = None,
+    vapi_host: options.VapiHosts = None,
+    config: options.ConfigFile = None,
 ) -> int:
     """Hear a live call: levels in the terminal, and a WAV file that plays at any moment, even if this is killed.
 
@@ -94,17 +97,21 @@ def listen(
     """
     if out == _STDOUT and as_json:
         raise ConfigError("--json and -o - both want standard output; choose one")
-    client = client_for(call, vapi_url=vapi_url, vapi_hosts=vapi_host)
+    call = call.strip().removeprefix("<").removesuffix(">")  # as the documentation prints URLs
+    settings = call_settings(call, vapi_url=vapi_url, vapi_hosts=vapi_host, file=config, url_name="listenUrl")
+    if is_url(call):
+        check_monitor_url(call, "listen")
     sink = _sink(out, overwrite=overwrite)
     from vapimedia.cli.listen_report import ListenRecord  # noqa: PLC0415  loads numpy
     from vapimedia.io.loop import run  # noqa: PLC0415
+    from vapimedia.io.vapi_client import VapiClient  # noqa: PLC0415  loads aiohttp
 
     console = report.stderr() if out == _STDOUT else report.stdout()
     session = _Session(sink, None if as_json else console, seconds)
     record = ListenRecord()
 
     async def main() -> None:
-        async with client:
+        async with VapiClient.of(settings) as client:
             listening = client.listen(call, channels=channels, sample_rate=sample_rate, give_up_s=give_up_s)
             await session.run(listening, record)
 

@@ -1,65 +1,54 @@
-"""A client of Vapi's API for commands about one call, which may be told by its id or by one of its URLs."""
+"""The settings of commands about one call of Vapi's, which is told by its id or by one of its URLs."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
 from urllib.parse import urlsplit
 
-import typer
+import msgspec
 
 from vapimedia.errors import ConfigError
+from vapimedia.io.config import BridgeConfig
 from vapimedia.io.config_sources import load_config
 from vapimedia.protocols.hosts import is_loopback
-from vapimedia.protocols.vapi.call_urls import check_url_from_api, is_url
+from vapimedia.protocols.vapi import check_url_from_api
+from vapimedia.protocols.vapi.call_urls import is_url
 
-if TYPE_CHECKING:
-    from vapimedia.io.vapi_client import VapiClient
-
-__all__ = ["VapiHosts", "VapiUrl", "client_for"]
-
-VapiUrl = Annotated[
-    str | None,
-    typer.Option("--vapi-url", help="Base of Vapi's API. Default: https://api.vapi.ai.", show_default=False),
-]
-VapiHosts = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--vapi-host",
-        help="Host suffix of call URLs; may repeat. Default: vapi.ai. This machine is allowed in a URL.",
-        show_default=False,
-    ),
-]
+__all__ = ["call_settings"]
 
 
-def client_for(call: str, *, vapi_url: str | None, vapi_hosts: list[str] | None) -> VapiClient:
-    """Return a client that may use *call*, with the keys of VAPI_API_KEY and VAPI_PUBLIC_KEY.
+def call_settings(
+    call: str | None,
+    *,
+    vapi_url: str | None,
+    vapi_hosts: list[str] | None,
+    file: Path | None,
+    url_name: str,
+) -> BridgeConfig:
+    """Return the settings under which *call* may be used. ``None`` is no call in particular.
 
-    Raises ``ConfigError`` for an id without an API key; a URL needs none.
+    Raises ``ConfigError`` for an id without an API key, and for a URL on a host that is not allowed.
     """
-    from vapimedia.io.vapi_client import VapiClient  # noqa: PLC0415  loads aiohttp
-
+    if file is None and os.environ.get("VAPIMEDIA_CONFIG", "").strip():
+        file = Path(os.environ["VAPIMEDIA_CONFIG"].strip())
     flags = {"vapi_url": vapi_url, "vapi_hosts": vapi_hosts or None}
-    settings = load_config(flags=flags, environ=os.environ)
-    hosts = settings.vapi_hosts
-    if is_url(call):
-        host = _host(call)
-        hosts += (host,) if is_loopback(host) else ()
-        refusal = check_url_from_api(call.strip(" <>"), settings.vapi_url, hosts)
-        if refusal is not None:
-            raise ConfigError(f"that URL cannot be used: {refusal.reason}; --vapi-host allows another host")
-    elif not settings.vapi_api_key:
-        raise ConfigError("VAPI_API_KEY is not set; a call's id needs it, a URL of the call does not")
-    return VapiClient(
-        settings.vapi_api_key,
-        base_url=settings.vapi_url,
-        public_key=settings.vapi_public_key,
-        hosts=hosts,
-    )
-
-
-def _host(url: str) -> str:
+    settings = load_config(flags=flags, environ=os.environ, file=file)
+    if call is None or not is_url(call):
+        if not settings.vapi_api_key:
+            other = "" if call is None else f", or give the call's {url_name}"
+            raise ConfigError(f"VAPI_API_KEY is not set; put Vapi's private key in the environment{other}")
+        return settings
+    url = call.strip().removeprefix("<").removesuffix(">")
     try:
-        return urlsplit(url.strip(" <>")).hostname or ""
+        host = urlsplit(url).hostname or ""
     except ValueError:
-        return ""
+        host = ""
+    if is_loopback(host):  # a fake on this machine: whoever types its URL means it
+        settings = msgspec.structs.replace(settings, vapi_hosts=(*settings.vapi_hosts, host))
+    refusal = check_url_from_api(url, settings.vapi_url, settings.vapi_hosts)
+    if refusal is not None:
+        raise ConfigError(
+            f"that {url_name} cannot be used: {refusal.reason}; --vapi-host allows another host"
+        )
+    return settings
