@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from scene import Scene, running
+from scene import ACCOUNT, STOP, Scene, call_sid, running
 from wire import until
 
 from vapimedia import Bridge, Call
@@ -95,6 +95,25 @@ async def test_vapi_may_hang_up_the_phone_leg() -> None:
         assert await phone.close_code() == 1000
         await until(lambda: scene.ended)
         assert any(isinstance(event, PhoneCallControl) for event in scene.events)
+
+
+async def test_vapi_may_forward_the_phone_leg() -> None:
+    async with running(twilio_account_sid=ACCOUNT) as scene, scene.call() as (phone, _leg):
+        destination = {"type": "number", "number": "+15005550009"}
+        await ask(scene, "phone-call-control", request="forward", destination=destination)
+        await until(lambda: scene.vapi.hang_ups)
+        phone.text(STOP)
+        [(sid, form)] = scene.vapi.hang_ups  # Twilio's resource of the call
+        assert sid == call_sid() and "+15005550009" in form["Twiml"]
+        await until(lambda: scene.ended)
+        assert scene.ended[0].reason == "forwarded"
+
+
+async def test_what_cannot_be_read_leaves_the_phone_alone() -> None:
+    async with running() as scene, scene.call():
+        await ask(scene, "phone-call-control", request="forward", destination={"type": "moon"})
+        await until(lambda: scene.bridge.counters["phone_call_control_unknown"] == 1)
+        assert len(scene.bridge.calls) == 1
 
 
 async def test_a_handler_or_a_setting_keeps_the_bridge_from_acting() -> None:

@@ -275,6 +275,10 @@ class LiveCall:
         """End the call on both legs."""
         self._do(self.session.hang_up(reason, now_ns()))
 
+    def hang_up_when_heard(self, detail: str) -> None:
+        """End the call on Vapi's word, once the caller has heard what was already said."""
+        self._do(self.session.hang_up_when_heard(detail, now_ns()))
+
     def forward(self, destination: ForwardTarget) -> None:
         """Have the phone call go on at *destination*; what keeps it from that is told by ``ForwardFailed``."""
         self._do(self.session.forward(destination, now_ns()))

@@ -25,18 +25,9 @@ async def control_phone(bridge: Bridge, call: LiveCall | None, message: PhoneCal
         bridge.count("phone_call_control_lost")
         _log.warning("Vapi asks for %r of a call that is not here (any more)", (message.request or "")[:32])
     elif message.request == "hang-up":
-        call.hang_up("phone-call-control")
-    elif message.request == "forward":
-        _forward(bridge, call, message)
+        call.hang_up_when_heard("phone-call-control")
+    elif message.request == "forward" and message.destination is not None:
+        call.forward(message.destination)  # what keeps it from that is told by ForwardFailed
     else:
         bridge.count("phone_call_control_unknown")
-        _log.warning("call %s: Vapi asks for something unknown of the phone leg", call.call_id)
-
-
-def _forward(bridge: Bridge, call: LiveCall, message: PhoneCallControl) -> None:
-    destination = message.destination
-    if destination is None:
-        bridge.count("forward_refused")
-        _log.error("call %s: Vapi asks to forward it, but names no number and no SIP address", call.call_id)
-        return
-    call.forward(destination)
+        _log.error("call %s: Vapi asks for something of the phone leg that cannot be read", call.call_id)

@@ -164,6 +164,10 @@ class CallSession:
         detail = "" if own else reason
         return self._input(now_ns, lambda actions: self._core.end(own or "hang_up", detail, now_ns, actions))
 
+    def hang_up_when_heard(self, detail: str, now_ns: int) -> Actions:
+        """End the call as Vapi's own end does, ``vapi_ended``: what was already said is heard first."""
+        return self._input(now_ns, lambda actions: self._vapi.finish(detail, now_ns, actions))
+
     def forward(self, to: ForwardTarget, now_ns: int) -> Actions:
         """Have the phone call go on at *to*, without the assistant: the call ends as ``forwarded``.
 

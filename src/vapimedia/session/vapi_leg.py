@@ -108,8 +108,14 @@ class VapiLeg:
             self._forwards.transfer(event, now_ns, actions)
         if not event.ended:
             return
-        core, detail = self._core, event.ended_reason or ""
-        core.vapi_call.over = True
+        self._core.vapi_call.over = True
+        self.finish(event.ended_reason or "", now_ns, actions)
+
+    def finish(self, detail: str, now_ns: int, actions: Actions) -> None:
+        """End the call on Vapi's word, once the caller has heard what was already said."""
+        core = self._core
+        if core.goodbye is not None:
+            return
         if core.started is not None and core.config.goodbye_ms:
             actions.to_provider += core.plays(core.downlink.speech_ended(now_ns))
             if core.downlink.queued_ms(now_ns) > 0:

@@ -228,3 +228,22 @@ def test_a_mark_in_the_middle_of_the_last_words_does_not_end_them() -> None:
     assert call.ended is None
     call.text("mark 0:20000")
     assert call.ended is not None
+
+
+def test_vapis_word_to_hang_up_lets_the_last_words_be_heard_and_ends_its_leg() -> None:
+    call = Driver().go_live()
+    call.vapi_audio(1000)
+    call.hang_up_when_heard("phone-call-control")
+    call.hang_up_when_heard("phone-call-control")  # nothing new
+    assert call.session.state is State.ENDING
+    assert call.without_audio(call.to_vapi) == [END_CALL, CLOSE]
+    call.advance(1600)
+    assert call.ended is not None
+    assert (call.ended.reason, call.ended.detail) == ("vapi_ended", "phone-call-control")
+    assert len(call.heard) == 8000 and call.to_provider[-2:] == [HANGUP, CLOSE]
+
+
+def test_vapis_word_to_hang_up_ends_a_silent_call_at_once() -> None:
+    call = Driver().go_live()
+    call.hang_up_when_heard("phone-call-control")
+    assert call.ended is not None and END_CALL in call.to_vapi
