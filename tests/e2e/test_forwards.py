@@ -15,8 +15,9 @@ from aiohttp import web
 from outbound_scene import PROVIDERS, faked
 from wire import nothing_left, until
 
-from vapimedia import Bridge, BridgeConfig, Call
+from vapimedia import Bridge, BridgeConfig, Call, CallInfo, CallOptions
 from vapimedia.errors import ConfigError, StateError
+from vapimedia.protocols.vapi import NumberDestination, TransferDestinationRequest, TransferReply
 from vapimedia.session import CallEnded, ForwardFailed
 from vapimedia.testing import (
     AssistantScript,
@@ -27,6 +28,9 @@ from vapimedia.testing import (
     FakeVonageCall,
     Forwarded,
     Silence,
+    Speak,
+    Transfer,
+    clip_ms,
 )
 
 ACCOUNT, TOKEN = "AC" + "1" * 32, "0123456789abcdef0123456789abcdef"
@@ -74,6 +78,7 @@ async def twilio(
     prepare: Callable[[Bridge], object] | None = None,
     *,
     api: type[FakeTwilioApi] = FakeTwilioApi,
+    acts_on_phone: bool = False,
 ) -> AsyncIterator[Scene]:
     async with (
         FakeVapi(assistant=assistant, server_secret=SECRET) as vapi,
@@ -94,6 +99,14 @@ async def twilio(
         bridge = Bridge(BridgeConfig(**values))
         scene = Scene(bridge, vapi, fake_api)
         bridge.on_event(lambda _call, event: scene.events.append(event))
+        if acts_on_phone:
+
+            @bridge.on_call
+            async def choose(info: CallInfo) -> CallOptions:
+                return CallOptions(
+                    assistant_id="asst_1", overrides={"serverMessages": ["phone-call-control"]}
+                )
+
         if prepare is not None:
             prepare(bridge)
         async with bridge:
@@ -138,6 +151,28 @@ async def test_a_transfer_that_vapi_tells_of_is_done_once_though_the_assistant_l
         assert scene.ended == ["forwarded"]
         assert scene.api.forwards == [(phone.call_sid, Forwarded("number", NUMBER))]
         assert len(scene.api.posts) == 1
+
+
+def with_desk(bridge: Bridge) -> None:
+    @bridge.on_transfer
+    async def to_the_desk(call: Call | None, request: TransferDestinationRequest) -> TransferReply:
+        return TransferReply(destination=NumberDestination(number=NUMBER, message="One moment."))
+
+
+@pytest.mark.parametrize("acts_on_phone", [True, pytest.param(False, marks=pytest.mark.slow)])
+async def test_who_is_transferred_by_the_assistant_hears_its_last_words_first(acts_on_phone: bool) -> None:
+    assistant = AssistantScript((Speak("let_me_check"), Transfer()))
+    async with twilio(assistant, with_desk, acts_on_phone=acts_on_phone) as scene:
+        async with scene.calling() as phone:
+            pass
+        assert scene.ended == ["forwarded"]
+        assert scene.api.forwards == [(phone.call_sid, Forwarded("number", NUMBER, message="One moment."))]
+        assert len(scene.api.posts) == 1
+        spoken_ms, heard_ms = clip_ms("let_me_check"), len(phone.ear.heard.strip(b"\xff")) / 8
+        assert heard_ms >= spoken_ms - 100
+        assert phone.violations == []
+        (leg,) = scene.vapi.calls.values()
+        assert leg.violations == []
 
 
 async def test_vapis_webhook_forwards_the_call_that_its_socket_tells_of_too() -> None:

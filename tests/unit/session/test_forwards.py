@@ -177,6 +177,19 @@ def test_last_words_are_heard_before_a_forward_that_comes_with_the_assistants_en
     assert reason_of(call) == "forwarded"
 
 
+def test_a_goodbye_may_become_a_forward() -> None:
+    call = Driver(Forwarding()).go_live()
+    call.vapi_audio(500)
+    call.vapi_text(ENDED)
+    assert call.session.state is State.ENDING
+    call.forward(DESK)
+    call.advance(1100)
+    assert requests(call) == [REQUEST]
+    agrees(call)
+    assert reason_of(call) == "forwarded"
+    assert call.to_provider[-1] == RELEASE
+
+
 @pytest.mark.parametrize("reason", ["operator", "drain", "callback_error"])
 @pytest.mark.parametrize("is_asked", [True, False])
 def test_an_end_of_ours_leaves_the_phone_to_the_forward(reason: str, is_asked: bool) -> None:

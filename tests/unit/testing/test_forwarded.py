@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from naive_vonage_bridge import VonageBridge, serving
+from test_fake_vonage_api import api_for, ask
 
 from vapimedia.protocols import ForwardTo, HttpCall, forward_to
 from vapimedia.protocols.twilio import TwilioDialect, TwilioSettings
@@ -71,3 +75,33 @@ def test_what_twilio_would_refuse_is_found_and_no_number_quoted(dial: str) -> No
 )
 def test_an_ncco_that_connects_to_no_phone_forwards_nowhere(ncco: list[dict[str, object]]) -> None:
     assert read_transfer(ncco) is None
+
+
+NCCO = [{"action": "connect", "endpoint": [{"type": "phone", "number": "14155550100"}]}]
+
+
+@pytest.mark.parametrize(
+    ("leg", "destination", "status", "violation"),
+    [
+        ("call_uuid", {"type": "ncco", "ncco": NCCO}, 204, ""),
+        ("websocket_uuid", {"type": "ncco", "ncco": NCCO}, 204, "leg"),
+        ("call_uuid", {"type": "ncco", "ncco": [{"action": "dance"}]}, 204, "unknown action"),
+        ("call_uuid", {"type": "ncco", "url": ["https://bridge.example.com/ncco"]}, 400, "inline"),
+    ],
+)
+async def test_vonage_transfers_the_phones_leg_and_what_is_odd_about_it_is_noted(
+    leg: str, destination: dict[str, Any], status: int, violation: str
+) -> None:
+    async with serving(VonageBridge()) as bridge, api_for() as api:
+        call = api.register(bridge.phone())
+        running = asyncio.create_task(call.run())
+        await call.streaming()
+        update = {"action": "transfer", "destination": destination}
+        assert (await ask(api, "PUT", f"/{getattr(call, leg)}", update))[0] == status
+        if status == 400:
+            call.hang_up()
+        await running
+        found = [*api.violations, *call.violations]
+        assert len(found) == bool(violation)
+        assert violation in "".join(found)
+        assert call.ended_by == ("transfer" if status == 204 else "caller")
