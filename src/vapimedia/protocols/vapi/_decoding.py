@@ -37,18 +37,17 @@ class _Head(msgspec.Struct):
 _head = msgspec.json.Decoder(_Head)
 
 
-def peek_type(data: bytes | bytearray | memoryview) -> str:
+def peek_type(data: Buffer) -> str:
     """Return a message's ``type``, in or out of an envelope, without reading the rest; empty if it has none.
 
     Takes well under a microsecond where the type comes first, as Vapi writes it, however long the message is; one
     pass over the message otherwise. What it did not look at may be broken JSON. Of several types in one object
     the first counts if it is the first key, else the last; ``decode_event`` goes by that too. Never raises.
     """
-    first = _FIRST_TYPE.match(data)
-    if first is not None:
-        return first[1].decode()
     try:
-        return _unwrap(bytes(data))[0] or ""
+        message = data.encode() if isinstance(data, str) else data
+        first = _FIRST_TYPE.match(message)
+        return first[1].decode() if first is not None else _unwrap(bytes(message))[0] or ""
     except BROKEN:
         return ""
 

@@ -13,6 +13,7 @@ import msgspec
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat, Encoding
 from vapimedia.protocols._wire import BROKEN, printable
+from vapimedia.protocols.vapi._decoding import peek_type
 from vapimedia.protocols.vapi._json import Buffer
 from vapimedia.protocols.vapi.events import EVENT_ALIASES, EVENT_TYPES, VapiEvent, decode_event
 
@@ -43,12 +44,12 @@ class ListenStart(msgspec.Struct, frozen=True, kw_only=True):
 
 def decode_listen(data: Buffer) -> ListenStart | VapiEvent:
     """Return the format or the event in one text message of a listenUrl. Never raises; see ``decode_event``."""
+    kind = peek_type(data)
+    if kind in _KNOWN:
+        return decode_event(data)
     try:
         message = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except BROKEN:
-        return decode_event(data)
-    kind = _value(message, "type")
-    if isinstance(kind, str) and kind in _KNOWN:
         return decode_event(data)
     fields = message
     for name in _INNER:
