@@ -82,6 +82,10 @@ class TestAnswers:
             lambda: AssistantReply(assistant_id="a", error="b"),
             lambda: AssistantReply(assistant_id="a", assistant={"name": "b"}),
             lambda: AssistantReply(assistant_id=""),
+            lambda: AssistantReply(assistant_id=5),  # type: ignore[arg-type]
+            lambda: AssistantReply(
+                destination=NumberDestination(number="+15005550002", transfer_plan="x")  # type: ignore[arg-type]
+            ),
             lambda: AssistantReply(assistant_overrides={}),
             lambda: AssistantReply(squad_id="s", assistant_overrides={"name": "x"}),
             lambda: AssistantReply(error="no", assistant_overrides={"name": "x"}),

@@ -6,7 +6,7 @@ Source: docs.vapi.ai (Server URL), OpenAPI schemas ``ServerMessageResponse*``, `
 
 from __future__ import annotations
 
-import math
+import functools
 from typing import Any, Literal, cast
 
 import msgspec
@@ -30,6 +30,8 @@ __all__ = [
     "decode_reply",
 ]
 
+_LONGEST_PAUSE_S = 15
+
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     def __repr__(self) -> str:
@@ -43,18 +45,30 @@ class Reply(_Answer, frozen=True):
     def __post_init__(self) -> None:
         self._check()
         try:
-            self.encode()
+            _plain(type(self)).decode(self.encode())
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"this {type(self).__name__} is not one that Vapi takes: {error}") from None
         # What msgspec raises on an unknown type, a cycle, an integer over 64 bits, a lone surrogate.
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             why = "a lone surrogate" if isinstance(error, UnicodeError) else type(error).__name__
             raise ConfigError(f"the {type(self).__name__} cannot be written as JSON ({why})") from None
 
     def _check(self) -> None:
-        """Raise ``ConfigError`` for an answer that Vapi would not take."""
+        """Raise ``ConfigError`` for what types alone do not tell."""
 
     def encode(self) -> bytes:
         """Return the body, compact. Does not raise unless a dict within was changed since."""
         return msgspec.json.encode(self)
+
+
+@functools.cache
+def _plain(kind: type[Reply]) -> msgspec.json.Decoder[Any]:
+    """Return a decoder with the fields of *kind* that makes no *kind*: msgspec checks types when it decodes only."""
+    fields: list[Any] = [
+        (field.name, field.type, msgspec.field(default=field.default, name=field.encode_name))
+        for field in msgspec.structs.fields(kind)
+    ]
+    return msgspec.json.Decoder(msgspec.defstruct(kind.__name__, fields, kw_only=True))
 
 
 class AssistantReply(Reply, frozen=True):
@@ -79,7 +93,6 @@ class AssistantReply(Reply, frozen=True):
     def _check(self) -> None:
         kinds = ("assistant_id", "assistant", "squad_id", "squad", "workflow_id", "workflow")
         (chosen,) = _only_one(self, *kinds, "destination", "error")
-        _check_destination(self.destination, PhoneDestination)
         for kind in ("assistant", "squad", "workflow"):
             if getattr(self, f"{kind}_overrides") is not None and not chosen.startswith(kind):
                 raise ConfigError(f"{kind}_overrides have nothing to override: the reply names no {kind}")
@@ -112,8 +125,6 @@ class TransferReply(Reply, frozen=True):
 
     def _check(self) -> None:
         _only_one(self, "destination", "error", at_least=self.message is None)
-        _check_destination(self.destination, Destination)
-        _check_type("message", self.message, ToolMessage)
 
 
 class HandoffReply(Reply, frozen=True):
@@ -131,9 +142,11 @@ class HandoffReply(Reply, frozen=True):
         if self.destination == {} and self.error:
             return
         _only_one(self, "destination", "error")
-        _check_destination(self.destination, AssistantDestination | dict)
-        if isinstance(self.destination, dict) and not self.destination.get("type"):
-            raise ConfigError('a destination given as a dict needs its "type"')
+        destination = self.destination
+        if isinstance(destination, dict) and destination.get("type"):
+            return
+        if destination is not None and not isinstance(destination, AssistantDestination):
+            raise ConfigError('a handoff goes to an AssistantDestination, or to a dict with a "type"')
 
     def encode(self) -> bytes:
         """Return the body, compact."""
@@ -169,9 +182,6 @@ class KnowledgeBaseReply(Reply, frozen=True):
 
     def _check(self) -> None:
         _only_one(self, "documents", "message")
-        for document in self.documents or []:
-            _check_type("document", document, Document)
-            _check_number("similarity of a document", document.similarity, -math.inf, math.inf)
 
     def encode(self) -> bytes:
         """Return the body, compact."""
@@ -187,16 +197,15 @@ class EndpointingReply(Reply, frozen=True):
     timeout_seconds: int | float
 
     def _check(self) -> None:
-        _check_number("timeout_seconds of an EndpointingReply", self.timeout_seconds, 0, 15)
+        timeout_s: object = self.timeout_seconds
+        if isinstance(timeout_s, int | float) and not 0 <= timeout_s <= _LONGEST_PAUSE_S:
+            raise ConfigError(f"timeout_seconds must be from 0 to {_LONGEST_PAUSE_S}")
 
 
 class PredialReply(Reply, frozen=True):
     """Whether the contact may be called. Answers ``campaign.predial``; anything else means no."""
 
     eligible: bool
-
-    def _check(self) -> None:
-        _check_type("eligible", self.eligible, bool)
 
 
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
@@ -231,20 +240,3 @@ def _only_one(reply: Reply, *names: str, at_least: bool = True) -> list[str]:
         if isinstance(value, str | dict) and not value:
             raise ConfigError(f"the {name} of {type(reply).__name__} must not be empty")
     return given
-
-
-def _check_destination(value: object, allowed: Any) -> None:
-    if value is not None and not isinstance(value, allowed):
-        raise ConfigError(f"a {type(value).__name__} cannot be the destination here")
-
-
-def _check_type(what: str, value: object, wanted: type) -> None:
-    if value is not None and not isinstance(value, wanted):
-        raise ConfigError(f"{what} must be a {wanted.__name__}, not a {type(value).__name__}")
-
-
-def _check_number(what: str, value: object, least: float, most: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise ConfigError(f"the {what} must be a number from {least:g} to {most:g}")
-    if not math.isfinite(value):
-        raise ConfigError(f"the {what} must be finite")
