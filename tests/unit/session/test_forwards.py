@@ -148,6 +148,7 @@ def test_without_an_answer_the_call_goes_on_with_the_assistant() -> None:
     [
         ("vapi_text", ENDED, "vapi_ended"),
         ("vapi_closed", 1006, "vapi_lost"),
+        ("hang_up_when_heard", "phone-call-control", "vapi_ended"),
         ("vapi_failed", "x", "vapi_failed"),
     ],
 )
@@ -327,7 +328,7 @@ FORWARDS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(INPUTS, max_size=8),
     st.lists(st.one_of(INPUTS, INPUTS, FORWARDS, ENDING_INPUTS), max_size=20),
