@@ -20,7 +20,7 @@ from rich.markup import escape
 from vapimedia.cli import options, report
 from vapimedia.cli.vapi_access import call_settings
 from vapimedia.errors import ConfigError, VapimediaError
-from vapimedia.protocols.vapi.call_urls import check_monitor_url, is_url
+from vapimedia.protocols.vapi.call_urls import bare_url, check_monitor_url, is_url
 
 if TYPE_CHECKING:
     from vapimedia.cli.listen_report import Levels, ListenRecord
@@ -97,7 +97,7 @@ def listen(
     """
     if out == _STDOUT and as_json:
         raise ConfigError("--json and -o - both want standard output; choose one")
-    call = call.strip().removeprefix("<").removesuffix(">")  # as the documentation prints URLs
+    call = bare_url(call)
     settings = call_settings(call, vapi_url=vapi_url, vapi_hosts=vapi_host, file=config, url_name="listenUrl")
     if is_url(call):
         check_monitor_url(call, "listen")

@@ -13,7 +13,7 @@ from vapimedia.io.config import BridgeConfig
 from vapimedia.io.config_sources import load_config
 from vapimedia.protocols.hosts import is_loopback
 from vapimedia.protocols.vapi import check_url_from_api
-from vapimedia.protocols.vapi.call_urls import is_url
+from vapimedia.protocols.vapi.call_urls import bare_url, is_url
 
 __all__ = ["call_settings"]
 
@@ -39,7 +39,7 @@ def call_settings(
             other = "" if call is None else f", or give the call's {url_name}"
             raise ConfigError(f"VAPI_API_KEY is not set; put Vapi's private key in the environment{other}")
         return settings
-    url = call.strip().removeprefix("<").removesuffix(">")
+    url = bare_url(call)
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:

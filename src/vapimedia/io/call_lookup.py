@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vapimedia.errors import CallOver, ConfigError, VapiError
 from vapimedia.protocols.vapi import CallRecord, CreatedCall, check_monitor_url, check_url_from_api
-from vapimedia.protocols.vapi.call_urls import is_url
+from vapimedia.protocols.vapi.call_urls import bare_url, is_url
 
 if TYPE_CHECKING:
     from vapimedia.io.vapi_client import VapiClient
@@ -75,7 +75,7 @@ async def listen_url_of(client: VapiClient, call: CallLike) -> str:
 
 async def _url_of(client: VapiClient, call: CallLike, kind: Literal["control", "listen"]) -> str:
     if isinstance(call, str) and is_url(call):
-        url = call.strip().removeprefix("<").removesuffix(">")
+        url = bare_url(call)
         check_monitor_url(url, kind)
         refusal = check_url_from_api(url, client.base_url, client.hosts)
         if refusal is not None:

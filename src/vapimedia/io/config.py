@@ -90,7 +90,7 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
 
     vapi_api_key: str = ""
     vapi_public_key: str = ""
-    """For control and listen URLs of calls whose ``monitorPlan`` wants it (``controlAuthenticationEnabled``, ``listen...``)."""
+    """For calls whose ``monitorPlan`` wants it on a control or listen URL (``controlAuthenticationEnabled``)."""
     twilio_account_sid: str = ""
     twilio_auth_token: str = ""
     twilio_api_url: str = "https://api.twilio.com"

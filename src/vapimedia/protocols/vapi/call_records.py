@@ -14,6 +14,7 @@ from vapimedia.errors import ConcurrencyBlocked, VapiError
 from vapimedia.protocols._wire import BROKEN
 from vapimedia.protocols.vapi._json import NO_JSON
 from vapimedia.protocols.vapi._said import said
+from vapimedia.protocols.vapi.call_urls import bare_url
 
 __all__ = [
     "CallRecord",
@@ -129,18 +130,18 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     @property
     def control_url(self) -> str:
         """Where control messages go; empty where Vapi gave none."""
-        return _bare(self.monitor.control_url if self.monitor is not None else None)
+        return bare_url(self.monitor.control_url if self.monitor is not None else None)
 
     @property
     def listen_url(self) -> str:
         """The socket on which the call can be heard; empty where Vapi gave none."""
-        return _bare(self.monitor.listen_url if self.monitor is not None else None)
+        return bare_url(self.monitor.listen_url if self.monitor is not None else None)
 
     @property
     def websocket_call_url(self) -> str:
         """The call's own socket; empty for calls on another transport."""
         url = (self.transport or {}).get("websocketCallUrl")
-        return _bare(url if isinstance(url, str) else None)
+        return bare_url(url if isinstance(url, str) else None)
 
     @property
     def has_ended(self) -> bool:
@@ -213,9 +214,9 @@ def read_created_call(
     monitor, limits = call.monitor or Monitor(), call.subscription_limits or SubscriptionLimits()
     return CreatedCall(
         call.id,
-        _bare(url),
-        _bare(monitor.control_url),
-        _bare(monitor.listen_url),
+        bare_url(url),
+        bare_url(monitor.control_url),
+        bare_url(monitor.listen_url),
         bool(limits.concurrency_blocked),
         _whole(limits.concurrency_limit),
         _whole(limits.remaining_concurrent_calls),
@@ -246,11 +247,6 @@ def refused(status: int, body: bytes, hide: Iterable[str] = (), what: str = "the
 
 def _whole(number: float | None) -> int | None:
     return int(number) if number is not None else None
-
-
-def _bare(url: str | None) -> str:
-    # The documentation prints URLs in angle brackets, and some answers follow it.
-    return (url or "").strip().removeprefix("<").removesuffix(">")
 
 
 def _where(error: Exception) -> str:

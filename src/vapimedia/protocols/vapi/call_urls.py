@@ -14,7 +14,7 @@ from vapimedia.errors import ConfigError
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.hosts import is_loopback
 
-__all__ = ["check_call_url", "check_monitor_url", "check_url_from_api", "is_url"]
+__all__ = ["bare_url", "check_call_url", "check_monitor_url", "check_url_from_api", "is_url"]
 
 # Vapi's ids are UUIDs; anything that needs no quoting in a path may be one.
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -31,6 +31,11 @@ def is_url(call: str) -> bool:
             "that is neither the id of a Vapi call nor one of its URLs; an id is in POST /call's answer"
         )
     return False
+
+
+def bare_url(url: str | None) -> str:
+    """Return *url* without the angle brackets that the documentation, and some answers, put around it."""
+    return (url or "").strip().removeprefix("<").removesuffix(">")
 
 
 def check_monitor_url(url: str, kind: str) -> None:
