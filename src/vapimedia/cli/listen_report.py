@@ -122,7 +122,7 @@ def heading(listening: Listening, levels: Levels) -> str:
     words += [f"{stats.reconnects} reconnects"] if stats.reconnects else []
     words += [f"{stats.gap_ms / 1000:.1f} s missed"] if stats.gap_ms >= 50 else []
     words += [f"{stats.dropped_ms / 1000:.1f} s dropped"] if stats.dropped_ms else []
-    if not listening.is_connected:
+    if not (listening.is_connected or listening.has_ended):
         words.append(f"connecting; {listening.trouble}" if listening.trouble else "connecting")
     return "  ".join(words)
 

@@ -41,7 +41,7 @@ _CONNECT_TIMEOUT_S: Final = 5.0
 _PING_INTERVAL_S: Final = 20.0
 _MAX_MESSAGE: Final = 1 << 20
 _FIRST_PAUSE_S: Final = 0.1
-_MAX_PAUSE_S: Final = 5.0
+_MAX_PAUSE_S: Final = 2.0  # each second of it is a second that is not heard
 _LASTING_S: Final = 5.0  # a connection that was of some use, even a silent one
 _LAST_WORD_S: Final = 2.0  # for the server's close once it has told the call's end
 _IS_OVER_TIMEOUT_S: Final = 3.0
@@ -92,6 +92,7 @@ class Listening:
         self._queue = ItemQueue(max_queue_s, self.stats)
         self._intake = Intake(sample_rate, channels, self._queue.put, self.stats)
         self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
         self._asked_s = -math.inf
 
     @property
@@ -103,6 +104,11 @@ class Listening:
     def channels(self) -> int:
         """1 or 2, as far as is known by now."""
         return self._intake.channels
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come than what is queued."""
+        return self._is_closing or (self._task is not None and self._task.done())
 
     @property
     def pace(self) -> float | None:
@@ -135,6 +141,7 @@ class Listening:
 
     async def close(self) -> None:
         """Stop listening. May be called again; who iterates gets what is queued, and the end."""
+        self._is_closing = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

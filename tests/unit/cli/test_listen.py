@@ -145,7 +145,14 @@ def test_raw_samples_keep_time_and_a_reader_that_stops_is_noticed() -> None:
 
 
 def listening(**changes: object) -> Any:
-    about = {"sample_rate": 16000, "channels": 1, "pace": None, "is_connected": True, "trouble": ""}
+    about = {
+        "sample_rate": 16000,
+        "channels": 1,
+        "pace": None,
+        "is_connected": True,
+        "trouble": "",
+        "has_ended": False,
+    }
     return cast(Any, SimpleNamespace(**(about | {"stats": ListenStats()} | changes)))
 
 
