@@ -247,7 +247,7 @@ class ScriptedAssistant:
                 await self._call.emit(about | speech_timing(timing, text, total_ms, at_ms / total_ms))
             at_ms += _PARTIAL_MS
 
-    async def _call_tools(self, asked: Sequence[tuple[str, dict[str, Any]]], timeout_s: float) -> None:
+    async def _call_tools(self, asked: Sequence[tuple[str, dict[str, Any]]], timeout_s: float | None) -> None:
         settings = self._call.settings
         tools = await self._call.request_tools(asked, spelling=settings.tool_spelling, timeout_s=timeout_s)
         if settings.on_tool_reply is not None:
@@ -273,7 +273,20 @@ class ScriptedAssistant:
                     self._lines = self._lines[1:]
                     await self._transcript("user", "final", text)
                     await self._converse("user", text, self._hearing.speech_ms)
-                    self._caller_turns.put_nowait(text)
+                    if self._asks_endpointing():
+                        self._start(self._end_turn(text))
+                    else:
+                        self._caller_turns.put_nowait(text)
+
+    def _asks_endpointing(self) -> bool:
+        plan = (self._call.setting("startSpeakingPlan") or {}).get("smartEndpointingPlan") or {}
+        return bool(plan.get("provider") == "custom-endpointing-model")
+
+    async def _end_turn(self, text: str) -> None:
+        post = await self._call.request_endpointing()
+        if not post.problems:
+            await asyncio.sleep(post.json["timeoutSeconds"] / self._call.settings.speed)
+        self._caller_turns.put_nowait(text)
 
     async def _interrupt(self) -> None:
         if self._speaking is None:

@@ -179,13 +179,14 @@ class FakeVapi:
             call for call in self.calls.values() if call.status in {"ringing", "in-progress", "forwarding"}
         ]
         await asyncio.gather(*(call.end("worker-shutdown") for call in live))
-        connected = [call for call in self.calls.values() if call.connected_ns]
-        if connected:
-            waits = [asyncio.ensure_future(call.ended(_MAX_WEBHOOK_WAIT_S)) for call in connected]
-            await asyncio.gather(*waits, return_exceptions=True)
-        for line in self._lines:
-            line.cancel()
+        for call in self.phone_calls:
+            if call.status == "queued":
+                call.close_with("worker-shutdown", "vapi")  # its line sees it
         await asyncio.gather(*self._lines, return_exceptions=True)
+        begun = [call for call in self.calls.values() if call.connected_ns or call.status == "ended"]
+        if begun:
+            waits = [asyncio.ensure_future(call.ended(_MAX_WEBHOOK_WAIT_S)) for call in begun]
+            await asyncio.gather(*waits, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
         if self.sender.http is not None:
@@ -241,9 +242,7 @@ class FakeVapi:
         call = FakeVapiCall(
             call_id, request=body, headers=headers, fmt=fmt, settings=self.settings, random=random
         )
-        call.json = call_json(
-            call_id, body, fmt, self.url, "scheduled" if "schedulePlan" in body else "queued"
-        )
+        call.json = call_json(call_id, body, fmt, self.url, call.status)
         return call
 
     async def place_call(
@@ -278,7 +277,7 @@ class FakeVapi:
         if not call.is_phone_call:
             loop = asyncio.get_running_loop()
             self._give_ups.append(loop.call_later(self.connect_window_s, call.give_up))
-        elif starts and "schedulePlan" not in call.request:
+        elif starts and call.status == "queued":
             self._lines.append(asyncio.create_task(PhoneLine(call, callee or self.callee).run()))
         async with self._new_call:
             self.calls[call.id] = call

@@ -17,7 +17,7 @@ from vapimedia.testing.vapi_parts import Assistant, Leg, Utterance, VapiSettings
 from vapimedia.testing.vapi_questions import Questions
 from vapimedia.testing.vapi_rest import now_iso
 from vapimedia.testing.vapi_shapes import PROVEN_ON_SOCKET, control_problem
-from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost
+from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost, server_of
 
 __all__ = ["FakeVapiCall"]
 
@@ -72,7 +72,7 @@ class FakeVapiCall(Questions):
         self.muted_assistant = self.muted_customer = False
         self.client_messages = frozenset(self.setting("clientMessages") or CLIENT_MESSAGES)
         self.server_messages = frozenset(self.setting("serverMessages") or settings.server_messages)
-        self._phase = "queued"
+        self._phase = "scheduled" if "schedulePlan" in request else "queued"
         self._leg: Leg | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._answered = asyncio.Event()
@@ -371,14 +371,13 @@ class FakeVapiCall(Questions):
 
     async def ask(self, message: dict[str, Any], timeout_s: float | None = None) -> WebhookPost:
         """Post any server message about this call; nothing is sent without a server URL."""
-        server = self.setting("server")
         call = {**self.json, "status": self.status, "updatedAt": now_iso()}
         full = {**message, "timestamp": time.time_ns() // 1_000_000, "call": call}
         full.setdefault("artifact", self.conversation.artifact())
         for name in ("assistant", "customer", "phoneNumber"):
             if isinstance(self.request.get(name), dict):
                 full[name] = self.request[name]
-        server = server if isinstance(server, dict) else {}
+        server = server_of(message, self.setting)
         post = await self.settings.sender.deliver(full, server, timeout_s=timeout_s)
         if post.statuses:
             self.webhooks.append(post)

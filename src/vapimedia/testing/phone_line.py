@@ -54,7 +54,8 @@ class PhoneLine:
         call, callee, speed = self._call, self._callee, self._call.settings.speed
         try:
             await asyncio.sleep(_QUEUED_S / speed)
-            call.ring()
+            if call.ended_reason is None:
+                call.ring()
             ring_s = None if callee.ring_s is None else callee.ring_s / speed
             picked_up = await call.answered(ring_s)
             if not picked_up and callee.outcome != "answered":

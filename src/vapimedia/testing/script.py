@@ -56,11 +56,14 @@ class WaitForDtmf:
 
 @dataclass(frozen=True)
 class CallTool:
-    """Call a tool: an event on the socket, the question by webhook; its reply is awaited and judged."""
+    """Call a tool: an event on the socket, the question by webhook; its reply is awaited and judged.
+
+    Without *timeout_s* the server's limit holds.
+    """
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
-    timeout_s: float = 20.0
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class CallTools:
     """Call several tools in one message; each entry is a name and its arguments."""
 
     calls: tuple[tuple[str, dict[str, Any]], ...]
-    timeout_s: float = 20.0
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True)

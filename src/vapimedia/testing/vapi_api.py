@@ -137,9 +137,7 @@ class VapiApi:
         return call
 
     def _record(self, call: FakeVapiCall) -> dict[str, Any]:
-        record = {**call.json, "updatedAt": now_iso()}
-        if call.status != "queued":
-            record["status"] = call.status
+        record = {**call.json, "updatedAt": now_iso(), "status": call.status}
         if call.status == "ended":
             record["endedReason"] = call.ended_reason
             if call.age_since_end_s() >= call.settings.settle_s:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from vapimedia.testing.vapi_auth import SecretAuth, WebhookAuth
 from vapimedia.testing.vapi_shapes import reply_problems
 
 __all__ = ["Backoff", "ToolCall", "WebhookPost", "WebhookSender", "judge_tool_replies", "judge_tool_reply"]
+__all__ += ["post_webhook", "server_of"]
 
 # Whatever the server asks for, a phone rings meanwhile.
 _FIXED_TIMEOUTS_S = {"assistant-request": 7.5}
@@ -112,7 +113,7 @@ class WebhookSender:
         """Post ``{"message": ...}`` to *server* (Vapi's object; what it leaves out is this sender's)."""
         kind = str(message["type"])
         post = WebhookPost(kind, message, url=str(server.get("url") or self.url or ""))
-        if not post.url or self.http is None:
+        if not post.url or self.http is None or self.http.closed:
             post.problems.append("no server URL to ask")
             return post
         post.body = json.dumps({"message": message}).encode()
@@ -169,6 +170,29 @@ async def post_webhook(
     """Post ``{"message": ...}`` once, with ``X-Vapi-Secret`` if there is a *secret*, and wait for the answer."""
     sender = WebhookSender(url, None if secret is None else SecretAuth(secret), timeout_s, http=http)
     return await sender.deliver(message, {}, retries=Backoff())
+
+
+def server_of(message: Mapping[str, Any], setting: Callable[[str], Any]) -> Mapping[str, Any]:
+    """Return where a message goes by the assistant's settings, as Vapi's ``server`` object; empty: nowhere.
+
+    A tool's own server comes before the assistant's, and so does that of its endpointing.
+    """
+    usual = _object(setting("server"))
+    match message["type"]:
+        case "tool-calls":
+            asked = message.get("toolCallList", ())
+            names = {one.get("name") or one["function"]["name"] for one in asked}
+            for tool in _object(setting("model")).get("tools", ()):
+                if _object(tool.get("function")).get("name") in names:
+                    return _object(tool.get("server")) or usual
+        case "call.endpointing.request":
+            plan = _object(_object(setting("startSpeakingPlan")).get("smartEndpointingPlan"))
+            return _object(plan.get("server")) or usual
+    return usual
+
+
+def _object(found: Any) -> Mapping[str, Any]:
+    return found if isinstance(found, dict) else {}
 
 
 def judge_tool_replies(tools: Sequence[ToolCall], post: WebhookPost) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -13,8 +14,20 @@ import pytest
 from aiohttp import web
 
 from vapimedia.protocols.vapi import WebhookSecrets, check_webhook_secret
-from vapimedia.testing import Backoff, BearerAuth, Callee, FakeVapi, HmacAuth, SecretAuth
+from vapimedia.testing import (
+    AssistantScript,
+    Backoff,
+    BearerAuth,
+    Callee,
+    EndCall,
+    FakeVapi,
+    HmacAuth,
+    Say,
+    SecretAuth,
+    WaitForSilence,
+)
 from vapimedia.testing.vapi_shapes import reply_problems
+from vapimedia.testing.vapi_webhooks import server_of
 
 DATA = Path(__file__).parents[2] / "data" / "vapi"
 BODY = {"assistantId": "a", "phoneNumberId": "p", "customer": {"number": "+15005550006"}}
@@ -153,6 +166,40 @@ async def test_a_requests_server_overrides_where_and_how_webhooks_go() -> None:
         await call.end()
         await call.ended()
         assert {post.type for post in call.webhooks} == {"hang"}  # nothing else was subscribed to
+
+
+async def test_a_turn_of_the_caller_waits_for_the_custom_endpointing_and_its_own_server() -> None:
+    callee = Callee(caller=(Say("ask_sunday"),), ring_s=0.0)
+    script = AssistantScript((WaitForSilence("ask_sunday"), EndCall()))
+    async with serving() as server, FakeVapi(callee=callee, assistant=script, speed=10) as vapi:
+        server.replies = [{"timeoutSeconds": 0.5}]
+        plan = {"provider": "custom-endpointing-model", "server": {"url": server.url}}
+        overrides = {"startSpeakingPlan": {"smartEndpointingPlan": plan}}
+        call = await (await vapi.place_call(assistantOverrides=overrides)).ended(10)
+        (post,) = call.webhooks  # there is no other server
+    assert (post.type, post.problems, call.step_timeouts) == ("call.endpointing.request", [], 0)
+    assert post.message["messagesOpenAIFormatted"] == [
+        {"role": "user", "content": "Sorry, what about Sunday?"}
+    ]
+
+
+def test_a_tools_own_server_comes_before_the_assistants() -> None:
+    own = {"function": {"name": "b"}, "server": {"url": "own"}}
+    settings = {"server": {"url": "usual"}, "model": {"tools": [{"function": {"name": "a"}}, own]}}
+    for name, url in (("a", "usual"), ("b", "own"), ("c", "usual")):
+        message = {"type": "tool-calls", "toolCallList": [{"id": "1", "name": name}]}
+        assert server_of(message, settings.get)["url"] == url
+    assert server_of({"type": "hang"}, {}.get) == {}
+
+
+async def test_closing_ends_calls_in_every_state() -> None:
+    async with FakeVapi() as vapi:
+        ringing = await vapi.place_call()
+        while ringing.status == "queued":
+            await asyncio.sleep(0.01)
+        queued = await vapi.place_call()
+        planned = await vapi.place_call(schedulePlan={"earliestAt": "2030-01-01T00:00:00Z"})
+    assert [one.status for one in (ringing, queued, planned)] == ["ended", "ended", "scheduled"]
 
 
 @pytest.mark.parametrize("spelling", ["function", "arguments", "parameters"])
