@@ -1,4 +1,7 @@
-"""Everything that Vapi may ask of a bridge: vapimedia serve --app front_office:bridge. Server URL: https://HOST/vapi/webhook"""
+"""Everything that Vapi may ask of a bridge. Its server URL is https://HOST/vapi/webhook.
+
+vapimedia serve --app front_office:bridge --assistant-id ... --public-url https://HOST
+"""
 
 from vapimedia import Bridge, Call
 from vapimedia.protocols.vapi import (

@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+import pytest
 from scene import ACCOUNT, STOP, Scene, call_sid, running
 from wire import until
 
@@ -141,3 +142,18 @@ async def test_what_vapi_asks_of_a_phone_that_is_not_here_is_counted() -> None:
     async with running() as scene:
         await ask(scene, "phone-call-control", request="hang-up")
         await until(lambda: scene.bridge.counters["phone_call_control_lost"] == 1)
+
+
+@pytest.mark.slow
+async def test_a_bridge_that_drains_waits_for_the_answers_that_are_due() -> None:
+    def prepare(bridge: Bridge) -> None:
+        @bridge.on_assistant_request
+        async def assistant(call: Call | None, request: AssistantRequest) -> AssistantReply:
+            await asyncio.sleep(2.5)
+            return AssistantReply(assistant_id="asst_7")
+
+    async with running(prepare=prepare) as scene:
+        asking = asyncio.ensure_future(ask(scene, "assistant-request", call={}))
+        await asyncio.sleep(0.1)
+        await scene.bridge.drain()
+        assert await asking == {"assistantId": "asst_7"}

@@ -159,6 +159,7 @@ class Bridge(Registry):
         """Take no new calls, let the live ones run for ``drain_s`` at most, then end them and close."""
         if self._is_started:
             await self.run_out(reason)
+            await self.clerk.server_url.wait_answered(self.config.answer_timeout_s)
             await self.close()
 
     async def run_out(self, reason: str) -> None:

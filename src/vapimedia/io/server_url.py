@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import math
 import re
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -50,6 +52,9 @@ class ServerUrl:
         if self._secrets is None and bridge.config.auth:
             self._secrets = WebhookSecrets()  # lets nothing in
         self._repeats = Repeats(bridge.count)
+        self._n_asking = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
 
     def refusal_of_head(self, head: WebhookRequest) -> Refusal | None:
         """Return why a webhook is refused before its body is read, if that can be told already."""
@@ -103,7 +108,8 @@ class ServerUrl:
             if reply is not None:
                 return reply
         if is_asked:
-            return await self._repeats.answer(key, lambda: self._ask(call, message, began_s))
+            with self._asking():
+                return await self._repeats.answer(key, lambda: self._ask(call, message, began_s))
         if isinstance(message, VoiceRequest):
             bridge.count("vapi_webhook_unserved")
             return refused(Refusal(501, "a voice-request belongs to the URL of a voice server"))
@@ -112,6 +118,22 @@ class ServerUrl:
         if isinstance(message, PhoneCallControl):
             bridge.run(control_phone(bridge, call, message))
         return self._tell(call, message)
+
+    async def wait_answered(self, timeout_s: float) -> None:
+        """Wait until every request that came has its answer, for *timeout_s* at most: somebody is on the phone."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._is_idle.wait(), timeout_s)
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        self._n_asking += 1
+        self._is_idle.clear()
+        try:
+            yield
+        finally:
+            self._n_asking -= 1
+            if not self._n_asking:
+                self._is_idle.set()
 
     async def _ask(self, call: LiveCall | None, message: Event, began_s: float) -> Reply:
         """Have a tool or a handler answer, by the time that Vapi waits less what has passed of it."""
