@@ -118,6 +118,18 @@ def test_webhooks_are_read_as_the_sdk_reads_them_field_by_field(types: Any, name
     assert timed(kept) == timed({key: dumped.get(key) for key in kept})
 
 
+@pytest.mark.parametrize(("kind", "n_models"), [("ServerMessage", 30), ("ClientMessage", 22)])
+def test_every_field_of_the_sdks_messages_is_kept(types: Any, kind: str, n_models: int) -> None:
+    missing, found = {}, 0
+    for entry in vapi.CATALOGUE:
+        model = getattr(types, class_name(entry.type).replace("ServerMessage", kind), None)
+        found += model is not None
+        aliases = {field.alias or key for key, field in model.model_fields.items()} if model else set()
+        missing[entry.type] = aliases - set(entry.struct.__struct_encode_fields__) - {"type"}
+    assert not {type_: fields for type_, fields in missing.items() if fields}
+    assert found >= n_models
+
+
 REPLIES: list[tuple[str, Callable[[], Any]]] = [
     ("assistant-request", lambda: AssistantReply(assistant_id="a", assistant_overrides={"name": "x"})),
     ("assistant-request", lambda: AssistantReply(assistant={"firstMessage": "Hi"})),
