@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import signal
 import sys
@@ -107,6 +108,8 @@ def listen(
     from vapimedia.io.vapi_client import VapiClient  # noqa: PLC0415  loads aiohttp
 
     console = report.stderr() if out == _STDOUT else report.stdout()
+    # What the file's log would say is shown here; without a handler Python prints it too.
+    logging.getLogger("vapimedia.io").addHandler(logging.NullHandler())
     session = _Session(sink, None if as_json else console, seconds)
     record = ListenRecord()
 

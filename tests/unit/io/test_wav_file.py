@@ -59,6 +59,28 @@ def test_after_each_flush_a_reader_finds_what_was_written_and_silence_between(
     assert read(path) == (1000, channels, bytes(model))
 
 
+class Watched(io.FileIO):
+    """A disk that takes a few bytes at a time, and looks after each what a kill at that moment would leave."""
+
+    def write(self, data: object) -> int:
+        n_bytes = super().write(bytes(data)[:97])  # type: ignore[call-overload]
+        told = struct.unpack_from("<4sI", Path(str(self.name)).read_bytes(), 72)
+        assert told[0] == b"data"
+        assert told[1] <= os.fstat(self.fileno()).st_size - 80
+        return n_bytes
+
+
+def test_at_no_moment_does_the_header_promise_what_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    with WavFile(path, 1000) as file:
+        file._file.close()
+        file._file = Watched(path, "r+b")
+        for frame in (0, 100, 2000, 50):
+            file.write_at(frame, b"ab" * 300)
+            file.flush()
+    assert len(read(path)[2]) == 2300 * 2
+
+
 def test_a_process_that_is_killed_leaves_a_file_that_plays(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     code = (
