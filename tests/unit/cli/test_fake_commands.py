@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from vapimedia.cli.fake import tool_reply
+from vapimedia.cli.fake import event_text, tool_reply
 from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost, judge_tool_reply
 
 
@@ -34,15 +35,34 @@ def test_the_reply_to_a_tool_call_is_told_in_one_line(status: int, reply: str, l
     assert tool_reply(answered_tool(status, reply)) == line
 
 
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"type": "say", "content": "Hi."}, "Hi."),
+        ({"type": "say", "message": "Hi."}, "Hi."),
+        ({"type": "add-message", "message": {"role": "system", "content": "VIP"}}, "VIP"),
+        ({"type": "control", "control": "mute-customer"}, "mute-customer"),
+        ({"type": "tool-calls", "toolCallList": [{"name": "a"}, {"function": {"name": "b"}}]}, "a, b"),
+        ({"type": "send-transport-message", "message": {"transport": "twilio", "twiml": "<a/>"}}, ""),
+        ({"type": "end-call"}, ""),
+    ],
+)
+def test_what_is_told_is_shown_in_a_few_words(message: dict[str, Any], text: str) -> None:
+    assert event_text(message) == text
+
+
 @pytest.mark.parametrize("number,code", [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_fake_vapi_serves_until_it_is_told_to_stop(number: signal.Signals, code: int) -> None:
-    command = [sys.executable, "-m", "vapimedia", "fake", "vapi", "--port", "0"]
+    command = [sys.executable, "-m", "vapimedia", "fake", "vapi", "--port", "0", "--phone-call"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=os.environ | {"NO_COLOR": "1"}
     ) as child:
         try:
             assert child.stdout is not None
             assert "http://127.0.0.1:" in child.stdout.readline()
+            assert "a phone call begins" in child.stdout.readline()
+            assert "vapimedia listen ws://127.0.0.1:" in child.stdout.readline()
+            assert "vapimedia control http://127.0.0.1:" in child.stdout.readline()
             child.send_signal(number)
             assert child.wait(timeout=20) == code
         finally:

@@ -206,6 +206,24 @@ async def test_the_control_url_refuses_unknown_types_and_ended_calls() -> None:
     assert len(call.violations) == 1
 
 
+async def test_what_nobody_saw_work_on_the_socket_is_a_warning_and_a_transfer_leaves_the_call_up() -> None:
+    async with FakeVapi() as vapi, aiohttp.ClientSession() as http:
+        url = (await create(http, vapi))["transport"]["websocketCallUrl"]
+        async with http.ws_connect(url) as ws:
+            await ws.receive_json()
+            await ws.send_json({"type": "say", "message": "Hi."})
+            await ws.send_json({"type": "control", "control": "mute-customer"})
+            desk = {"type": "sip", "sipUri": "sip:desk@example.test"}
+            await ws.send_json({"type": "transfer", "destination": desk})
+            assert await ws.receive_json() == {"type": "transfer-update", "destination": desk}
+            call = only(vapi)
+            assert call.muted_customer and call.status == "in-progress"
+        await call.ended()
+    assert call.violations == []
+    assert [one["type"] for one in call.controls] == ["say", "control", "transfer"]
+    assert [one.split(":")[0] for one in call.warnings] == ["control", "transfer"]
+
+
 async def test_garbage_is_sent_and_odd_uplink_is_a_violation() -> None:
     async with FakeVapi(faults=VapiFaults(garbage=True)) as vapi, aiohttp.ClientSession() as http:
         url = (await create(http, vapi))["transport"]["websocketCallUrl"]
