@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import runpy
 from collections.abc import AsyncIterator
@@ -14,7 +15,8 @@ import pytest
 from scene import SECRET, running
 from wire import until
 
-from vapimedia import Bridge
+from vapimedia import Bridge, Call
+from vapimedia.protocols.vapi import TransferDestinationRequest, TransferReply
 from vapimedia.testing import FakeVapi
 from vapimedia.testing.vapi_auth import BearerAuth, HmacAuth, SecretAuth, WebhookAuth
 
@@ -125,3 +127,21 @@ async def test_every_form_of_proof_is_let_in_and_the_same_with_another_key_is_no
             old = type(auth)(**(vars(auth) | {"clock_skew_s": -400.0}))
             assert (await vapi.post({"type": "hang"}, auth=old)).status == 403
         assert bridge.counters["vapi_webhook_refused"] in (1, 2)
+
+
+async def test_a_retry_after_vapi_stopped_waiting_joins_the_handler_that_still_runs() -> None:
+    asked: list[object] = []
+
+    async def transfer(call: Call | None, request: TransferDestinationRequest) -> TransferReply:
+        asked.append(request)
+        await asyncio.sleep(0.15)
+        return TransferReply(error="closed today")
+
+    own = Bridge()
+    own.on_transfer(transfer)
+    async with asking(own) as (vapi, bridge):
+        message = message_of("transfer-destination-request")
+        post = await vapi.post(message, auth=SecretAuth(SECRET), retries=5, timeout_s=0.05)
+        assert post.json == {"error": "closed today"} and post.statuses[-1] == 200
+        assert len(post.statuses) > 1 and len(asked) == 1
+        assert 1 <= bridge.counters["webhook_repeated"] <= len(post.statuses) - 1

@@ -72,7 +72,7 @@ async def test_a_body_may_be_as_long_as_is_set() -> None:
 
 
 async def test_a_wrong_secret_is_refused_before_the_body_is_there() -> None:
-    async with running(vapi_webhook_auth="secret") as scene:
+    async with running() as scene:
         async with connected(scene.bridge.port) as wire:
             lines = f"POST {URL} HTTP/1.1", "Host: b", "X-Vapi-Secret: wrong", "Content-Length: 100"
             wire.send("\r\n".join((*lines, "", "")).encode())  # and no body

@@ -58,7 +58,7 @@ class ServerUrl:
 
     def refusal_of_head(self, head: WebhookRequest) -> Refusal | None:
         """Return why a webhook is refused before its body is read, if that can be told already."""
-        if self._secrets is None or self._secrets.needs_body:
+        if self._secrets is None or self._secrets.needs_body(head.headers):
             return None
         return self._check(head)
 

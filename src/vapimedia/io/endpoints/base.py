@@ -80,8 +80,7 @@ class Endpoint:
 
     def body_decides(self, request: web.Request) -> bool:
         """Return whether *request* is signed, so that only its body tells who sent it."""
-        secrets = self._secrets
-        return secrets is not None and secrets.needs_body and secrets.signature_header in request.headers
+        return self._secrets is not None and self._secrets.needs_body(request.headers)
 
     async def put_down(self, task: asyncio.Task[Any]) -> None:
         """Cancel the user's *task* and wait for its end, but not for long: it may refuse."""

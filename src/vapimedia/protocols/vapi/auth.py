@@ -90,10 +90,9 @@ class WebhookSecrets(msgspec.Struct, frozen=True):
         """Whether checking needs the URL that Vapi was given."""
         return bool(self.hmac_secret) and "{url}" in self.payload_format
 
-    @property
-    def needs_body(self) -> bool:
-        """Whether the body must be read before a webhook can be refused."""
-        return bool(self.hmac_secret)
+    def needs_body(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a webhook with *headers* (lower-case names) can only be judged by its body too."""
+        return bool(self.hmac_secret) and self.signature_header.lower() in headers
 
     def __repr__(self) -> str:
         kinds = ("secret", "bearer", "hmac_secret")
