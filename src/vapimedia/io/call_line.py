@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from vapimedia.media import HopStats, PathStats
 from vapimedia.session import CallEnded
 
@@ -24,6 +26,9 @@ def ended_line(event: CallEnded) -> str:
     words.append(f"barge-ins {summary.barge_ins}")
     backlog = f"{summary.provider_backlog_max_bytes}/{summary.vapi_backlog_max_bytes}"
     words.append(f"backlog max {backlog} bytes, loop lag max {summary.loop_lag_max_ms:.1f} ms")
+    if summary.recording:
+        name = PurePath(summary.recording).name
+        words.append(f"recording {name}, {summary.recording_dropped_ms:.0f} ms dropped")
     words += [f"{what} {count}" for what, count in summary.counters.items()]
     return "; ".join(words)
 

@@ -67,7 +67,6 @@ class Recording:
         session.uplink.tap, session.downlink.tap = self._caller, self._assistant
         self.path: Path | None = None
         """The file; ``None`` until the call has started."""
-        self.has_failed = False
         self._file: RecordingFile | None = None
         self._end_ns: int | None = None
 
@@ -87,12 +86,13 @@ class Recording:
 
     def finish(self) -> None:
         """The call is over: nothing is heard from now on."""
-        self._let_go()
+        self.let_go()
         if self._end_ns is None:
             self._end_ns = now_ns()
             self._recorder.wake()
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Take nothing more from the call."""
         self._session.uplink.tap = self._session.downlink.tap = None
 
     # --- the thread ------------------------------------------------------------------------------
@@ -126,11 +126,9 @@ class Recording:
 
     def fail(self) -> bool:
         """Give it up, the call goes on; return ``False``, as ``write`` does."""
-        self.has_failed = True
-        self._let_go()
         if self._file is not None:
             self._file.close()
-        self._recorder.failed()
+        self._recorder.failed(self)
         return False
 
 
@@ -181,10 +179,15 @@ class Recorder:
 
     # --- the thread ------------------------------------------------------------------------------
 
-    def failed(self) -> None:
-        """Count a recording that ended before its call."""
+    def failed(self, recording: Recording) -> None:
+        """Count a recording that ended before its call, which goes on without it."""
+
+        def on_loop() -> None:
+            recording.let_go()
+            self._count("recording_failed")
+
         with suppress(RuntimeError):  # the loop is closed: nobody counts any more
-            self._loop.call_soon_threadsafe(self._count, "recording_failed")
+            self._loop.call_soon_threadsafe(on_loop)
 
     def _run(self) -> None:
         active: list[Recording] = []

@@ -2,10 +2,13 @@ from vapimedia.formats import AudioFormat, Quality
 from vapimedia.media._types import LivePolicy
 from vapimedia.media.envelope import Envelope
 from vapimedia.media.path import MediaPath
+from vapimedia.media.tap import Tap
 
 class LivePath(MediaPath):
     """Caller to Vapi: continuous and live. Holds frames until ``open``; then whole frames in real time."""
 
+    tap: Tap | None
+    """Gets the provider's audio as it came; ``None``, as a rule: nobody records it."""
     def __init__(
         self,
         source: AudioFormat,

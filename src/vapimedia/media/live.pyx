@@ -9,7 +9,7 @@ from vapimedia.media._types import LivePolicy
 
 from vapimedia.media.envelope cimport Envelope
 from vapimedia.media.path cimport NS_PER_MS, NS_PER_S, MediaPath, c_bool, vm_queue_pop, vm_shed, vm_shed_frame
-from vapimedia.media.tap cimport VM_TAP_GOES_ON
+from vapimedia.media.tap cimport Tap
 
 __all__ = ["LivePath"]
 
@@ -38,29 +38,35 @@ cdef class LivePath(MediaPath):
         cdef size_t n_audio = <size_t>len(audio)
         cdef bint was_split = self._is_split
         cdef uint8_t half = 0
+        cdef Tap tap = self._source_tap
         self._counters.source_bytes += n_audio
         if self._is_closed:
             self._counters.late_source_bytes += n_audio
             return []
+        self._source_tap = None    # the caller did not say it
         vm_live_inserted(&self._live, <int64_t>n_audio * NS_PER_S // self._source_bytes_per_s)
         if was_split:
             # Each half of the provider's sample gets one of ours: whole samples before, between and after.
             self._counters.source_bytes += 2
-            MediaPath._convert(self, &half, 1, now_ns)
-        MediaPath._convert(self, <const uint8_t*><const char*>audio, n_audio, now_ns)
+            self._convert(&half, 1, now_ns)
+        self._convert(<const uint8_t*><const char*>audio, n_audio, now_ns)
         self._own_end = self._queue.popped + self._queue.n_bytes
         if was_split:
-            MediaPath._convert(self, &half, 1, now_ns)
+            self._convert(&half, 1, now_ns)
+        self._source_tap = tap
         return self._collect(now_ns)
+
+    @property
+    def tap(self):
+        return self._source_tap
+
+    @tap.setter
+    def tap(self, Tap tap):
+        self._source_tap = tap
 
     cpdef set_stalled(self, bint stalled):
         self._was_stalled = self._was_stalled or self._is_stalled
         self._is_stalled = stalled
-
-    cdef void _convert(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept:
-        if self.tap is not None:
-            self.tap.put(VM_TAP_GOES_ON, audio, n, now_ns)
-        MediaPath._convert(self, audio, n, now_ns)
 
     cdef void _arrived(self, size_t n_source, int64_t now_ns) noexcept:
         vm_live_arrived(&self._live, <int64_t>n_source * NS_PER_S // self._source_bytes_per_s, now_ns)

@@ -6,7 +6,7 @@ from vapimedia.audio.stream cimport (
     vm_converter_max_output, vm_converter_new, vm_converter_push, vm_converter_reset, vm_encoding, vm_fir_quality)
 from vapimedia.media.envelope cimport Envelope
 from vapimedia.media.tally cimport vm_histogram
-from vapimedia.media.tap cimport Tap
+from vapimedia.media.tap cimport VM_TAP_GOES_ON, Tap
 
 cdef extern from "<stdbool.h>" nogil:
     ctypedef unsigned char c_bool "bool"
@@ -110,7 +110,7 @@ cdef class MediaPath:
     cdef int64_t _oldest_ns    # arrival of the audio in the last message; INT64_MIN: it is silence of our own
     cdef vm_encoding _encoding    # of the target
     cdef int64_t _held_ns    # of what was sent, what our socket still holds
-    cdef public Tap tap    # what a recording hears; None: nobody records
+    cdef Tap _source_tap    # gets what comes in; None, as a rule: nobody records it
     cdef bint _is_closed
     cdef bint _is_stalled
     cdef bint _source_is_wide    # 16-bit samples

@@ -4,7 +4,6 @@ from vapimedia.formats import AudioFormat, Quality
 from vapimedia.media._types import PathStats
 from vapimedia.media.envelope import Envelope
 from vapimedia.media.tally import Tally
-from vapimedia.media.tap import Tap
 
 class MediaPath:
     """One direction of a call's media: unwrap, convert, slice, wrap. No socket, no clock.
@@ -24,8 +23,6 @@ class MediaPath:
     ) -> None: ...
     source: AudioFormat
     target: AudioFormat
-    tap: Tap | None
-    """Gets the provider's audio of this direction as it came, or as the caller is to hear it."""
     @property
     def sends(self) -> Literal["text", "binary"]: ...
     def set_unwrap(self, unwrap: Envelope) -> None: ...

@@ -42,7 +42,6 @@ cdef class MediaPath:
     def __cinit__(self, source, target, *, Envelope unwrap=None, Envelope wrap=None, int ptime_ms=20,
                   str quality="balanced", **_policy):
         cdef int hop
-        cdef uint32_t source_hz, target_hz
         cdef vm_encoding encoding
         cdef vm_fir_quality preset
         if not isinstance(source, AudioFormat) or not isinstance(target, AudioFormat):
@@ -59,8 +58,7 @@ cdef class MediaPath:
         self._encoding = <vm_encoding>encoding_code(target.encoding)
         encoding = <vm_encoding>encoding_code(source.encoding)
         preset = <vm_fir_quality>quality_code(quality)
-        source_hz = source.sample_rate
-        target_hz = target.sample_rate
+        cdef uint32_t source_hz = source.sample_rate, target_hz = target.sample_rate
         with nogil:    # the first path of a pair of rates designs its filter
             self._converter = vm_converter_new(encoding, source_hz, self._encoding, target_hz, preset)
         self._hops = <vm_histogram*>malloc(HOPS * sizeof(vm_histogram))
@@ -175,6 +173,8 @@ cdef class MediaPath:
     cdef void _convert(self, const uint8_t* audio, size_t n, int64_t now_ns) noexcept:
         cdef uint8_t converted[CONVERTED]    # not the path's: one for all is in a cache
         cdef size_t n_piece, n_converted, n_admitted
+        if self._source_tap is not None:
+            self._source_tap.put(VM_TAP_GOES_ON, audio, n, now_ns)
         self._is_split = self._is_split != (self._source_is_wide and n & 1 == 1)
         while n > 0:
             n_piece = min(n, self._n_piece)

@@ -2,6 +2,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
 
 from vapimedia.media.path cimport MediaPath, c_bool
+from vapimedia.media.tap cimport Tap
 
 cdef extern from "playout.h" nogil:
     ctypedef struct vm_playout:
@@ -38,6 +39,7 @@ cdef extern from "playout.h" nogil:
 
 
 cdef class PlayoutPath(MediaPath):
+    cdef public Tap tap    # gets what goes out; None, as a rule: nobody records it
     cdef vm_playout _playout
     cdef size_t _max_queued
     cdef size_t _max_early

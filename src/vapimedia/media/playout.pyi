@@ -2,10 +2,13 @@ from vapimedia.formats import AudioFormat, Quality
 from vapimedia.media._types import PlayoutPolicy
 from vapimedia.media.envelope import Envelope
 from vapimedia.media.path import MediaPath
+from vapimedia.media.tap import Tap
 
 class PlayoutPath(MediaPath):
     """Vapi to caller: a queue with a ledger of what the caller has heard. Holds audio until ``open``."""
 
+    tap: Tap | None
+    """Gets the audio for the provider, at the times when it is due to be heard; ``None``: nobody records it."""
     def __init__(
         self,
         source: AudioFormat,
