@@ -91,11 +91,14 @@ class TypedDecoder:
         try:
             # Parts that stay JSON lie in the message's own memory, so that has to be ours.
             message = data if type(data) is bytes else _as_bytes(data)
-            if message.startswith(_USUAL) or _WRAPPED.match(message) is None:
-                return self._decoder.decode(message)
-            return self._wrapped.decode(message).message
-        except msgspec.DecodeError:
-            return self._decode_slowly(message)
+            if not message.isascii():
+                message.decode()  # what is skipped now may be read later
+            try:
+                if message.startswith(_USUAL) or _WRAPPED.match(message) is None:
+                    return self._decoder.decode(message)
+                return self._wrapped.decode(message).message
+            except msgspec.DecodeError:
+                return self._decode_slowly(message)
         except BROKEN as error:
             return Malformed("invalid_json", "", _without_values(error))
 
@@ -105,8 +108,6 @@ class TypedDecoder:
         except msgspec.ValidationError as error:
             reason = "missing_type" if "$." in str(error) else "not_an_object"
             return Malformed(reason, "", _without_values(error))
-        except BROKEN as error:
-            return Malformed("invalid_json", "", _without_values(error))
         if type_ is None:
             return Malformed("missing_type", "", "the message has no type")
         event = self._by_type.get(type_) or self._by_type.get(type_.partition(_SUFFIX)[0])
