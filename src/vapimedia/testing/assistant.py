@@ -143,6 +143,7 @@ class ScriptedAssistant:
         self._notes: asyncio.Queue[str] = asyncio.Queue()
         self._stop = asyncio.Event()  # what is being said ends here
         self._speaking: str | None = None  # the turn's id while it may be interrupted
+        self._interrupted: str | None = None  # the last turn that the caller cut short
         self._mouth = asyncio.Lock()  # the script and a `say` never speak at once
         self._said: set[asyncio.Task[None]] = set()
         self._turn = 0
@@ -230,11 +231,21 @@ class ScriptedAssistant:
                 self._speaking = None
                 partials.cancel()
                 await asyncio.gather(partials, return_exceptions=True)
+            if utterance.interrupted and self._interrupted != turn_id:
+                await self._complete_sample(utterance)
+                call.flush()
             await self._speech_update("assistant", "stopped", turn)
             share = len(utterance.sent) / max(1, len(data)) if utterance.interrupted else 1.0
             spoken = _words(text, share) if utterance.interrupted else text
             await self._transcript("assistant", "final", spoken)
             await self._converse("assistant", spoken, total_ms * share)
+
+    async def _complete_sample(self, utterance: Utterance) -> None:
+        # No event tells the bridge to forget half a sample when another `say` cuts this one off.
+        done = len(utterance.sent)
+        missing = utterance.planned[done : done + -done % self._call.format.bytes_per_sample]
+        if missing and await self._call.send_audio(self._call.as_muted(missing)):
+            utterance.sent += missing
 
     async def _partials(
         self, text: str, total_ms: float, about: dict[str, Any], timing: SpeechTiming | None
@@ -292,6 +303,7 @@ class ScriptedAssistant:
         if self._speaking is None:
             return
         turn_id, self._speaking = self._speaking, None
+        self._interrupted = turn_id
         # The flag first: not one more byte of this turn may follow the event.
         self._stop.set()
         self._call.flush()
@@ -338,7 +350,6 @@ class ScriptedAssistant:
         data = sound.tone(fmt, len(text) * _SAY_MS_PER_CHAR) if name is None else load_clip(name, fmt)
         if message.get("interruptAssistantEnabled"):
             self._stop.set()
-            self._call.flush()
         await self._speak("say", data, text, bool(message.get("interruptionsEnabled", True)), "force-say")
         if message.get("endCallAfterSpoken"):
             await self._call.hang_up("assistant-ended-call-after-message-spoken")

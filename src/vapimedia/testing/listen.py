@@ -48,8 +48,8 @@ class Listener:
     def __init__(self, fmt: AudioFormat, settings: ListenSettings) -> None:
         self.queue: asyncio.Queue[bytes | str] = asyncio.Queue()
         self._settings = settings
-        heard = AudioFormat("pcm_s16le", settings.sample_rate)
-        self._convert = {side: _converter(fmt, heard) for side in ("customer", "assistant")}
+        self._fmt, self._heard = fmt, AudioFormat("pcm_s16le", settings.sample_rate)
+        self._convert = {side: _converter(fmt, self._heard) for side in ("customer", "assistant")}
         self._assistant = bytearray()
         self._waited, self._cushion = 0, settings.sample_rate * 2 * _CUSHION_MS // 1000
 
@@ -85,8 +85,9 @@ class Listener:
             self.queue.put_nowait(json.dumps(event))
 
     def flush(self) -> None:
-        """Forget what the assistant has not been heard saying."""
+        """Forget what the assistant has not been heard saying, half a sample of it included."""
         self._assistant.clear()
+        self._convert["assistant"] = _converter(self._fmt, self._heard)
 
 
 async def serve_listener(call: FakeVapiCall, request: web.Request) -> web.StreamResponse:

@@ -37,12 +37,13 @@ class SocketLeg:
         """Send a binary frame; the listeners hear it too."""
         if self._ws.closed:
             return False
+        # First, as a barge-in may come while it is sent: nothing of this turn may follow its flush.
+        self._call.monitor("assistant", chunk)
         try:
             await self._ws.send_bytes(chunk)
         except ConnectionError:
             self._call.close_with("customer-ended-call", "peer")
             return False
-        self._call.monitor("assistant", chunk)
         return True
 
     def flush(self) -> None:
