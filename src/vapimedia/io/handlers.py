@@ -136,7 +136,7 @@ class Handlers:
         if handler is None:
             self._fault(name, "missing", "is not registered")
             return _NO_ANSWER
-        limit_s = self._limit_s(name)
+        limit_s = self.limit_s(request)
         try:
             return await self._runner.run(
                 handler.function, call, request, on_loop=handler.on_loop, deadline_s=limit_s - spent_s
@@ -147,7 +147,9 @@ class Handlers:
             self._fault(name, "failed", f"raised {describe_failure(failure.error)}")
         return _NO_ANSWER
 
-    def _limit_s(self, name: str) -> float:
+    def limit_s(self, request: Event) -> float:
+        """Return how long the answer to *request* may take."""
+        name = _BY_TYPE[type(request)].handler
         if name == "on_assistant_request":
             return min(ASSISTANT_REQUEST_S, self.config.webhook_timeout_s)
         return (

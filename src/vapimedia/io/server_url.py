@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import math
 import re
 import time
@@ -36,9 +37,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerUrl", "describe_malformed"]
 
+_log = logging.getLogger("vapimedia.io")
+
 _TAKEN = Reply(200, b"{}", JSON)
 _NETWORK_S, _NETWORK_SHARE = 2.0, 0.2
 """What is left of the time that a tool's server may take: 18 of 20 s, 4 of 5."""
+_RELAY_S = 0.2
+"""What the way to another worker and back may add to a limit."""
+_NEWS_S = 2.0
 _QUOTED = re.compile("'[^']*'")
 _PATH = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.S)
 
@@ -101,10 +107,9 @@ class ServerUrl:
         call = bridge.book.find_vapi(message.call_id)
         is_asked = isinstance(message, ToolCalls) or bridge.handlers.wants(message)
         key = key_of(message, webhook.body, wants_answer=is_asked)
-        if call is None and may_relay:
-            errand = Errand("vapi", webhook=webhook, spent_s=time.monotonic() - began_s)
-            names = [name_of("vapi", message.call_id)] if message.call_id else []
-            reply = await bridge.desk.relay(names, errand, "" if key is None else _digest(webhook.body))
+        if call is None and may_relay and bridge.desk.worker:
+            once = "" if key is None else _digest(webhook.body)
+            reply = await self._relay(message, webhook, once, began_s)
             if reply is not None:
                 return reply
         if is_asked:
@@ -118,6 +123,31 @@ class ServerUrl:
         if isinstance(message, PhoneCallControl):
             bridge.run(control_phone(bridge, call, message))
         return self._tell(call, message)
+
+    async def _relay(self, message: Event, webhook: WebhookRequest, key: str, began_s: float) -> Reply | None:
+        """Have another worker answer that knows the call, or had *message* before; ``None`` if there is none.
+
+        One that stands still does not keep Vapi waiting.
+        """
+        names = [name_of("vapi", message.call_id)] if message.call_id else []
+        spent_s = time.monotonic() - began_s
+        errand = Errand("vapi", webhook=webhook, spent_s=spent_s)
+        try:
+            async with asyncio.timeout(max(self._limit_s(message) - spent_s, 0.0) + _RELAY_S):
+                return await self._bridge.desk.relay(names, errand, key)
+        except TimeoutError:
+            self._bridge.count("relay_late")
+            _log.error("another worker has not answered %s in time", message.type)
+        if isinstance(message, ToolCalls):
+            return Reply(200, self._bridge.tools.give_up(message.calls), JSON)
+        fallback = self._bridge.handlers.fallback_for(message.type)
+        return _TAKEN if fallback is None else Reply(200, fallback, JSON)
+
+    def _limit_s(self, message: Event) -> float:
+        """Return how long the answer to *message* may take from when Vapi began to wait."""
+        if isinstance(message, ToolCalls):
+            return min(self._bridge.tools.deadline_s, _tool_limit_s(message))
+        return self._bridge.handlers.limit_s(message) if self._bridge.handlers.wants(message) else _NEWS_S
 
     async def wait_answered(self, timeout_s: float) -> None:
         """Wait until every request that came has its answer, for *timeout_s* at most: somebody is on the phone."""
@@ -141,7 +171,8 @@ class ServerUrl:
         asking = call.handle if call is not None else None
         spent_s = time.monotonic() - began_s
         if isinstance(message, ToolCalls):
-            body = await bridge.tools.answer(asking, message.calls, _tool_limit_s(message) - spent_s)
+            limit_s = self._limit_s(message)
+            body = await bridge.tools.answer(asking, message.calls, limit_s, spent_s=spent_s)
         else:
             if not bridge.handlers.has(message):
                 self._tell(call, message)

@@ -69,16 +69,27 @@ class ToolBox:
         self._tools[name] = _Tool(function, arguments, is_async(function))
 
     async def answer(
-        self, call: Call | None, wanted: Sequence[ToolCall], deadline_s: float | None = None
+        self,
+        call: Call | None,
+        wanted: Sequence[ToolCall],
+        limit_s: float | None = None,
+        *,
+        spent_s: float = 0.0,
     ) -> bytes:
         """Run all of *wanted* side by side; return the body of the answer, in their order. Never raises.
 
-        *deadline_s* is what is left of the time that Vapi waits, if that is less than the box's own.
+        *limit_s* is how long Vapi waits, if that is less than the box's own deadline; *spent_s* has passed of it.
         """
-        left_s = self.deadline_s if deadline_s is None else min(self.deadline_s, deadline_s)
-        return encode_tool_results(await asyncio.gather(*(self._run(call, one, left_s) for one in wanted)))
+        limit_s = self.deadline_s if limit_s is None else min(self.deadline_s, limit_s)
+        runs = (self._run(call, one, limit_s, spent_s) for one in wanted)
+        return encode_tool_results(await asyncio.gather(*runs))
 
-    async def _run(self, call: Call | None, wanted: ToolCall, deadline_s: float) -> ToolResult:
+    def give_up(self, wanted: Sequence[ToolCall]) -> bytes:
+        """Return the body of an answer without results."""
+        error = "the tools did not answer in time"
+        return encode_tool_results([ToolResult(one.id, one.name, error=error) for one in wanted])
+
+    async def _run(self, call: Call | None, wanted: ToolCall, limit_s: float, spent_s: float) -> ToolResult:
         def failed(error: str) -> ToolResult:
             return ToolResult(wanted.id, wanted.name, error=error)
 
@@ -97,12 +108,12 @@ class ToolBox:
             return failed(f"the arguments do not fit: {error}")
         try:
             result = await self._runner.run(
-                tool.function, call, arguments, on_loop=tool.is_async, deadline_s=deadline_s
+                tool.function, call, arguments, on_loop=tool.is_async, deadline_s=limit_s - spent_s
             )
         except LateError:
             self._count("tool_late")
-            _log.warning("tool %r took longer than %g s", wanted.name, deadline_s)
-            return failed(f"the tool took longer than {deadline_s:g} s")
+            _log.warning("tool %r took longer than %g s", wanted.name, limit_s)
+            return failed(f"the tool took longer than {limit_s:g} s")
         except UserCodeError as failure:
             self._count("tool_failed")
             _log.error("tool %r raised %s", wanted.name, describe_failure(failure.error))

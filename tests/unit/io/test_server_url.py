@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from vapimedia import Bridge, BridgeConfig
 from vapimedia.io.book import CallBook
+from vapimedia.io.desk import FrontDesk, LocalDesk
 from vapimedia.io.handlers import Handlers
 from vapimedia.io.server_url import ServerUrl, describe_malformed
 from vapimedia.io.tools import ToolBox
@@ -43,6 +44,7 @@ async def answer(bodies: list[bytes]) -> list[tuple[int, bytes]]:
     config = BridgeConfig(auth=False)
     bridge: Any = SimpleNamespace(config=config, book=CallBook(), count=lambda what: counts.update([what]))
     bridge.handlers, bridge.tools = Handlers(config, bridge.count), ToolBox(18.0, bridge.count)
+    bridge.desk = LocalDesk(FrontDesk(config))
     bridge.tell = lambda call, message: told.append(message)
     bridge.run = asyncio.ensure_future
     url = ServerUrl(cast(Bridge, bridge))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from workers_here import bridges, supervising
 
 from vapimedia import Call
+from vapimedia.io import server_url
+from vapimedia.io.workers.remote_desk import RemoteDesk
 from vapimedia.io.workers.switchboard import Switchboard
 from vapimedia.protocols.vapi import AssistantReply, AssistantRequest
 
@@ -34,6 +37,32 @@ async def test_a_repeat_is_answered_by_the_worker_that_had_it_first(
         for timestamp in range(2, 8):
             await scene.vapi_webhook(message | {"timestamp": timestamp})
         assert len(asked) == 7
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"type": "campaign.predial"}, {"eligible": False}),
+        ({"type": "hang"}, {}),
+        (
+            {"type": "tool-calls", "toolCallList": [{"id": "t1", "name": "t"}]},
+            {"results": [{"name": "t", "toolCallId": "t1", "error": "the tools did not answer in time"}]},
+        ),
+    ],
+)
+async def test_a_worker_that_stands_still_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, message: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(server_url, "_NEWS_S", 0.01)
+    monkeypatch.setattr(server_url, "_RELAY_S", 0.0)
+    monkeypatch.setattr(RemoteDesk, "relay", never)
+    async with supervising(monkeypatch, webhook_timeout_s=0.01, tool_timeout_s=0.01) as (scene, supervisor):
+        answer = await scene.vapi_webhook(message | {"timestamp": 1.0, "call": {"id": "of-vapi"}})
+        assert (answer.status, json.loads(answer.body)) == (200, expected)
+        assert sum(bridge.counters["relay_late"] for bridge in bridges(supervisor).values()) == 1
 
 
 def test_the_first_to_ask_is_remembered_until_it_is_gone_and_for_a_while_only() -> None:
