@@ -12,7 +12,8 @@ enum {
     PAUSE = 60,        /* less than this between two live messages is jitter */
     AHEAD = 60,        /* silence of a live leg that is further ahead of its clock is left out */
     JUMP = 250,        /* a played leg that a mark moves by more than this is heard elsewhere */
-    MIN_ROOM = 4096
+    MIN_ROOM = 4096,
+    MAX_KEPT = 65536
 };
 
 static const int64_t NS_PER_S = INT64_C(1000) * 1000 * 1000;
@@ -58,7 +59,8 @@ static uint8_t *make_room(vm_track *track, size_t n) {
             memmove(track->bytes, track->bytes + track->first, track->n_bytes);
         track->first = 0;
         if (need > track->size) {
-            const size_t size = 2 * need > MIN_ROOM ? 2 * need : MIN_ROOM;
+            const size_t size =
+                2 * need > MIN_ROOM ? 2 * need : MIN_ROOM; /* what was read need not move each time */
             uint8_t *bytes = realloc(track->bytes, size);
             if (bytes == NULL) return NULL;
             track->bytes = bytes;
@@ -183,7 +185,10 @@ static void read_mono(vm_track *track, int16_t *pcm, size_t n) {
     memset(pcm + n_audio, 0, (n - n_audio) * sizeof *pcm);
     track->first += n_audio * track->sample_bytes;
     track->n_bytes -= n_audio * track->sample_bytes;
-    if (track->n_bytes == 0) track->first = 0;
+    if (track->n_bytes == 0) {
+        track->first = 0;
+        if (track->size > MAX_KEPT) vm_track_free(track); /* a burst is over */
+    }
     track->done += (int64_t)n;
 }
 

@@ -295,6 +295,7 @@ class LiveCall:
             "provider_unsent": self.provider.unsent,
             "vapi_unsent": self.vapi.unsent,
             "guarded_message": self.vapi.guarded,
+            "recording_incomplete": int(recording is not None and recording.dropped_ms > 0),
         }
         counters = summary.counters | {name: n for name, n in counted.items() if n}
         return msgspec.structs.replace(
