@@ -178,7 +178,7 @@ def assistant_request(call_id: str, caller: str, called: str) -> dict[str, Any]:
         "type": "assistant-request",
         "call": call,
         "customer": {"number": caller},
-        "phoneNumber": {"id": number_id, "provider": "twilio", "number": called, "name": "main line"},
+        "phoneNumber": {"provider": "twilio", "number": called, "twilioAccountSid": "AC" + "0" * 32},
         "artifact": Conversation().history(),
     }
 
