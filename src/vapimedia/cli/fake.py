@@ -15,9 +15,9 @@ from vapimedia.errors import ConfigError
 
 if TYPE_CHECKING:
     from vapimedia.testing import FakeVapiCall
-    from vapimedia.testing.vapi_webhooks import ToolCall
+    from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost
 
-__all__ = ["app", "event_text", "tool_reply"]
+__all__ = ["app", "event_text", "tool_reply", "webhook_trouble"]
 
 _SPELLINGS = ("function", "arguments", "parameters")
 
@@ -89,6 +89,15 @@ def tool_reply(tool: ToolCall) -> str:
     return f"{tool.status}: Vapi reads 200 only"
 
 
+def webhook_trouble(post: WebhookPost) -> str:
+    """Return what was wrong with the answer to a webhook, in one line; empty for nothing, or for a tool call."""
+    if post.type == "tool-calls" or not post.problems:
+        return ""
+    if post.status in {401, 403}:
+        return f"{post.type}: {post.status}, is VAPI_WEBHOOK_SECRET the same at the bridge?"
+    return f"{post.type}: {'; '.join(post.problems)}"
+
+
 def event_text(event: dict[str, Any]) -> str:
     """Return what an event or a control message says, in a few words."""
     fields = (event.get(name) for name in ("transcript", "status", "output", "input", "content", "control"))
@@ -116,6 +125,10 @@ async def _serve_vapi(
     def line(call: FakeVapiCall, what: str, text: str) -> None:
         console.print(f"{call.id[:8]}  {what:<20} {escape(text)}", soft_wrap=True)
 
+    def show_trouble(call: FakeVapiCall, post: WebhookPost) -> None:
+        if trouble := webhook_trouble(post):
+            line(call, "webhook refused", trouble)
+
     vapi = FakeVapi(
         host,
         port,
@@ -129,6 +142,7 @@ async def _serve_vapi(
         listen_events=True,
         on_event=lambda call, event: line(call, event["type"], event_text(event)),
         on_tool_reply=lambda call, tool: line(call, "tool reply", tool_reply(tool)),
+        on_webhook=show_trouble,
         on_control=lambda call, message: line(call, f"told to {message['type']}", event_text(message)),
     )
     try:

@@ -54,7 +54,7 @@ class FakeVapi:
     given up. *speed* divides every interval; above 1 the bridge must be ``unpaced``
     (``BridgeConfig(unpaced=True)``): one that keeps real time drops what comes faster. *on_event* is called with
     every event that is sent, *on_tool_reply* once a tool call was answered, or failed, *on_control* with every
-    control message that is taken.
+    control message that is taken, *on_webhook* once a webhook about a call was answered, or failed.
 
     Calls are in ``calls`` by id, in order; every ``POST /call``, refused ones too, in ``requests``. What was
     posted without a call is in ``webhooks``.
@@ -92,6 +92,7 @@ class FakeVapi:
         on_event: Callable[[FakeVapiCall, dict[str, Any]], None] | None = None,
         on_tool_reply: Callable[[FakeVapiCall, ToolCall], None] | None = None,
         on_control: Callable[[FakeVapiCall, dict[str, Any]], None] | None = None,
+        on_webhook: Callable[[FakeVapiCall, WebhookPost], None] | None = None,
     ) -> None:
         self.host, self.port, self.api_key, self.public_key = host, port, api_key, public_key
         self.assistant, self.require_ws_bearer, self.seed = assistant, require_ws_bearer, seed
@@ -118,6 +119,7 @@ class FakeVapi:
             on_event,
             on_tool_reply,
             on_control,
+            on_webhook,
         )
         self.connect_window_s = connect_window_s
         self.calls: dict[str, FakeVapiCall] = {}

@@ -381,4 +381,6 @@ class FakeVapiCall(Questions):
         post = await self.settings.sender.deliver(full, server, timeout_s=timeout_s)
         if post.statuses:
             self.webhooks.append(post)
+            if self.settings.on_webhook is not None:
+                self.settings.on_webhook(self, post)
         return post

@@ -10,7 +10,7 @@ from vapimedia.testing.faults import VapiFaults
 from vapimedia.testing.listen import ListenSettings
 from vapimedia.testing.pacing import Pacing
 from vapimedia.testing.vapi_messages import ToolSpelling
-from vapimedia.testing.vapi_webhooks import ToolCall, WebhookSender
+from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost, WebhookSender
 
 if TYPE_CHECKING:
     from vapimedia.testing.fake_vapi_call import FakeVapiCall
@@ -33,6 +33,7 @@ class VapiSettings:
     on_event: Callable[[FakeVapiCall, dict[str, Any]], None] | None = None
     on_tool_reply: Callable[[FakeVapiCall, ToolCall], None] | None = None
     on_control: Callable[[FakeVapiCall, dict[str, Any]], None] | None = None
+    on_webhook: Callable[[FakeVapiCall, WebhookPost], None] | None = None
 
 
 @dataclass

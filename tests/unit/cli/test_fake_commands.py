@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from vapimedia.cli.fake import event_text, tool_reply
+from vapimedia.cli.fake import event_text, tool_reply, webhook_trouble
 from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost, judge_tool_reply
 
 
@@ -33,6 +33,22 @@ def answered_tool(status: int, reply: str) -> ToolCall:
 )
 def test_the_reply_to_a_tool_call_is_told_in_one_line(status: int, reply: str, line: str) -> None:
     assert tool_reply(answered_tool(status, reply)) == line
+
+
+@pytest.mark.parametrize(
+    ("post", "line"),
+    [
+        (WebhookPost("hang", {}, 200), ""),
+        (WebhookPost("tool-calls", {}, 404, problems=["x"]), ""),  # told as a tool's reply
+        (
+            WebhookPost("hang", {}, 403, problems=["x"]),
+            "hang: 403, is VAPI_WEBHOOK_SECRET the same at the bridge?",
+        ),
+        (WebhookPost("hang", {}, problems=["no answer within 20 s"]), "hang: no answer within 20 s"),
+    ],
+)
+def test_a_webhook_that_came_to_nothing_is_told_in_one_line(post: WebhookPost, line: str) -> None:
+    assert webhook_trouble(post) == line
 
 
 @pytest.mark.parametrize(
