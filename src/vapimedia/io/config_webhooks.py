@@ -13,6 +13,14 @@ from vapimedia.protocols.vapi import WebhookSecrets
 
 __all__ = ["WebhookSettings"]
 
+# What the secrets call a field that is a setting here.
+_SETTINGS = {
+    "payload_format": "vapi_webhook_payload",
+    "bearer_header": "vapi_webhook_bearer_header",
+    "signature_header": "vapi_webhook_signature_header",
+    "timestamp_header": "vapi_webhook_timestamp_header",
+    "message_id_header": "vapi_webhook_message_id_header",
+}
 _Seconds = Annotated[float, Meta(gt=0, le=300, description="seconds, above 0 and up to 300")]
 
 
@@ -70,7 +78,10 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
                 payload_format=self._payload(),
             )
         except ConfigError as error:
-            raise ConfigError(f"vapi_webhook_...: {error}") from None
+            text = str(error)
+            for name, setting in _SETTINGS.items():
+                text = text.replace(name, setting)
+            raise ConfigError(text) from None
 
     def _payload(self) -> str:
         """Return what is signed: where nobody says, it holds no time that is not sent."""

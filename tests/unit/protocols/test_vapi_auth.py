@@ -158,7 +158,7 @@ def test_a_bridge_takes_the_secret_in_the_way_that_is_set(kind: Any) -> None:
         ({"vapi_webhook_payload": "{url}{timestamp}{body}"}, "vapi_webhook_url"),
         ({"vapi_webhook_payload": "{body}"}, "no {timestamp}"),
         ({"vapi_webhook_payload": "{timestamp}"}, "must hold {body}"),
-        ({"vapi_webhook_signature_header": "x signature"}, "name of a header"),
+        ({"vapi_webhook_signature_header": "x signature"}, "vapi_webhook_signature_header must be the name"),
         ({"vapi_webhook_secret_is_base64": True, "vapi_webhook_secret": "canary!"}, "not base64"),
         ({"vapi_webhook_url": "bridge"}, "must be a URL"),
     ],
