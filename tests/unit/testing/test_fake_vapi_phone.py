@@ -221,6 +221,7 @@ async def listened(http: aiohttp.ClientSession, call: FakeVapiCall) -> tuple[byt
     return bytes(audio), texts
 
 
+@pytest.mark.slow
 async def test_a_listener_hears_both_sides_of_a_phone_call_apart(http: aiohttp.ClientSession) -> None:
     callee = Callee(caller=(Silence(clip_ms("let_me_check") + 400), Say("ask_sunday")), ring_s=0.2)
     script = AssistantScript((Speak("let_me_check"),))
