@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import pytest
-from scene import ACCOUNT, AUTH_TOKEN, STOP, Scene, call_sid, running, start, stream_url
+from scene import ACCOUNT, AUTH_TOKEN, SECRET, STOP, Scene, call_sid, running, start, stream_url
 from twilio.request_validator import RequestValidator
 from wire import Answer, connected, nothing_left, until
 
@@ -55,14 +55,15 @@ async def test_a_webhook_that_names_no_call_gets_400() -> None:
 async def test_a_body_over_1_mib_gets_413() -> None:
     async with running() as scene:
         for path in ("/twilio/voice", "/vapi/webhook"):
-            answer = await scene.post(path, b"x" * ((1 << 20) + 1))
+            answer = await scene.post(path, b"x" * ((1 << 20) + 1), {"X-Vapi-Secret": SECRET})
             assert (answer.status, answer.headers["connection"]) == (413, "close")
 
 
 async def test_a_body_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vapimedia.io.request_body.BODY_TIMEOUT_S", 0.1)
     async with running() as scene, connected(scene.bridge.port) as wire:
-        wire.send(b"POST /vapi/webhook HTTP/1.1\r\nHost: b\r\nContent-Length: 100\r\n\r\n{")
+        head = f"POST /vapi/webhook HTTP/1.1\r\nHost: b\r\nX-Vapi-Secret: {SECRET}\r\nContent-Length: 100\r\n\r\n{{"
+        wire.send(head.encode())
         assert (await wire.answer()).status == 408
 
 

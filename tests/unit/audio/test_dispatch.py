@@ -17,7 +17,7 @@ from vapimedia.errors import ConfigError
 KNOWN = ("avx512", "avx2", "sse2", "neon", "scalar")
 SOURCES = Path(__file__).parents[3] / "src"
 # Through these a module reaches its own table of kernels, and the filters of the process.
-THROUGH_A_TABLE = re.compile(r"\b(?:vm_(?:g711|fir|converter|line)|push_chunk)_?\w*\(")
+THROUGH_A_TABLE = re.compile(r"\b(?:vm_(?:g711|fir|converter|line|track)|push_chunk)_?\w*\(")
 
 
 def import_with(name: str) -> subprocess.CompletedProcess[str]:
