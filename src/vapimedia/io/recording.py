@@ -31,6 +31,7 @@ _log = logging.getLogger("vapimedia.recording")
 _PERIOD_S: Final = 0.2
 _SETTLE_NS: Final = 250_000_000
 """How old audio is when it is written: by then it shows whether a pause was one, and what a barge-in has cut."""
+_MAX_PARTS: Final = 8
 _STALL_MS: Final = 10_000
 """What is kept of a leg while the disk does not take it."""
 _LEAD_MS: Final = 60_000
@@ -74,6 +75,11 @@ class Recording:
     def dropped_ms(self) -> float:
         """Audio of either leg that is silence in the file, as the disk did not keep up."""
         return self._caller.dropped_ms + self._assistant.dropped_ms
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its call is over."""
+        return self._end_ns is not None
 
     def begin(self, provider: str, call_id: str) -> None:
         """The call has started: its recording runs from now on."""
@@ -191,13 +197,19 @@ class Recorder:
 
     def _run(self) -> None:
         active: list[Recording] = []
+        n_turns = 0
         while True:
-            self._wake.wait(_PERIOD_S)
+            # A few at a time: the loop is to find the interpreter free.
+            n_parts = max(1, min(len(active), _MAX_PARTS))
+            self._wake.wait(_PERIOD_S / n_parts)
             self._wake.clear()
+            n_turns += 1
             with self._lock:
                 active += self._new
                 self._new.clear()
-            active = [one for one in active if self._write(one)]
+            due = [one for at, one in enumerate(active) if (at + n_turns) % n_parts == 0 or one.is_finished]
+            done = {one for one in due if not self._write(one)}
+            active = [one for one in active if one not in done]
             with self._lock:
                 if not active and not self._new:
                     self._thread = None
