@@ -123,8 +123,8 @@ WebhookTimeoutS = Annotated[
 OnVapiLost = Annotated[
     str | None, _limit("--on-vapi-lost", "When Vapi goes away: hang_up, continue.", "hang_up")
 ]
-OnTransfer = Annotated[
-    str | None, _limit("--on-transfer", "When Vapi transfers to a number: forward, ignore.", "forward")
+VapiTransfers = Annotated[
+    str | None, _limit("--vapi-transfers", "When Vapi transfers to a number: forward, ignore.", "forward")
 ]
 Auth = Annotated[
     bool | None, _limit("--auth/--no-auth", "Check signatures. --no-auth is for development only.")

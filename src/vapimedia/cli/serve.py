@@ -72,7 +72,7 @@ def serve(
     tool_timeout_s: options.ToolTimeoutS = None,
     webhook_timeout_s: options.WebhookTimeoutS = None,
     on_vapi_lost: options.OnVapiLost = None,
-    on_transfer: options.OnTransfer = None,
+    vapi_transfers: options.VapiTransfers = None,
     auth: options.Auth = None,
     unpaced: options.Unpaced = None,
     vapi_ws_auth: options.VapiWsAuth = None,

@@ -105,7 +105,7 @@ def session_config(config: BridgeConfig, vapi_format: AudioFormat, *, ring_ms: i
         barge_in=config.barge_in,
         interrupt_guard_ms=config.interrupt_guard_ms,
         on_vapi_lost=config.on_vapi_lost,
-        on_transfer=config.on_transfer,
+        vapi_transfers=config.vapi_transfers,
         ring_ms=ring_ms,
     )
 

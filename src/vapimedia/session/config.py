@@ -42,7 +42,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     End: ``goodbye_ms`` bounds how long audio still owed to the caller is played after Vapi has ended the call
     (0: cut at once). ``on_vapi_lost="continue"`` releases the media socket when Vapi is gone, so that the
-    provider goes on with the rest of its document. ``on_transfer`` is what an event of Vapi's means that names a
+    provider goes on with the rest of its document. ``vapi_transfers`` is what an event of Vapi's means that names a
     number or an address to transfer the call to: ``forward`` does it, as Vapi has no phone leg to do it with.
     ``media_timeout_ms`` runs from creation to the provider's socket (``ring_ms`` longer for a call that has to be
     answered first, and anew from its answer), ``start_timeout_ms`` from there to its start message,
@@ -62,7 +62,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     barge_in: Literal["user-interrupted", "speech-update", "off"] = "user-interrupted"
     interrupt_guard_ms: int = 0
     on_vapi_lost: Literal["hang_up", "continue"] = "hang_up"
-    on_transfer: Literal["forward", "ignore"] = "forward"
+    vapi_transfers: Literal["forward", "ignore"] = "forward"
     goodbye_ms: int = 10_000
     media_timeout_ms: int = 15_000
     ring_ms: int = 0

@@ -117,7 +117,7 @@ class Forwards:
             if told is None and bytes(event.destination_json) not in (b"", b"null"):
                 core.counters["transfer_unreadable"] += 1
             return
-        if core.config.on_transfer == "ignore" or not core.dialect.caps.forwards:
+        if core.config.vapi_transfers == "ignore" or not core.dialect.caps.forwards:
             core.counters["transfer_ignored"] += 1
             return
         with suppress(ConfigError):

@@ -311,7 +311,7 @@ def test_what_vapi_names_becomes_a_destination_of_any_provider() -> None:
 def test_what_is_no_transfer_to_a_phone_changes_nothing(
     policy: str, message: bytes, counters: dict[str, int]
 ) -> None:
-    call = Driver(Forwarding(), on_transfer=policy).go_live()
+    call = Driver(Forwarding(), vapi_transfers=policy).go_live()
     call.vapi_text(message)
     assert call.to_provider == []
     assert call.session.summary(call.now_ns).counters == counters
