@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -105,6 +106,15 @@ async def _hours(_call: Call | None, args: dict[str, str]) -> str:
     return f"open\non {args['day']}"
 
 
+async def phone_call(scene: Scene) -> FakeTwilioCall:
+    return await FakeTwilioCall(
+        f"http://127.0.0.1:{scene.bridge.port}/twilio/voice",
+        auth_token="token-of-the-test",
+        public_url="https://bridge.test",
+        caller=(WaitForAssistant(),),
+    ).run()
+
+
 async def test_each_of_the_24_webhook_channels_is_typed_answered_and_told(scene: Scene) -> None:
     for name in (*TOLD, *ASKED):
         message = json.loads((DATA / f"{name}.json").read_text())["message"]
@@ -123,15 +133,25 @@ async def test_each_of_the_24_webhook_channels_is_typed_answered_and_told(scene:
     assert not [what for what in scene.bridge.counters if "unknown" in what or "malformed" in what]
 
 
+@pytest.mark.slow
+async def test_a_conversation_of_some_mib_does_not_end_the_call(scene: Scene) -> None:
+    long = [{"role": "user", "content": "x" * (3 << 20)}]
+    running = asyncio.create_task(phone_call(scene))
+    async with asyncio.timeout(5):
+        while not scene.vapi.calls:
+            await asyncio.sleep(0.01)
+    (call,) = scene.vapi.calls.values()
+    await call.connected()
+    await call.send_event({"type": "conversation-update", "conversation": long})
+    phone = await running
+    assert phone.violations == call.violations == []
+    assert long in [getattr(event, "conversation", None) for event in scene.seen]
+
+
 async def test_the_25th_channel_is_the_call_socket_with_audio_and_typed_events_both_ways(
     scene: Scene,
 ) -> None:
-    phone = await FakeTwilioCall(
-        f"http://127.0.0.1:{scene.bridge.port}/twilio/voice",
-        auth_token="token-of-the-test",
-        public_url="https://bridge.test",
-        caller=(WaitForAssistant(),),
-    ).run()
+    phone = await phone_call(scene)
     (call,) = scene.vapi.calls.values()
     assert phone.violations == call.violations == []
     assert phone.heard

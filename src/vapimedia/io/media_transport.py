@@ -21,7 +21,9 @@ _picows_log = logging.getLogger("vapimedia.io.picows")
 _picows_log.setLevel(logging.WARNING)
 
 HANDSHAKE_TIMEOUT_S = 5.0
-_MAX_VAPI_MESSAGE = 1 << 20  # a conversation-update holds the whole conversation
+# A conversation-update holds the whole conversation twice, with a time for each word: that of a long call must not
+# end it.
+_MAX_VAPI_MESSAGE = 16 << 20
 
 
 class _ToldProtocol(WSProtocol):  # type: ignore[misc]  # not in its stubs
