@@ -92,6 +92,9 @@ class TestForms:
     def test_a_webhook_needs_no_envelope(self) -> None:
         assert isinstance(decode_server_message(wire(type="hang")), vapi.Hang)
 
+    def test_a_turn_that_is_numbered_interrupts_too(self) -> None:
+        assert decode_event(wire(type="user-interrupted", turnId=3)) == vapi.UserInterrupted(turn_id=3)
+
     def test_text_is_decoded_like_bytes(self) -> None:
         assert decode_event('{"type":"user-interrupted","turnId":"t"}') == vapi.UserInterrupted(turn_id="t")
 
@@ -326,6 +329,23 @@ class TestToolCalls:
             )
         ).calls
         assert [(call.id, call.name) for call in calls] == [("2", "two"), ("1", "one")]
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            {"parameters": {"a": 1}, "arguments": None},
+            {"function": {"name": "t", "arguments": None, "parameters": {"a": 1}}},
+            {"parameters": {"a": 1}, "function": {"name": "t", "arguments": None}},
+            {"arguments": None},
+            {},
+        ],
+    )
+    def test_arguments_come_from_wherever_they_are(self, call: dict[str, Any]) -> None:
+        told = {"name": "t", "toolCall": {"id": "1", "function": {"parameters": {"a": 1}}}}
+        event = decode_event(
+            wire(type="tool-calls", toolCallList=[{"id": "1"} | call], toolWithToolCallList=[told])
+        )
+        assert [(made.name, made.arguments()) for made in event.calls] == [("t", {"a": 1})]
 
     def test_without_the_plain_list_the_other_one_is_read(self) -> None:
         tools = [

@@ -110,7 +110,7 @@ class TestAnswers:
             lambda: PredialReply(eligible="yes"),  # type: ignore[arg-type]
             lambda: NumberDestination(number="+1"),
             lambda: NumberDestination(number="1" * 41),
-            lambda: NumberDestination(number="+15005550002", extension=""),
+            lambda: NumberDestination(number="+15005550002", extension="1" * 11),
             lambda: SipDestination(sip_uri="desk@example.test"),
             lambda: AssistantDestination(message="x"),
         ],
@@ -159,6 +159,14 @@ class TestDestinationsInMessages:
             body = {"type": type_, "destination": json.loads(vapi_json(destination))}
             event: Any = vapi.decode_server_message(json.dumps(body))
             assert event.destination == destination
+
+    def test_an_empty_extension_is_none(self) -> None:
+        body = {
+            "type": "transfer-update",
+            "destination": {"type": "number", "number": "112", "extension": ""},
+        }
+        event: Any = vapi.decode_server_message(json.dumps(body))
+        assert event.destination == NumberDestination(number="112")
 
     @pytest.mark.parametrize("destination", [None, "text", {"type": "step"}, {"type": "number"}, {}])
     def test_what_is_none_of_them_is_none(self, destination: Any) -> None:

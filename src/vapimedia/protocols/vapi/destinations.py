@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import force_setattr
+
 from vapimedia.errors import ConfigError
 from vapimedia.protocols.vapi.parts import Shy
 
@@ -17,7 +19,8 @@ Message = str | dict[str, Any]
 
 
 class NumberDestination(Shy, frozen=True, tag_field="type", tag="number"):
-    """A phone number. *message* is said before the transfer; an empty one makes it silent.
+    """A phone number. *message* is said before the transfer; an empty one makes it silent. An empty *extension*
+    is none.
 
     Raises ``ConfigError`` if a length is not what Vapi takes: *number* 3 to 40, *extension* 1 to 10,
     *caller_id* at most 40 characters.
@@ -32,6 +35,8 @@ class NumberDestination(Shy, frozen=True, tag_field="type", tag="number"):
     description: str | None = None
 
     def __post_init__(self) -> None:
+        if self.extension == "":  # a form's empty field; a call that is to go on must not fail by it
+            force_setattr(self, "extension", None)
         _check_length("number", self.number, 3, 40)
         _check_length("extension", self.extension, 1, 10)
         _check_length("caller_id", self.caller_id, 0, 40)

@@ -134,7 +134,7 @@ class UserInterrupted(Event, frozen=True, tag="user-interrupted"):
 
     shown: ClassVar = ("turn_id",)
 
-    turn_id: str | None = None
+    turn_id: Number | str | None = None
 
 
 class ConversationUpdate(ConversationEvent, frozen=True, tag="conversation-update"):
@@ -151,7 +151,7 @@ class ModelOutput(Event, frozen=True, tag="model-output"):
     shown: ClassVar = ("turn_id",)
 
     output_json: msgspec.Raw = msgspec.field(default=NO_JSON, name="output")
-    turn_id: str | None = None
+    turn_id: Number | str | None = None
 
     output = Part[Any]("output_json", Any)
 

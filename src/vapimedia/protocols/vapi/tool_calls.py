@@ -43,6 +43,9 @@ class ToolCall(msgspec.Struct, frozen=True):
         return f"ToolCall(id={self.id!r}, name={self.name!r})"
 
 
+_NOTHING = (b"", b"null")
+
+
 class _Function(msgspec.Struct):
     name: str | None = None
     arguments: msgspec.Raw = NO_JSON
@@ -58,10 +61,11 @@ class _Call(msgspec.Struct):
     parameters: msgspec.Raw = NO_JSON
     function: _Function | None = None
 
-    def read(self, name: str | None = None) -> ToolCall:
+    def read(self, name: str | None = None, arguments: bytes = b"") -> ToolCall:
+        """Return the call; *name* and *arguments* stand in for what it does not say itself."""
         inner = self.function or _Function()
-        found = (inner.arguments, inner.parameters, self.arguments, self.parameters)
-        raw = next((bytes(value) for value in found if bytes(value)), b"")
+        found = map(bytes, (inner.arguments, inner.parameters, self.arguments, self.parameters))
+        raw = next((value for value in found if value not in _NOTHING), arguments)
         return ToolCall(self.id or "", inner.name or self.name or name or "", raw)
 
 
@@ -108,8 +112,8 @@ class ToolCalls(Event, frozen=True, tag="tool-calls"):
         plain = _read_list(_call_list, self.tool_call_list_json, "toolCallList")
         if not plain:
             return paired
-        names = {call.id: call.name for call in paired}
-        return [call.read(names.get(call.id or "")) for call in plain]
+        by_id = {call.id: (call.name, call.raw_arguments) for call in paired}
+        return [call.read(*by_id.get(call.id or "", ())) for call in plain]
 
     @property
     def timeout_s(self) -> float | None:
