@@ -18,6 +18,7 @@ from vapimedia.protocols.vapi.destinations import (
     PhoneDestination,
     SipDestination,
 )
+from vapimedia.protocols.vapi.parts import OpenAIMessage
 
 __all__ = [
     "AddMessage",
@@ -29,7 +30,6 @@ __all__ = [
     "EndCall",
     "Handoff",
     "Hangup",
-    "Message",
     "Role",
     "Say",
     "SendTransportMessage",
@@ -81,21 +81,16 @@ class Say(_Command, frozen=True, kw_only=True, tag="say"):
     interrupt_assistant_enabled: bool | None = None
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One entry of the conversation. ``repr`` shows its role only."""
-
-    role: Role
-    content: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Message(role={self.role!r})"
-
-
 class AddMessage(_Command, frozen=True, kw_only=True, tag="add-message"):
     """Put a message into the conversation; Vapi has the assistant answer it by default."""
 
-    message: Message
+    message: OpenAIMessage
     trigger_response_enabled: bool | None = None
+
+    def __post_init__(self) -> None:
+        # What Vapi tells may have any role; those that it takes are known.
+        if self.message.role not in get_args(Role):
+            raise ConfigError("unknown role of a Vapi message - at `$.message.role`")
 
 
 class AppendContext(_Command, frozen=True, kw_only=True, tag="append-context"):
@@ -232,7 +227,7 @@ def say(
 def add_message(role: Role, content: str, trigger_response: bool = True) -> bytes:
     """Return the message that adds to the conversation; the assistant answers if *trigger_response*."""
     _check("role", role, get_args(Role))
-    message = Message(role, _text(content))
+    message = OpenAIMessage(role=role, content=_text(content))
     return AddMessage(message=message, trigger_response_enabled=bool(trigger_response)).encode()
 
 
