@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from scene import running
+from scene import running, stream_url
 from wire import until
 
 from vapimedia import Call, StateError
@@ -69,6 +69,21 @@ async def test_what_comes_before_the_call_waits_and_what_comes_after_it_is_count
             await until(lambda: scene.ended)
             live.handle.mute_assistant()
             assert scene.bridge.counters["control_dropped"] == 2
+
+
+async def test_what_comes_before_the_calls_socket_is_open_waits_for_it() -> None:
+    async with running() as scene:
+        answer = await scene.voice()
+        [live] = scene.bridge.book.live
+        await until(lambda: live.vapi_call_id)
+        live.handle.mute_assistant()
+        await asyncio.sleep(0.05)
+        assert scene.vapi.controls == []  # Vapi would say that the call does not run
+        async with scene.socket(stream_url(answer)):
+            await until(lambda: scene.vapi.controls)
+            assert len(scene.vapi.legs) == 1
+            live.handle.hang_up()
+            await until(lambda: scene.ended)
 
 
 async def test_an_account_at_its_limit_ends_the_call_here_and_there() -> None:

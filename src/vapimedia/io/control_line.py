@@ -21,16 +21,17 @@ _MAX_WAITING = 32
 
 
 class ControlLine:
-    """Messages of one call. They wait until Vapi has made the call; the 33rd and what is left at its end are dropped.
+    """Messages of one call. They wait until it runs, as Vapi takes none before; the 33rd is dropped.
 
-    What is dropped or not taken is counted (``control_dropped``, ``control_failed``) and logged without content.
+    What is left at its end is dropped too. What is dropped or not taken is counted (``control_dropped``,
+    ``control_failed``) and logged without content.
     """
 
     def __init__(self, host: CallHost) -> None:
         self._host = host
         self._control: LiveControl | None = None
         self._waiting: deque[bytes] = deque()
-        self._is_sending = self._is_closed = False
+        self._is_open = self._is_sending = self._is_closed = False
 
     @property
     def control(self) -> LiveControl:
@@ -47,9 +48,13 @@ class ControlLine:
         self._waiting.append(message)
         self._start()
 
-    def open(self, call: CreatedCall) -> None:
-        """Vapi has made the call."""
+    def made(self, call: CreatedCall) -> None:
+        """Vapi has made the call; it runs once somebody is on its socket."""
         self._control = self._host.client.control(call)
+
+    def open(self) -> None:
+        """The call runs."""
+        self._is_open = True
         self._start()
 
     def close(self) -> None:
@@ -60,7 +65,7 @@ class ControlLine:
             self._waiting.clear()
 
     def _start(self) -> None:
-        if self._waiting and self._control is not None and not self._is_sending:
+        if self._waiting and self._is_open and self._control is not None and not self._is_sending:
             self._is_sending = True
             self._host.run(self._send_all(self._control))
 

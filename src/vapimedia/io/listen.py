@@ -43,6 +43,7 @@ _MAX_MESSAGE: Final = 1 << 20
 _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 2.0  # each second of it is a second that is not heard
 _LASTING_S: Final = 5.0  # a connection that was of some use, even a silent one
+_AT_ONCE_EVERY_S: Final = 5.0  # a server that breaks each connection is not asked without a pause each time
 _LAST_WORD_S: Final = 2.0  # for the server's close once it has told the call's end
 _IS_OVER_TIMEOUT_S: Final = 3.0
 _IS_OVER_EVERY_S: Final = 2.0
@@ -170,6 +171,7 @@ class Listening:
     async def _until_over(self, http: aiohttp.ClientSession, url: URL) -> str:
         loop = asyncio.get_running_loop()
         give_up_at_s = loop.time() + self._give_up_s
+        at_once_s = -math.inf
         failures = empty_closes = 0
         while True:
             began_s = loop.time()
@@ -193,7 +195,9 @@ class Listening:
                     return "ended"
                 if self._intake.heard or loop.time() - began_s > _LASTING_S:
                     give_up_at_s = loop.time() + self._give_up_s
-                    failures = empty_closes = 0
+                    empty_closes = 0
+                    is_first = loop.time() - at_once_s > _AT_ONCE_EVERY_S
+                    failures, at_once_s = (0, loop.time()) if is_first else (failures + 1, at_once_s)
                 else:
                     failures += 1
                     empty_closes = empty_closes + 1 if code == 1000 else 0
@@ -210,7 +214,7 @@ class Listening:
                 raise VapiError(
                     f"could not listen within {self._give_up_s:g} s: {self.trouble} ({failures} attempts)"
                 )
-            await asyncio.sleep(pause_s)
+            await _pause(pause_s)
 
     async def _one_connection(self, http: aiohttp.ClientSession, url: URL) -> int:
         """Take all that one connection brings; return its close code. Raises ``_FailedError`` if there is none."""
@@ -251,6 +255,10 @@ class Listening:
             async with asyncio.timeout(_IS_OVER_TIMEOUT_S):
                 return await self._is_over()
         return False
+
+
+async def _pause(pause_s: float) -> None:
+    await asyncio.sleep(pause_s)
 
 
 async def _connect(http: aiohttp.ClientSession, url: URL) -> aiohttp.ClientWebSocketResponse:

@@ -132,8 +132,12 @@ class Intake:
         self.settle()  # what came before is of the format before
         if start.encoding and start.known_encoding is None:
             _log.warning("a listenUrl tells an encoding that is not known; it is taken for 16-bit PCM")
+        before = self._decode, self.channels
         self._decode = _DECODERS.get(start.known_encoding)
         self.channels = start.channels or self.channels
+        if before != (self._decode, self.channels):
+            self._stats.split_bytes += len(self._carry)
+            self._carry = b""
         if start.sample_rate and start.sample_rate != self.sample_rate:
             self.sample_rate = start.sample_rate
             self._line.change_rate(start.sample_rate)

@@ -172,7 +172,7 @@ class LiveCall:
         """Learn how to end the call before anything is found wrong with it."""
         self._created = created
         self.vapi_call_id = created.id
-        self.controls.open(created)
+        self.controls.made(created)
         self.host.named(self)
         control_url = created.control_url if self._refusal(created.control_url) is None else ""
         self._do(self.session.set_vapi_call(created.id, control_url, self.host.client.monitor_authorization))
@@ -224,6 +224,7 @@ class LiveCall:
         else:
             socket.connect_media(session.downlink, session.uplink, self.provider)
             self._do(session.vapi_opened(now_ns()))
+            self.controls.open()
 
     def socket_message(self, socket: MediaSocket, message: bytes, is_text: bool) -> None:
         """Hand over what the media paths did not take."""

@@ -51,7 +51,7 @@ class VapiClient:
     *key* is the private one; it goes into a header and nowhere else. *public_key* is sent with control messages and to
     listen URLs, for calls whose ``monitorPlan`` wants that. Control, listen and call URLs are used on
     *hosts*, hosts below these, and the API's own host. Redirects are not followed. Raises ``ConfigError`` for a
-    *base_url* that would send the key in the clear.
+    *base_url* that would send the key in the clear, and for a key that is none.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class VapiClient:
         public_key: str = "",
         hosts: Iterable[str] = ("vapi.ai",),
     ) -> None:
-        self._key = key
-        self._public_key = public_key
+        self._key = _checked_key(key, "private")
+        self._public_key = _checked_key(public_key, "public")
         self._base_url = _checked(base_url)
         self._timeout_s = timeout_s
         self._requests = Requests()
@@ -340,7 +340,7 @@ def _checked(base_url: str) -> str:
         host = url.host or ""
     except ValueError:
         host = ""
-    if not host or url.scheme not in ("http", "https") or url.user or url.query_string:
+    if not host or url.scheme not in ("http", "https") or url.user or url.query_string or url.fragment:
         raise ConfigError(
             "the base of Vapi's API must be a URL like https://api.vapi.ai, without user, password and query"
         )
@@ -349,6 +349,14 @@ def _checked(base_url: str) -> str:
             f"the base of Vapi's API must be https, as the key goes there, unless it is this machine; {host} is not"
         )
     return base_url.rstrip("/")
+
+
+def _checked_key(key: str, which: str) -> str:
+    if not all("!" <= char <= "~" for char in key):
+        raise ConfigError(
+            f"Vapi's {which} key holds a space, a line break or another character that no key has"
+        )
+    return key
 
 
 def _camel(name: str) -> str:

@@ -46,8 +46,9 @@ class Repetition(NamedTuple):
     after_break: bool = False
 
 
-# 504 is a proxy's timeout: the call may exist.
-CREATE = Repetition(3, lambda status: status == 429 or (status >= 500 and status != 504))
+# A proxy's timeouts, and its word for an answer that it could not read (Cloudflare's 520): the call may exist.
+_AMBIGUOUS = frozenset({504, 520, 524})
+CREATE = Repetition(3, lambda status: status == 429 or (status >= 500 and status not in _AMBIGUOUS))
 READ = Repetition(3, lambda status: status == 429 or status >= 500, after_break=True)
 # What is said twice is heard twice: only a request that was surely not taken is sent again.
 CONTROL = Repetition(2, lambda status: status == 429)
@@ -140,6 +141,8 @@ async def repeat(
             if not rule.after_break:
                 raise failure from None
             unreachable_since = now() + pause_s
+        except UnicodeError:  # the resolver's word for a name that cannot be one
+            raise VapiError(f"cannot connect to Vapi at {host}: its name cannot be resolved") from None
         if number + 1 == rule.n_tries or now() + pause_s >= until:
             break
         await _pause(pause_s, given_up)
@@ -169,7 +172,7 @@ def _seconds(headers: Mapping[str, str]) -> float:
         return float(text)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if until.tzinfo is None:  # "-0000"
         until = until.replace(tzinfo=UTC)

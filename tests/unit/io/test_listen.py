@@ -76,6 +76,22 @@ async def test_connecting_goes_on_while_the_call_lives_and_what_was_missed_is_to
     assert (stats.connects, stats.failed_connects, stats.reconnects) == (3, 6, 2)
 
 
+async def test_a_server_that_breaks_each_connection_is_not_hammered(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def pass_by(pause_s: float) -> None:
+        pauses.append(pause_s)
+
+    monkeypatch.setattr(listen, "_pause", pass_by)
+    scripts: list[Script] = [[FRAME, 1011]] * 5
+    async with serving(*scripts, [FRAME, ENDED, 1000]) as server:
+        await all_of(Listening(server.url))
+    assert pauses[0] == 0.0  # what is missed meanwhile is not heard
+    assert len(pauses) == 5
+    for number, pause_s in enumerate(pauses[1:]):
+        assert 0.5 <= pause_s / (listen._FIRST_PAUSE_S * 2**number) <= 1.5
+
+
 async def test_a_server_that_only_says_goodbye_has_no_call_any_more() -> None:
     async with serving([FRAME, 1000], [STEREO, 1000]) as server:
         items = await all_of(listening := Listening(server.url))

@@ -89,6 +89,25 @@ def test_audio_without_a_format_has_that_of_the_settings_and_a_told_one_wins() -
     np.testing.assert_array_equal(first.samples(), np.frombuffer(FRAME, "<i2").reshape(-1, 2))
 
 
+def test_half_a_frame_of_one_format_is_no_part_of_the_next() -> None:
+    heard = Heard()
+    heard.intake.audio(FRAME + b"\1", 0.0)
+    heard.intake.text('{"type":"start","sampleRate":16000,"channels":2}')
+    heard.intake.audio(FRAME, 0.02)
+    assert heard.chunks[-1].pcm == FRAME
+    assert heard.stats.split_bytes == 1
+
+
+@pytest.mark.parametrize("ppm", [-200, 200])
+def test_an_hour_of_another_clock_and_irregular_messages_makes_no_gap(ppm: int) -> None:
+    heard = Heard()
+    late_s = [0.0, 0.09, 0.03, 0.0, 0.11, 0.02, 0.25]
+    for i in range(3600 * 5):
+        heard.intake.audio(FRAME * 10, i * 0.2 * (1 + ppm / 1e6) + late_s[i % 7])
+    assert heard.stats.gap_ms == 0
+    assert heard.chunks[-1].frame == (3600 * 5 - 1) * 3200
+
+
 def test_after_a_lost_connection_audio_stands_where_the_clock_says() -> None:
     heard = Heard()
     heard.streams(10, from_s=100.0)

@@ -93,6 +93,8 @@ async def test_a_call_is_created_with_key_and_user_agent() -> None:
         ((-1,), 1),  # so it may when the connection broke
         ((429, 429, 429), 3),
         ((500, 502, 503), 3),
+        ((520, 500), 1),
+        ((524, 500), 1),
     ],
 )
 async def test_only_what_is_safe_is_tried_again_and_three_times_at_most(
@@ -137,7 +139,9 @@ async def test_429_is_tried_again_after_the_time_it_names(monkeypatch: pytest.Mo
     assert 2 < pauses[1] <= 4
 
 
-@pytest.mark.parametrize("said", ["", "soon", "-3", "Thu, 01 Jan 1970 00:00:00 -0000", "Thu, 99 Jan 1970"])
+@pytest.mark.parametrize(
+    "said", ["", "soon", "-3", "Thu, 01 Jan 1970 00:00:00 -0000", "Thu, 99 Jan 1970", f"Thu, 01 Jan {10**20}"]
+)
 async def test_a_retry_after_that_says_nothing_is_like_none(said: str) -> None:
     async with (
         api(429, headers={"Retry-After": said}) as vapi,
@@ -247,6 +251,26 @@ async def test_a_closed_client_opens_nothing_any_more() -> None:
             await client.create_call(REQUEST)
         assert not await client.carry_out(HttpCall("hangup", "POST", f"{vapi.url}/ok"))
         assert (len(vapi.requests), vapi.others) == (1, [])
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}\r\nX-Other: 1", f" {KEY}", f"{KEY}\u2013"])
+def test_what_is_no_key_is_refused_before_it_can_be_sent(key: str) -> None:
+    for given in ({"key": key}, {"key": KEY, "public_key": key}):
+        with pytest.raises(ConfigError, match="no key has") as caught:
+            VapiClient(**given)
+        assert KEY not in str(caught.value)
+
+
+async def test_requests_in_flight_end_with_an_error_when_the_client_closes() -> None:
+    async with api(0, 0) as vapi:
+        client = VapiClient(KEY, base_url=vapi.url)
+        creating = asyncio.create_task(client.create_call(REQUEST))
+        while not vapi.requests:
+            await asyncio.sleep(0.001)
+        await client.close()
+        with pytest.raises(VapiError):
+            await creating
+        assert len(vapi.requests) == 1
 
 
 def test_the_key_is_not_in_the_repr() -> None:

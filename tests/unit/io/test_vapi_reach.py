@@ -120,3 +120,10 @@ async def test_a_name_that_does_not_exist_is_said_so(monkeypatch: pytest.MonkeyP
     async with VapiClient(KEY, base_url="https://api.vapi.example") as vapi:
         with pytest.raises(VapiError, match="its name cannot be resolved"):
             await vapi.create_call(REQUEST)
+
+
+@pytest.mark.parametrize("host", ["a..example", f"{'a' * 64}.example"])
+async def test_a_name_that_no_resolver_takes_is_said_so(host: str) -> None:
+    async with VapiClient("key", base_url=f"https://{host}") as client:
+        with pytest.raises(VapiError, match="cannot be resolved"):
+            await client.get_call("call-1")
