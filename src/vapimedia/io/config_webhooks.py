@@ -31,7 +31,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     webhook_timeout_s: _Seconds = 18.0
     """Limit of every handler but tools; that of ``on_assistant_request`` is never above 6 s."""
     endpointing_timeout_s: _Seconds = 0.5
-    webhook_max_kib: Annotated[int, Meta(ge=16, le=65_536, description="KiB, 16..65536")] = 1024
+    webhook_max_kib: Annotated[int, Meta(ge=16, le=65_536, description="KiB, 16..65536")] = 4096
     phone_call_control: Literal["act", "ignore"] = "act"
     assistant_request_error: str = "Sorry, nobody can take this call right now. Please try again later."
 
