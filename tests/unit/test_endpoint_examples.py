@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiohttp import web
+from loopback import serving
 
 from vapimedia import AudioFormat
 from vapimedia.testing import load_clip
@@ -23,13 +24,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 async def example(name: str, path: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     monkeypatch.setenv("VAPI_WEBHOOK_SECRET", "s")
     app: web.Application = runpy.run_path(str(EXAMPLES / f"{name}.py"))["app"]
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url:
+        yield f"{url}{path}"
 
 
 async def test_the_transcriber_tells_how_long_the_caller_spoke(monkeypatch: pytest.MonkeyPatch) -> None:

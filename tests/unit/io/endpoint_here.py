@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from loopback import serving
 
 from vapimedia.io.endpoints.base import Endpoint
 
@@ -15,10 +16,5 @@ async def served(endpoint: Endpoint) -> AsyncIterator[str]:
     """Serve *endpoint* in an application of its own; yield its URL."""
     app = web.Application()
     endpoint.add_to(app, "/here")
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/here"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url:
+        yield f"{url}/here"

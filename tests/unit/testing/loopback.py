@@ -9,10 +9,8 @@ from aiohttp import web
 
 
 @asynccontextmanager
-async def on_loopback(*routes: web.RouteDef) -> AsyncIterator[str]:
-    """Serve *routes* and yield the base URL, without a slash at its end."""
-    app = web.Application()
-    app.add_routes(routes)
+async def serving(app: web.Application) -> AsyncIterator[str]:
+    """Serve *app* and yield the base URL, without a slash at its end."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -20,3 +18,12 @@ async def on_loopback(*routes: web.RouteDef) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def on_loopback(*routes: web.RouteDef) -> AsyncIterator[str]:
+    """Serve *routes* and yield the base URL, without a slash at its end."""
+    app = web.Application()
+    app.add_routes(routes)
+    async with serving(app) as url:
+        yield url
