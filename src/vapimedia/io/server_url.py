@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import logging
 import math
-import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -30,12 +29,13 @@ from vapimedia.protocols.vapi import (
     WebhookSecrets,
     check_webhook_secret,
     decode_server_message,
+    describe_malformed,
 )
 
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
 
-__all__ = ["ServerUrl", "describe_malformed"]
+__all__ = ["ServerUrl"]
 
 _log = logging.getLogger("vapimedia.io")
 
@@ -45,8 +45,6 @@ _NETWORK_S, _NETWORK_SHARE = 2.0, 0.2
 _RELAY_S = 0.2
 """What the way to another worker and back may add to a limit."""
 _NEWS_S = 2.0
-_QUOTED = re.compile("'[^']*'")
-_PATH = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.S)
 
 
 class ServerUrl:
@@ -205,22 +203,3 @@ def _tool_limit_s(message: ToolCalls) -> float:
     """Return how long Vapi waits for the tools at least, less some for the network."""
     waits_s = message.timeout_s
     return math.inf if waits_s is None else waits_s - min(_NETWORK_S, waits_s * _NETWORK_SHARE)
-
-
-class _Envelope(msgspec.Struct):
-    message: msgspec.Raw = msgspec.Raw(b"")
-    type: msgspec.Raw = msgspec.Raw(b"")
-
-
-def describe_malformed(message: Malformed, body: bytes) -> str:
-    """Return where and why *body* cannot be read, as ``$.message.call: Expected object, got int``: no values."""
-    match = _PATH.match(message.text)
-    why, path = (match[1], match[2] or "") if match else (message.text, "")
-    try:
-        envelope = msgspec.json.decode(body, type=_Envelope)
-        if bytes(envelope.message) and not bytes(envelope.type) and not path.startswith(".message"):
-            path = f".message{path}"
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass  # it is the body as a whole that is wrong
-    bare = _QUOTED.sub("'...'", why).replace("`", "")
-    return f"${path}: {bare}"

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import inspect
 import logging
-import re
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ import msgspec
 from vapimedia.errors import ConfigError
 from vapimedia.io.hooks import Call
 from vapimedia.io.user_code import LateError, Runner, UserCodeError, describe_failure, is_async
-from vapimedia.protocols.vapi import ToolCall, ToolResult, encode_tool_results
+from vapimedia.protocols.vapi import ToolCall, ToolResult, encode_tool_results, without_values
 
 __all__ = ["ToolBox", "ToolFunction"]
 
@@ -103,9 +102,16 @@ class ToolBox:
         except msgspec.ValidationError as error:
             self._count("tool_misfit")
             # What msgspec quotes may be what a caller said.
-            why = re.sub("'[^']*'", "'...'", str(error))
+            # What the __post_init__ of a user's Struct says may be what a caller said.
+            why = without_values(str(error)) if error.__cause__ is None else describe_failure(error.__cause__)
             _log.warning("the arguments of tool %r do not fit: %s", wanted.name, why)
             return failed(f"the arguments do not fit: {error}")
+        except Exception as error:  # the __post_init__ of a user's Struct may raise anything
+            self._count("tool_misfit")
+            _log.error(
+                "the arguments of tool %r: reading them raised %s", wanted.name, describe_failure(error)
+            )
+            return failed(f"the arguments do not fit: {type(error).__name__}")
         try:
             result = await self._runner.run(
                 tool.function, call, arguments, on_loop=tool.is_async, deadline_s=limit_s - spent_s

@@ -7,11 +7,11 @@ import functools
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from vapimedia.errors import ConfigError
+from vapimedia.io.user_threads import UserThreads
 
 __all__ = [
     "FAILED",
@@ -107,7 +107,7 @@ class Runner:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: UserThreads | None = None
         self._late: set[asyncio.Task[Any]] = set()  # the loop itself holds tasks weakly
 
     async def run(self, function: Callable[..., Any], *given: Any, on_loop: bool, deadline_s: float) -> Any:
@@ -136,24 +136,25 @@ class Runner:
     async def _guarded(self, function: Callable[..., Any], given: tuple[Any, ...], *, on_loop: bool) -> Any:
         try:
             return await self._start(function, given, on_loop=on_loop)
+        except KeyboardInterrupt:
+            raise
         # A user's function may raise anything, and SystemExit in a task would end the whole loop.
-        except (Exception, asyncio.CancelledError, SystemExit) as error:
+        except BaseException as error:
             return UserCodeError(error)
 
     async def _start(self, function: Callable[..., Any], given: tuple[Any, ...], *, on_loop: bool) -> Any:
         if on_loop:
             return await function(*given)
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=self._name)
-        run = functools.partial(_call, function, given)
-        result = await asyncio.get_running_loop().run_in_executor(self._threads, run)
+            self._threads = UserThreads(self._name, _THREADS)
+        result = await asyncio.wrap_future(self._threads.submit(functools.partial(_call, function, given)))
         # A plain wrapper around an async function shows only by what it returns.
         return await result if inspect.isawaitable(result) else result
 
     def close(self) -> None:
         """Let go of the threads; functions that still run are not waited for."""
         if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads.close()
             self._threads = None
 
 

@@ -17,10 +17,10 @@ from vapimedia import Bridge, BridgeConfig
 from vapimedia.io.book import CallBook
 from vapimedia.io.desk import FrontDesk, LocalDesk
 from vapimedia.io.handlers import Handlers
-from vapimedia.io.server_url import ServerUrl, describe_malformed
+from vapimedia.io.server_url import ServerUrl
 from vapimedia.io.tools import ToolBox
 from vapimedia.protocols.dialect import WebhookRequest
-from vapimedia.protocols.vapi import CATALOGUE, Malformed
+from vapimedia.protocols.vapi import CATALOGUE, Malformed, describe_malformed
 
 DATA = Path(__file__).parents[2] / "data" / "vapi"
 TYPES = st.sampled_from([entry.type for entry in CATALOGUE] + ["brand.new", "", 5, None])
@@ -91,6 +91,8 @@ async def test_every_message_that_vapi_documents_is_taken() -> None:
         ),
         ("Expected `str` - at `$.message.a`", b'{"message":{"a":1}}', "$.message.a: Expected str"),
         ("Invalid value 'canary' - at `$.a`", b"{}", "$.a: Invalid value '...'"),
+        ("Invalid value 'it's a canary' - at `$.a`", b"{}", "$.a: Invalid value '...'"),
+        ("Object contains unknown field `a canary` - at `$.a`", b"{}", "$.a: Object contains unknown field"),
         ("JSON is malformed (byte 3)", b"{{{", "$: JSON is malformed (byte 3)"),
     ],
 )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
+import textwrap
 import threading
 from typing import Any
 
@@ -69,8 +72,60 @@ async def test_a_thread_that_never_returns_does_not_hold_the_answer() -> None:
         release.set()
 
 
+async def test_threads_are_used_again_and_never_more_than_there_may_be() -> None:
+    runner, names = Runner("test"), set()
+
+    def work(number: int) -> None:
+        names.add(threading.current_thread().name)
+
+    for _ in range(3):
+        await runner.run(work, 1, on_loop=False, deadline_s=5.0)
+    assert len(names) <= 2  # one may be about to say that it is free
+    await asyncio.gather(*(runner.run(work, 1, on_loop=False, deadline_s=5.0) for _ in range(50)))
+    assert len(names) <= 16
+    runner.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on_loop", [True, False])
+def test_a_function_that_never_ends_does_not_keep_the_process_from_ending(on_loop: bool) -> None:
+    program = f"""
+        import asyncio, time
+        from vapimedia.io.loop import run
+        from vapimedia.io.user_code import LateError, Runner
+
+        def stuck(number):
+            time.sleep(1000)
+
+        async def stubborn(number):
+            while True:
+                try:
+                    await asyncio.sleep(1000)
+                except asyncio.CancelledError:
+                    pass
+
+        async def main():
+            runner = Runner("test")
+            try:
+                await runner.run(stubborn if {on_loop} else stuck, 1, on_loop={on_loop}, deadline_s=0.05)
+            except LateError:
+                runner.close()
+
+        run(main())
+        print("over")
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, timeout=30, check=True
+    )
+    assert ended.stdout.strip() == b"over"
+
+
+class _Odd(BaseException):
+    """What some libraries raise so that nobody catches it."""
+
+
 @pytest.mark.parametrize(
-    "error", [ValueError, SystemExit, StopIteration, asyncio.CancelledError, TimeoutError]
+    "error", [ValueError, SystemExit, StopIteration, asyncio.CancelledError, TimeoutError, _Odd]
 )
 @pytest.mark.parametrize("on_loop", [True, False])
 async def test_whatever_is_raised_is_told_by_its_type(error: type[BaseException], on_loop: bool) -> None:

@@ -23,6 +23,7 @@ from vapimedia.protocols.vapi import (
     WebhookSecrets,
     check_webhook_secret,
     decode_server_message,
+    describe_malformed,
 )
 
 __all__ = ["Endpoint", "RequestEndpoint", "json_reply", "refused"]
@@ -132,7 +133,7 @@ class RequestEndpoint(Endpoint):
             return message
         if isinstance(message, Malformed):
             self.counts["malformed"] += 1
-            return refused(Refusal(400, f"the body is not a server message: {message.text}"))
+            return refused(Refusal(400, describe_malformed(message, body)))
         self.counts["other_type"] += 1
         _log.warning("%s was sent a message of another type", type(self).__name__)
         return json_reply(b"{}")

@@ -84,6 +84,7 @@ from vapimedia.protocols.vapi.events import (
     decode_event,
     encode_event,
 )
+from vapimedia.protocols.vapi.malformed import describe_malformed, without_values
 from vapimedia.protocols.vapi.parts import (
     Artifact,
     CallMessage,
@@ -253,6 +254,7 @@ __all__ = [
     "decode_reply",
     "decode_server_message",
     "decode_transcriber",
+    "describe_malformed",
     "encode_event",
     "encode_server_message",
     "encode_tool_results",
@@ -266,4 +268,5 @@ __all__ = [
     "send_transport_message",
     "single_line",
     "transfer",
+    "without_values",
 ]

@@ -12,6 +12,7 @@ from vapimedia.errors import StateError
 from vapimedia.protocols._wire import BROKEN, printable
 from vapimedia.protocols.vapi._json import NO_JSON, Buffer
 from vapimedia.protocols.vapi.event import Event, Malformed, UnschemedEvent
+from vapimedia.protocols.vapi.malformed import without_values
 
 __all__ = ["TypedDecoder", "encode_flat", "peek_type"]
 
@@ -158,7 +159,7 @@ def _union(types: tuple[type[Event], ...]) -> Any:
 def _without_values(error: Exception) -> str:
     """Describe *error* without what the message held: an encoding error's text quotes it."""
     if isinstance(error, msgspec.DecodeError):
-        return str(error).replace("\n", " ")[:200]
+        return without_values(str(error)).replace("\n", " ")[:200]
     return (
         "the text is not valid UTF-8" if isinstance(error, UnicodeError) else "the JSON is nested too deeply"
     )

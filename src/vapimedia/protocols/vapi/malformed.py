@@ -1,0 +1,40 @@
+"""Where and why a message cannot be read, told without what it held."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from vapimedia.protocols._wire import BROKEN
+from vapimedia.protocols.vapi.event import Malformed
+
+__all__ = ["describe_malformed", "without_values"]
+
+# A value that is quoted may hold quotes of its own.
+_QUOTED = re.compile("'.*'", re.S)
+_UNKNOWN_FIELD = re.compile("unknown field `.*`(?= - at `)|unknown field `.*`", re.S)
+_PATH = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.S)
+
+
+class _Envelope(msgspec.Struct):
+    message: msgspec.Raw = msgspec.Raw(b"")
+    type: msgspec.Raw = msgspec.Raw(b"")
+
+
+def without_values(text: str) -> str:
+    """Return msgspec's *text* about a wrong field without the value or the name that it quotes."""
+    return _UNKNOWN_FIELD.sub("unknown field", _QUOTED.sub("'...'", text))
+
+
+def describe_malformed(message: Malformed, body: bytes) -> str:
+    """Return where and why *body* cannot be read, as ``$.message.call: Expected object, got int``: no values."""
+    match = _PATH.match(message.text)
+    why, path = (match[1], match[2] or "") if match else (message.text, "")
+    try:
+        envelope = msgspec.json.decode(body, type=_Envelope)
+        if bytes(envelope.message) and not bytes(envelope.type) and not path.startswith(".message"):
+            path = f".message{path}"
+    except BROKEN:
+        pass  # it is the body as a whole that is wrong
+    return f"${path}: {without_values(why).replace('`', '')}"
