@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import hmac
 import json
@@ -69,6 +70,14 @@ async def test_a_body_may_be_as_long_as_is_set() -> None:
     async with running(webhook_max_kib=2048) as scene:
         body = body.replace(b"x" * 17_000, b"x" * 1_500_000)
         assert await post(scene, body) == (200, "{}")
+
+
+async def test_a_compressed_body_is_refused_as_it_is() -> None:
+    async with running() as scene:
+        bomb = gzip.compress(bytes(10 << 20))
+        assert (await post(scene, bomb, **{"Content-Encoding": "gzip"}))[0] == 415
+        assert (await post(scene, bomb))[0] == 400
+        assert await post(scene, b'{"type":"hang"}', **{"Content-Encoding": "identity"}) == (200, "{}")
 
 
 async def test_a_wrong_secret_is_refused_before_the_body_is_there() -> None:

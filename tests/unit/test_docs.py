@@ -72,7 +72,7 @@ MEANINGS = {
     "vapi_webhook_signature_prefix": "What stands before the signature, such as `sha256=`.",
     "vapi_webhook_timestamp_header": "Header of the time that is signed too.",
     "vapi_webhook_message_id_header": "Header that `{svix-id}` stands for.",
-    "vapi_webhook_payload": "What is signed: `{body}`, `{timestamp}`, `{method}`, `{url}`, `{svix-id}`.",
+    "vapi_webhook_payload": "What is signed; empty: `{timestamp}.{body}`, or `{body}` if untimed.",
     "vapi_webhook_algorithm": "The HMAC's hash.",
     "vapi_webhook_encoding": "How the signature is written.",
     "vapi_webhook_secret_is_base64": "The HMAC's key is the secret decoded.",

@@ -140,7 +140,12 @@ class Bridge(Registry):
 
     async def _runner(self, app: web.Application) -> web.AppRunner:
         runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=1.0, lingering_time=1.0
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=1.0,
+            lingering_time=1.0,
+            auto_decompress=False,
         )
         await runner.setup()
         self._runners.append(runner)

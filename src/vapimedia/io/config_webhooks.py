@@ -43,7 +43,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     vapi_webhook_signature_prefix: str = ""
     vapi_webhook_timestamp_header: str = "x-timestamp"
     vapi_webhook_message_id_header: str = "svix-id"
-    vapi_webhook_payload: str = "{timestamp}.{body}"
+    vapi_webhook_payload: str = ""
     vapi_webhook_algorithm: Literal["sha256", "sha512", "sha1"] = "sha256"
     vapi_webhook_encoding: Literal["hex", "base64"] = "hex"
     vapi_webhook_secret_is_base64: bool = False
@@ -75,18 +75,13 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
                 timestamp_header=self.vapi_webhook_timestamp_header.strip(),
                 message_id_header=self.vapi_webhook_message_id_header.strip(),
                 include_timestamp=not self.vapi_webhook_untimed,
-                payload_format=self._payload(),
+                payload_format=self.vapi_webhook_payload,
             )
         except ConfigError as error:
             text = str(error)
             for name, setting in _SETTINGS.items():
                 text = text.replace(name, setting)
             raise ConfigError(text) from None
-
-    def _payload(self) -> str:
-        """Return what is signed: where nobody says, it holds no time that is not sent."""
-        default = self.vapi_webhook_payload == WebhookSettings().vapi_webhook_payload
-        return "{body}" if default and self.vapi_webhook_untimed else self.vapi_webhook_payload
 
     def check_webhooks(self, public_url: str) -> None:
         """Raise ``ConfigError`` if webhooks cannot be checked in the way that is set."""

@@ -7,6 +7,7 @@ delivery id, so a message is known by what it says. Both memories are bounded, i
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Hashable
 from typing import NamedTuple
 
@@ -47,9 +48,11 @@ class Repeats:
         known = self._answers.get(key)
         if known is not None:
             self._count("webhook_repeated")
-            done, _ = await asyncio.wait([known.reply])
-            if done and not known.reply.cancelled():
+        while known is not None:
+            await asyncio.wait([known.reply])
+            if not known.reply.cancelled():
                 return known.reply.result()
+            known = self._answers.get(key)  # who ran it was cut off; one of those who waited runs it now
         answer = _Answer(loop.time() + _KEPT_S, loop.create_future())
         self._answers[key] = answer
         try:
@@ -96,8 +99,8 @@ class Repeats:
                 self._n_bytes -= len(answer.reply.result().body)
 
 
-def key_of(message: Event, body: bytes, *, wants_answer: bool) -> Hashable | None:
-    """Return what tells *message* from any other, ``None`` where nothing does. Holds no text of it.
+def key_of(message: Event, body: bytes, *, wants_answer: bool) -> bytes | None:
+    """Return what tells *message* from any other, ``None`` where nothing does: 16 bytes, however long it is.
 
     Tool calls are known by their ids, as long as they ask for the same; requests by call, type and time. Of what
     is only told the content counts too: two transcripts may well be of the same millisecond.
@@ -105,8 +108,13 @@ def key_of(message: Event, body: bytes, *, wants_answer: bool) -> Hashable | Non
     call_id = message.call_id
     if isinstance(message, ToolCalls):
         asked = tuple((one.id, one.name, hash(one.raw_arguments)) for one in message.calls)
-        return (message.type, call_id, asked) if call_id and asked and all(one[0] for one in asked) else None
+        is_known = call_id and asked and all(one[0] for one in asked)
+        return _digest(message.type, call_id, asked) if is_known else None
     if message.timestamp is None:
         return None
     key = (message.type, call_id, message.timestamp)
-    return key if wants_answer and call_id else (*key, hash(body))
+    return _digest(*key) if wants_answer and call_id else _digest(*key, hash(body))
+
+
+def _digest(*said: object) -> bytes:
+    return hashlib.blake2b(repr(said).encode(), digest_size=16).digest()

@@ -12,7 +12,15 @@ BODY_TIMEOUT_S = 10.0
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
-    """Return the body. Raises the ``HTTPException`` to answer with: too long, too slow, broken, or broken off."""
+    """Return the body as it is on the wire. Raises the ``HTTPException`` to answer with.
+
+    A body may be too long, too slow, compressed, broken, or broken off.
+    """
+    # A signature is over what was sent, and a few kilobytes may stand for gigabytes.
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        raise _closing(
+            request, web.HTTPUnsupportedMediaType(text="the body is compressed; send it as it is\n")
+        )
     too_long = web.HTTPRequestEntityTooLarge(
         max_bytes,
         request.content_length or max_bytes + 1,
@@ -30,9 +38,12 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the body did not come in time\n") from None
     except (web.RequestPayloadError, ConnectionError):
-        # aiohttp would read on, to keep the connection, and log what it meets again.
-        request.content.feed_eof()
-        broken = web.HTTPBadRequest(text="the body cannot be read\n")
-        broken.force_close()
-        raise broken from None
+        raise _closing(request, web.HTTPBadRequest(text="the body cannot be read\n")) from None
     return bytes(body)
+
+
+def _closing(request: web.Request, answer: web.HTTPException) -> web.HTTPException:
+    # aiohttp would read on, to keep the connection, and log what it meets again.
+    request.content.feed_eof()
+    answer.force_close()
+    return answer

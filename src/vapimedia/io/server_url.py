@@ -45,6 +45,8 @@ _NETWORK_S, _NETWORK_SHARE = 2.0, 0.2
 _RELAY_S = 0.2
 """What the way to another worker and back may add to a limit."""
 _NEWS_S = 2.0
+_GONE = 503
+"""What the supervisor answers for a worker that died at it."""
 
 
 class ServerUrl:
@@ -125,14 +127,20 @@ class ServerUrl:
     async def _relay(self, message: Event, webhook: WebhookRequest, key: str, began_s: float) -> Reply | None:
         """Have another worker answer that knows the call, or had *message* before; ``None`` if there is none.
 
-        One that stands still does not keep Vapi waiting.
+        One that stands still or dies does not keep Vapi waiting.
         """
         names = [name_of("vapi", message.call_id)] if message.call_id else []
         spent_s = time.monotonic() - began_s
         errand = Errand("vapi", webhook=webhook, spent_s=spent_s)
         try:
             async with asyncio.timeout(max(self._limit_s(message) - spent_s, 0.0) + _RELAY_S):
-                return await self._bridge.desk.relay(names, errand, key)
+                reply = await self._bridge.desk.relay(names, errand, key)
+            if reply is None or reply.status != _GONE:
+                return reply
+            if not (isinstance(message, ToolCalls) or self._bridge.handlers.wants(message)):
+                return reply  # Vapi may send it again
+            self._bridge.count("relay_lost")
+            _log.error("the worker that was to answer %s is gone", message.type)
         except TimeoutError:
             self._bridge.count("relay_late")
             _log.error("another worker has not answered %s in time", message.type)

@@ -155,8 +155,8 @@ async def test_bodies_that_are_none_of_ours_do_no_harm(monkeypatch: pytest.Monke
             async with http.post(url, data=body) as answer:
                 assert answer.status == status
         async with http.post(url, data=b"abc", headers={"Content-Encoding": "gzip"}) as answer:
-            assert answer.status == 400
-    assert endpoint.counts == {"malformed": 1, "other_type": 1, "http_413": 1, "http_400": 1}
+            assert answer.status == 415
+    assert endpoint.counts == {"malformed": 1, "other_type": 1, "http_413": 1, "http_415": 1}
 
 
 async def test_a_signature_may_cover_body_method_and_url() -> None:

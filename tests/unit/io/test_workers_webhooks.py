@@ -11,6 +11,7 @@ from workers_here import bridges, supervising
 
 from vapimedia import Call
 from vapimedia.io import server_url
+from vapimedia.io.errands import Reply
 from vapimedia.io.workers.remote_desk import RemoteDesk
 from vapimedia.io.workers.switchboard import Switchboard
 from vapimedia.protocols.vapi import AssistantReply, AssistantRequest
@@ -63,6 +64,26 @@ async def test_a_worker_that_stands_still_keeps_nobody_waiting(
         answer = await scene.vapi_webhook(message | {"timestamp": 1.0, "call": {"id": "of-vapi"}})
         assert (answer.status, json.loads(answer.body)) == (200, expected)
         assert sum(bridge.counters["relay_late"] for bridge in bridges(supervisor).values()) == 1
+
+
+async def test_a_worker_that_dies_at_it_leaves_nobody_without_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def gone(*_: object) -> Reply:
+        return Reply(503)
+
+    monkeypatch.setattr(RemoteDesk, "relay", gone)
+    error = {"name": "t", "toolCallId": "t1", "error": "the tools did not answer in time"}
+    async with supervising(monkeypatch) as (scene, supervisor):
+        for message, expected in (
+            ({"type": "campaign.predial"}, {"eligible": False}),
+            ({"type": "tool-calls", "toolCallList": [{"id": "t1", "name": "t"}]}, {"results": [error]}),
+        ):
+            answer = await scene.vapi_webhook(message | {"timestamp": 1.0, "call": {"id": "of-vapi"}})
+            assert (answer.status, json.loads(answer.body)) == (200, expected)
+        assert sum(bridge.counters["relay_lost"] for bridge in bridges(supervisor).values()) == 2
+        news = {"type": "hang", "timestamp": 1.0, "call": {"id": "of-vapi"}}
+        assert (await scene.vapi_webhook(news)).status == 503
 
 
 def test_the_first_to_ask_is_remembered_until_it_is_gone_and_for_a_while_only() -> None:

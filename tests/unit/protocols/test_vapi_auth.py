@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import time
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig
 from vapimedia.protocols.vapi import WebhookSecrets, check_webhook_secret
+from vapimedia.testing.vapi_auth import HmacAuth
 
 NOW, STAMP = 1_790_000_000.0, "1790000000"
 URL = "https://bridge.example.com/vapi/webhook"
@@ -176,3 +178,14 @@ def test_a_signed_url_is_the_public_one_unless_another_is_given() -> None:
     config(vapi_webhook_payload=template, public_url="https://bridge.example.com").check()
     config(vapi_webhook_payload=template, vapi_webhook_url=URL).check()
     config(vapi_webhook_payload="{body}", vapi_webhook_untimed=True).check()
+
+
+@pytest.mark.parametrize(("is_timed", "expected"), [(True, "{timestamp}.{body}"), (False, "{body}")])
+def test_what_nobody_says_is_signed_holds_no_time_that_is_not_sent(is_timed: bool, expected: str) -> None:
+    secrets = WebhookSecrets(hmac_secret="s3cret", include_timestamp=is_timed)
+    assert secrets.payload_format == expected
+    signed = HmacAuth("s3cret", include_timestamp=is_timed).headers(BODY, URL)
+    headers = {name.lower(): value for name, value in signed.items()}
+    assert check_webhook_secret(headers, BODY, secrets, time.time()) is None
+    bridges = config(vapi_webhook_auth="hmac", vapi_webhook_untimed=not is_timed).webhook_secrets()
+    assert bridges is not None and bridges.payload_format == expected

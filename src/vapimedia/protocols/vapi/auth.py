@@ -51,11 +51,17 @@ class WebhookSecrets(msgspec.Struct, frozen=True):
     timestamp_header: str = "x-timestamp"
     message_id_header: str = "svix-id"
     include_timestamp: bool = True
-    payload_format: str = "{timestamp}.{body}"
-    """May hold ``{timestamp}``, ``{method}``, ``{url}``, ``{svix-id}``; must hold ``{body}``."""
+    payload_format: str = ""
+    """May hold ``{timestamp}``, ``{method}``, ``{url}``, ``{svix-id}``; must hold ``{body}``.
+
+    Left empty it becomes ``{timestamp}.{body}``, or ``{body}`` where no timestamp is sent.
+    """
     max_age_s: float = 300.0
 
     def __post_init__(self) -> None:
+        if not self.payload_format:
+            usual = "{timestamp}.{body}" if self.include_timestamp else "{body}"
+            msgspec.structs.force_setattr(self, "payload_format", usual)
         unknown = set(_PLACEHOLDER.findall(self.payload_format)) - _PLACEHOLDERS
         if unknown or "{body}" not in self.payload_format:
             raise ConfigError(
