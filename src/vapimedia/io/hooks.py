@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -253,7 +254,8 @@ class Call:
         if is_here:
             do(what)
         else:
-            self._loop.call_soon_threadsafe(do, what)
+            with suppress(RuntimeError):  # the loop is closed, and the call over with it
+                self._loop.call_soon_threadsafe(do, what)
 
     def __repr__(self) -> str:
         return f"Call(id={self.id!r}, vapi_call_id={self.vapi_call_id!r}, provider={self.provider!r})"

@@ -38,13 +38,16 @@ __all__ = [
 ]
 
 _CONNECT_TIMEOUT_S: Final = 5.0
+_CLOSE_TIMEOUT_S: Final = 1.0
 _PING_INTERVAL_S: Final = 20.0
 _MAX_MESSAGE: Final = 1 << 20
 _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 2.0  # each second of it is a second that is not heard
 _LASTING_S: Final = 5.0  # a connection that was of some use, even a silent one
 _AT_ONCE_EVERY_S: Final = 5.0  # a server that breaks each connection is not asked without a pause each time
-_LAST_WORD_S: Final = 2.0  # for the server's close once it has told the call's end
+_LAST_WORD_S: Final = 2.0  # for the next message, or the server's close, once it has told the call's end
+_LAST_WORDS_S: Final = 10.0  # for all of them
+_SILENCE_S: Final = 30.0  # without any message: is there a call still?
 _IS_OVER_TIMEOUT_S: Final = 3.0
 _IS_OVER_EVERY_S: Final = 2.0
 _EMPTY_CLOSES: Final = 3  # in a row, and all normal: the server has nothing more to say
@@ -93,7 +96,7 @@ class Listening:
         self._queue = ItemQueue(max_queue_s, self.stats)
         self._intake = Intake(sample_rate, channels, self._queue.put, self.stats)
         self._task: asyncio.Task[None] | None = None
-        self._is_closing = False
+        self._is_closing = self._is_known_over = False
         self._asked_s = -math.inf
 
     @property
@@ -191,7 +194,7 @@ class Listening:
                     ) from None
             else:
                 self.trouble = "the connection was closed" if code == 1000 else "the connection broke"
-                if self._intake.told_ended:
+                if self._intake.told_ended or self._is_known_over:
                     return "ended"
                 if self._intake.heard or loop.time() - began_s > _LASTING_S:
                     give_up_at_s = loop.time() + self._give_up_s
@@ -225,9 +228,22 @@ class Listening:
         self.stats.connects += 1
         loop = asyncio.get_running_loop()
         settling: asyncio.TimerHandle | None = None
+        over_s = math.inf
         try:
             while True:
-                message = await ws.receive(_LAST_WORD_S if self._intake.told_ended else None)
+                limit_s = None if self._is_over is None else _SILENCE_S
+                if self._intake.told_ended:
+                    over_s = min(over_s, loop.time() + _LAST_WORDS_S)
+                    if loop.time() >= over_s:
+                        return 1000
+                    limit_s = _LAST_WORD_S
+                try:
+                    message = await ws.receive(limit_s)
+                except TimeoutError:
+                    self._is_known_over = self._intake.told_ended or await self._call_is_over()
+                    if self._is_known_over:
+                        return 1000
+                    continue
                 if message.type is aiohttp.WSMsgType.BINARY:
                     if self._intake.audio(message.data, loop.time()):
                         if settling is not None:
@@ -237,14 +253,15 @@ class Listening:
                     self._intake.text(message.data)
                 else:
                     return ws.close_code or 1006
-        except TimeoutError:
-            return 1000
         finally:
             self.is_connected = False
             if settling is not None:
                 settling.cancel()
             self._intake.disconnected()
-            await ws.close()
+            # aiohttp's own limit begins anew with each message of a server that goes on speaking.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await ws.close()
 
     async def _call_is_over(self) -> bool:
         now_s = asyncio.get_running_loop().time()
@@ -268,7 +285,7 @@ async def _connect(http: aiohttp.ClientSession, url: URL) -> aiohttp.ClientWebSo
                 url,
                 heartbeat=_PING_INTERVAL_S,
                 max_msg_size=_MAX_MESSAGE,
-                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT_S),
             )
     except TimeoutError:
         raise _FailedError(f"no answer within {_CONNECT_TIMEOUT_S:g} s") from None

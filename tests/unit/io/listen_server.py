@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
-Script = int | list[bytes | str | int]
-"""An HTTP status, or the messages of a connection; a number is a close code, 0 an abort."""
+Script = int | list[bytes | str | int | float]
+"""An HTTP status, or the messages of a connection; a number is a close code, 0 an abort, 0.5 a pause in s."""
 
 
 class Server:
@@ -25,18 +25,26 @@ class Server:
             return web.Response(status=script, headers={"Location": "/elsewhere"} if script < 400 else {})
         ws = web.WebSocketResponse()
         await ws.prepare(request)
+        with suppress(ConnectionError):  # the client has had enough
+            await self._play(script, ws, request)
+        return ws
+
+    async def _play(
+        self, script: list[bytes | str | int | float], ws: web.WebSocketResponse, request: web.Request
+    ) -> None:
         for what in script:
             if isinstance(what, bytes):
                 await ws.send_bytes(what)
             elif isinstance(what, str):
                 await ws.send_str(what)
+            elif isinstance(what, float):
+                await asyncio.sleep(what)
             elif what == 0:
                 assert request.transport is not None
                 await asyncio.sleep(0.02)
                 request.transport.abort()
             else:
                 await ws.close(code=what)
-        return ws
 
 
 @asynccontextmanager

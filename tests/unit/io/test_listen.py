@@ -112,6 +112,26 @@ async def test_the_api_is_asked_whether_the_call_is_over() -> None:
             await all_of(Listening(server.url, is_over=unknown, give_up_s=0.05))
 
 
+async def test_a_server_that_never_closes_is_left_when_the_call_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listen, "_CLOSE_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(listen, "_SILENCE_S", 0.02)
+    monkeypatch.setattr(listen, "_IS_OVER_EVERY_S", 0.0)
+    answers = [False, True]
+
+    async def over() -> bool:
+        return answers.pop(0)
+
+    async with serving([FRAME, 3600.0]) as server:
+        items = await all_of(listening := Listening(server.url, is_over=over))
+        assert (items[-1], listening.stats.connects, answers) == (ListenEnded("ended"), 1, [])
+    monkeypatch.setattr(listen, "_LAST_WORDS_S", 0.05)
+    async with serving([ENDED, *[FRAME, 0.005] * 1000]) as server:  # it does not stop speaking
+        items = await all_of(Listening(server.url))
+        assert items[-1] == ListenEnded("ended")
+
+
 async def test_giving_up_is_an_error_without_any_connection_and_an_end_after_one() -> None:
     async with serving(503) as server:
         with pytest.raises(VapiError, match=r"within 0\.05 s: answered with status 503 \(\d+ attempts\)"):
