@@ -152,6 +152,7 @@ async def test_an_interruption_empties_the_queue_and_the_keypad_reaches_vapi(bro
         assert scene.page.problems == []
 
 
+@pytest.mark.slow
 async def test_a_break_within_speech_is_counted_and_a_pause_between_utterances_is_not(browser: str) -> None:
     """The judge of the ten seconds above is judged."""
     piece = load_clip("monday_hours", AudioFormat("pcm_s16le", 16000))[:6400]  # 200 ms

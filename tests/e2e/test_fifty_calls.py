@@ -94,6 +94,7 @@ async def test_fifty_calls_in_real_time_lose_double_and_change_no_frame() -> Non
     assert all(texts == [{"type": "end-call"}] for texts in vapi.texts.values())
 
 
+@pytest.mark.slow
 async def test_transcoding_on_the_way_changes_no_bit_of_what_the_converter_gives() -> None:
     n_calls, n_frames = 4, 100
     wire, phone_format = AudioFormat("pcm_s16le", 16000), AudioFormat("mulaw", 8000)

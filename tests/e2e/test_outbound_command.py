@@ -366,6 +366,7 @@ def test_a_call_that_comes_in_meanwhile_is_refused(monkeypatch: pytest.MonkeyPat
     assert answers == [503]
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # an API that never answers
         environ = {

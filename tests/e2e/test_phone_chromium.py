@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from phone_scene import IN_CHROMIUM, phoning, picture
 from wire import until
 
@@ -87,6 +88,7 @@ async def test_hanging_up_before_a_call_is_live_leaves_none_at_vapi(browser: str
         assert page.problems == []
 
 
+@pytest.mark.slow
 async def test_sound_that_the_system_takes_away_is_taken_back_or_asked_for(browser: str) -> None:
     async with phoning(browser) as scene:
         page = scene.page

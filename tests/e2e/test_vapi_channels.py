@@ -61,7 +61,7 @@ class Scene:
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
     async with FakeVapi(
-        assistant=AssistantScript((Speak("greeting"), EndCall())), server_secret=SECRET
+        assistant=AssistantScript((Speak("let_me_check"), EndCall())), server_secret=SECRET
     ) as vapi:
         config = BridgeConfig(
             port=0,

@@ -84,9 +84,8 @@ class WrongCodec(WrongRate):
     content_type = "audio/opus;rate=16000"
 
 
-@pytest.mark.parametrize(
-    "rate", [pytest.param(8000, marks=pytest.mark.slow), pytest.param(16000, marks=pytest.mark.slow), 24000]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [8000, 16000, 24000])
 async def test_both_sides_hear_each_other_bit_by_bit_in_whole_frames(rate: int) -> None:
     fmt = AudioFormat("pcm_s16le", rate)
     # The cushion keeps a busy machine from padding inside speech, which would move every later sample.
