@@ -21,6 +21,7 @@ from vapimedia.io.repeats import Repeats, key_of
 from vapimedia.protocols.dialect import Refusal, WebhookRequest
 from vapimedia.protocols.vapi import (
     Event,
+    FunctionCall,
     Malformed,
     PhoneCallControl,
     ToolCalls,
@@ -105,8 +106,9 @@ class ServerUrl:
             bridge.count("vapi_webhook_unknown")
             return self._tell(None, message)
         call = bridge.book.find_vapi(message.call_id)
-        is_asked = isinstance(message, ToolCalls) or bridge.handlers.wants(message)
-        key = key_of(message, webhook.body, wants_answer=is_asked)
+        is_function = self._is_function(message)
+        is_asked = isinstance(message, ToolCalls) or is_function or bridge.handlers.wants(message)
+        key = key_of(message, webhook.body, wants_answer=is_asked and not is_function)
         if call is None and may_relay and bridge.desk.worker:
             once = "" if key is None else _digest(webhook.body)
             reply = await self._relay(message, webhook, once, began_s)
@@ -149,8 +151,16 @@ class ServerUrl:
         fallback = self._bridge.handlers.fallback_for(message.type)
         return _TAKEN if fallback is None else Reply(200, fallback, JSON)
 
+    def _is_function(self, message: Event) -> bool:
+        """Return whether *message* is the legacy way to ask for one of our tools."""
+        return isinstance(message, FunctionCall) and any(
+            self._bridge.tools.has(one.name) for one in message.calls
+        )
+
     def _limit_s(self, message: Event) -> float:
         """Return how long the answer to *message* may take from when Vapi began to wait."""
+        if self._is_function(message):
+            return self._bridge.tools.deadline_s
         if isinstance(message, ToolCalls):
             return min(self._bridge.tools.deadline_s, _tool_limit_s(message))
         return self._bridge.handlers.limit_s(message) if self._bridge.handlers.wants(message) else _NEWS_S
@@ -179,6 +189,9 @@ class ServerUrl:
         if isinstance(message, ToolCalls):
             limit_s = self._limit_s(message)
             body = await bridge.tools.answer(asking, message.calls, limit_s, spent_s=spent_s)
+        elif isinstance(message, FunctionCall):
+            (wanted,) = message.calls
+            body = await bridge.tools.answer_function(asking, wanted, spent_s=spent_s)
         else:
             if not bridge.handlers.has(message):
                 self._tell(call, message)

@@ -15,7 +15,13 @@ import msgspec
 from vapimedia.errors import ConfigError
 from vapimedia.io.hooks import Call
 from vapimedia.io.user_code import LateError, Runner, UserCodeError, describe_failure, is_async
-from vapimedia.protocols.vapi import ToolCall, ToolResult, encode_tool_results, without_values
+from vapimedia.protocols.vapi import (
+    ToolCall,
+    ToolResult,
+    encode_function_result,
+    encode_tool_results,
+    without_values,
+)
 
 __all__ = ["ToolBox", "ToolFunction"]
 
@@ -82,6 +88,14 @@ class ToolBox:
         limit_s = self.deadline_s if limit_s is None else min(self.deadline_s, limit_s)
         runs = (self._run(call, one, limit_s, spent_s) for one in wanted)
         return encode_tool_results(await asyncio.gather(*runs))
+
+    def has(self, name: str) -> bool:
+        """Return whether a tool of *name* is registered."""
+        return name in self._tools
+
+    async def answer_function(self, call: Call | None, wanted: ToolCall, *, spent_s: float) -> bytes:
+        """Run *wanted* of the legacy ``function-call``; return the body of the answer. Never raises."""
+        return encode_function_result(await self._run(call, wanted, self.deadline_s, spent_s))
 
     def give_up(self, wanted: Sequence[ToolCall]) -> bytes:
         """Return the body of an answer without results."""

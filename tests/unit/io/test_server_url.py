@@ -37,13 +37,15 @@ MESSAGES = st.builds(
 )
 
 
-async def answer(bodies: list[bytes]) -> list[tuple[int, bytes]]:
-    """What a bridge without any function of the user's answers, nobody being on the phone."""
+async def answer(bodies: list[bytes], **tools: Any) -> list[tuple[int, bytes]]:
+    """What a bridge without any function of the user's but *tools* answers, nobody being on the phone."""
     counts: Counter[str] = Counter()
     told: list[object] = []
     config = BridgeConfig(auth=False)
     bridge: Any = SimpleNamespace(config=config, book=CallBook(), count=lambda what: counts.update([what]))
     bridge.handlers, bridge.tools = Handlers(config, bridge.count), ToolBox(18.0, bridge.count)
+    for name, function in tools.items():
+        bridge.tools.add(name, function)
     bridge.desk = LocalDesk(FrontDesk(config))
     bridge.tell = lambda call, message: told.append(message)
     bridge.run = asyncio.ensure_future
@@ -100,3 +102,34 @@ def test_an_error_names_its_place_in_the_whole_body_and_no_value(
     text: str, body: bytes, expected: str
 ) -> None:
     assert describe_malformed(Malformed("wrong_field", "x", text), body) == expected
+
+
+async def _hours(_call: object, args: dict[str, str]) -> str:
+    return f"open\non {args['day']}"
+
+
+async def _broken(_call: object, _args: dict[str, Any]) -> None:
+    raise RuntimeError("canary")
+
+
+async def test_the_legacy_function_call_is_answered_by_the_tool_of_its_name() -> None:
+    def asked(name: str, day: str) -> bytes:
+        told = {"type": "function-call", "call": {"id": "c"}, "timestamp": 1}
+        return json.dumps(
+            {"message": told | {"functionCall": {"name": name, "parameters": {"day": day}}}}
+        ).encode()
+
+    bodies = [
+        asked("hours", "monday"),
+        asked("hours", "friday"),
+        asked("broken", "monday"),
+        asked("other", "monday"),
+    ]
+    first, second, failed, other = await answer(bodies, hours=_hours, broken=_broken)
+    assert [first, second] == [
+        (200, b'{"result":"open on monday"}'),
+        (200, b'{"result":"open on friday"}'),
+    ]
+    assert failed[0] == 200
+    assert list(json.loads(failed[1])) == ["result"]
+    assert other == (200, b"{}")

@@ -128,6 +128,7 @@ from vapimedia.protocols.vapi.tool_calls import FunctionCall, ToolCall, ToolCall
 from vapimedia.protocols.vapi.tools import (
     ToolCallsReply,
     ToolResult,
+    encode_function_result,
     encode_tool_results,
     match_results,
     single_line,
@@ -256,6 +257,7 @@ __all__ = [
     "decode_transcriber",
     "describe_malformed",
     "encode_event",
+    "encode_function_result",
     "encode_server_message",
     "encode_tool_results",
     "end_call",

@@ -88,7 +88,8 @@ CATALOGUE: tuple[Entry, ...] = (
     _told(events.TransferUpdate),
     _told(events.LanguageChangeDetected),
     _told(events.LanguageChanged),
-    _told(tool_calls.FunctionCall),
+    # Answered where the function is one of our tools; no schema has the form.
+    _told(tool_calls.FunctionCall, handler="tool"),
     _told(events.FunctionCallResult, on_webhook=False),
     _told(tool_calls.ToolCallsResult, on_webhook=False),
     _told(events.ToolCompleted, on_webhook=False),

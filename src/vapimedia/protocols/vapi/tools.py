@@ -15,7 +15,14 @@ import msgspec
 from vapimedia.errors import StateError
 from vapimedia.protocols.vapi.tool_calls import ToolCall
 
-__all__ = ["ToolCallsReply", "ToolResult", "encode_tool_results", "match_results", "single_line"]
+__all__ = [
+    "ToolCallsReply",
+    "ToolResult",
+    "encode_function_result",
+    "encode_tool_results",
+    "match_results",
+    "single_line",
+]
 
 # Everything that str.splitlines() takes for a line end; CR LF counts as one.
 _LINE_ENDS = re.compile("(?:\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029])+")
@@ -73,6 +80,12 @@ def encode_tool_results(results: Sequence[ToolResult], *, wanted: Sequence[ToolC
     if wanted is not None:
         results = match_results(results, wanted)
     return msgspec.json.encode({"results": [_entry(result) for result in results]})
+
+
+def encode_function_result(result: ToolResult) -> bytes:
+    """Return the body of the answer to the legacy ``function-call``. An error is told as the result. Never raises."""
+    entry = _entry(result)
+    return msgspec.json.encode({"result": entry.get("result", entry.get("error"))})
 
 
 def match_results(results: Sequence[ToolResult], wanted: Sequence[ToolCall]) -> list[ToolResult]:
