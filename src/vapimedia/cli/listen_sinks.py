@@ -122,6 +122,7 @@ class RawSink:
         self._descriptor = descriptor
         self._pieces: queue.Queue[bytes | None] = queue.Queue(_MAX_QUEUED)
         self._next_frame = 0
+        self._sample_rate = 0
         self.is_broken = False
         self.lost_ms = 0.0
         self._thread = threading.Thread(target=self._write, name="vapimedia-raw", daemon=True)
@@ -129,11 +130,16 @@ class RawSink:
 
     def take(self, chunk: AudioChunk) -> None:
         """Write *chunk*, and before it silence for what is missing; count it as lost if the reader is too slow."""
+        if chunk.sample_rate != self._sample_rate:  # the same place, in the new rate's frames
+            self._next_frame = round(self._next_frame * chunk.sample_rate / (self._sample_rate or 1))
+            self._sample_rate = chunk.sample_rate
         frame_bytes = 2 * chunk.channels
         n_missing = (chunk.frame - self._next_frame) * frame_bytes if self._next_frame else 0
         while n_missing > 0:
             n_bytes = min(n_missing, _MAX_SILENCE_BYTES)
-            self._put(bytes(n_bytes))
+            if not self._put(bytes(n_bytes)):
+                self.lost_ms += 1000 * n_missing / (frame_bytes * chunk.sample_rate)
+                break
             n_missing -= n_bytes
         self._next_frame = chunk.frame + chunk.n_frames
         if not self._put(chunk.pcm):

@@ -128,6 +128,18 @@ def test_another_format_begins_another_file_and_a_refused_one_is_told(tmp_path: 
     assert "exists already" in again.trouble
 
 
+def test_another_rate_in_the_raw_samples_is_no_gap() -> None:
+    reading, writing = os.pipe()
+    sink = RawSink(writing)
+    sink.take(AudioChunk(FRAME, 8000, 1, 80_000))
+    sink.take(AudioChunk(FRAME, 16000, 1, 160_640))  # where the first one ended
+    sink.close()
+    os.close(writing)
+    with os.fdopen(reading, "rb") as reader:
+        assert reader.read() == FRAME * 2
+    assert sink.lost_ms == 0
+
+
 def test_raw_samples_keep_time_and_a_reader_that_stops_is_noticed() -> None:
     reading, writing = os.pipe()
     sink = RawSink(writing)
