@@ -36,6 +36,8 @@ ForwardTarget = ForwardTo | Destination
 _ANSWER_NS = 30_000 * NS_PER_MS
 # What was asked for again is the same transfer, told by another event.
 _AGAIN_NS = 10_000 * NS_PER_MS
+# Once it has failed, what comes later than this is another attempt.
+_AFTER_FAILURE_NS = 1_000 * NS_PER_MS
 
 
 def destination_of(told: ForwardTarget) -> ForwardTo:
@@ -136,6 +138,7 @@ class Forwards:
             core.end("forwarded", "", now_ns, actions)
             return
         core.forwarding = None
+        self._last_ns = min(self._last_ns, now_ns + _AFTER_FAILURE_NS - _AGAIN_NS)
         core.counters["forward_failed"] += 1
         actions.events.append(ForwardFailed(trouble))
         if forwarding.end is not None:
