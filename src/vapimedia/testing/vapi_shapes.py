@@ -29,6 +29,7 @@ _SIP_VERBS = ("INFO", "MESSAGE", "NOTIFY")
 _TOOL_MESSAGES = ("request-start", "request-complete", "request-failed", "request-response-delayed")
 _FAMILIES = ("assistantId", "assistant", "squadId", "squad", "workflowId", "workflow")
 _MAX_ENDPOINTING_S = 15
+_SAID = "custom-message"
 
 Fields = Mapping[str, Any]
 
@@ -217,8 +218,9 @@ def _handoff_reply(reply: Fields) -> str | None:
 def _knowledge_reply(reply: Fields) -> str | None:
     if "message" in reply:
         message = reply["message"]
-        says = isinstance(message, dict) and isinstance(message.get("content"), str)
-        return None if says else "message.content must be a string"
+        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+            return "message.content must be a string"
+        return None if message.get("type", _SAID) == _SAID else f"message.type must be {_SAID}"
     documents = reply.get("documents")
     if not isinstance(documents, list):
         return "documents or message is needed"

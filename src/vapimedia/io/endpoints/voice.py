@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from vapimedia.audio import Resampler
-from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat, Quality
 from vapimedia.io.endpoints.base import RequestEndpoint, refused
 from vapimedia.io.user_code import describe_failure, is_our_cancelling
@@ -90,17 +89,14 @@ class CustomVoice(RequestEndpoint):
         if isinstance(message, web.Response):
             return message
         asked = message.sample_rate or 0
-        if asked != int(asked) or message.text is None:
-            return self._bad("a voice-request holds a text, and a whole number of Hz as its sampleRate")
-        try:
-            resampler = await self.resampler(self.sample_rate or int(asked), int(asked), self.quality)
-        except ConfigError as error:
-            return self._bad(str(error))
+        if not 1000 <= asked <= 192_000 or asked != int(asked) or message.text is None:
+            self.counts["bad_request"] += 1
+            reason = (
+                "a voice-request holds a text, and a whole number of Hz in 1000..192000 as its sampleRate"
+            )
+            return refused(Refusal(400, reason))
+        resampler = await self.resampler(self.sample_rate or int(asked), int(asked), self.quality)
         return await _Speech(self, request, message, SpokenPcm(resampler), due_s=due_s).run()
-
-    def _bad(self, reason: str) -> web.Response:
-        self.counts["bad_request"] += 1
-        return refused(Refusal(400, reason))
 
 
 class _Left(Exception):  # noqa: N818  nothing is wrong
