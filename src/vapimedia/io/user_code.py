@@ -69,22 +69,6 @@ FAILED = object()
 """What ``ask_user`` returns when the user's function gave no answer."""
 
 
-async def ask_user(name: str, ask: Callable[[], Awaitable[object]], timeout_s: float) -> object:
-    """Await the user's function *name*; log why and return ``FAILED`` if it raises or takes too long."""
-    limit = asyncio.timeout(timeout_s)
-    try:
-        async with limit:
-            return await ask()
-    except (Exception, asyncio.CancelledError, SystemExit) as error:  # a user's function may raise anything
-        if is_our_cancelling(error):
-            raise
-        if limit.expired():
-            _log.error("%s took longer than %g s", name, timeout_s)
-        else:
-            _log.error("%s raised %s", name, describe_failure(error))
-    return FAILED
-
-
 class LateError(Exception):
     """A user's function has not answered within its deadline."""
 
@@ -163,3 +147,20 @@ def _call(function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
         return function(*given)
     except StopIteration as error:  # a future cannot hold it
         raise RuntimeError("StopIteration") from error
+
+
+_asking = Runner("vapimedia-asking")  # all of it on loops: no thread ever begins
+
+
+async def ask_user(name: str, ask: Callable[[], Awaitable[object]], timeout_s: float) -> object:
+    """Await the user's function *name*; log why and return ``FAILED`` if it raises or takes too long.
+
+    One that is late is cancelled and not waited for, whatever it does about that.
+    """
+    try:
+        return await _asking.run(ask, on_loop=True, deadline_s=timeout_s)
+    except LateError:
+        _log.error("%s took longer than %g s", name, timeout_s)
+    except UserCodeError as failure:
+        _log.error("%s raised %s", name, describe_failure(failure.error))
+    return FAILED

@@ -55,7 +55,7 @@ async def answer(bodies: list[bytes], **tools: Any) -> list[tuple[int, bytes]]:
     return [(reply.status, reply.body) for reply in replies]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(MESSAGES | JSON, min_size=1, max_size=4), st.booleans())
 def test_no_message_breaks_the_answer(messages: list[Any], is_wrapped: bool) -> None:
     bodies = [json.dumps({"message": message} if is_wrapped else message).encode() for message in messages]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from vapimedia.io.user_code import LateError, Runner, UserCodeError
+from vapimedia.io.user_code import FAILED, LateError, Runner, UserCodeError, ask_user
 
 
 async def run(function: Any, *, on_loop: bool = True, deadline_s: float = 5.0) -> Any:
@@ -54,6 +54,19 @@ async def test_who_ignores_being_cancelled_is_not_waited_for() -> None:
     may_end.set()
     await asyncio.sleep(0.01)
     assert not runner._late
+
+
+async def test_who_is_asked_and_ignores_being_cancelled_is_not_waited_for() -> None:
+    may_end = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not may_end.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await may_end.wait()
+
+    async with asyncio.timeout(5):
+        assert await ask_user("on_call", stubborn, 0.01) is FAILED
+    may_end.set()
 
 
 async def test_nothing_begins_after_its_deadline() -> None:
