@@ -21,6 +21,8 @@ _SUFFIX = "["
 # An envelope is a message whose first key is "message", or which has no type beside it.
 _WRAPPED = re.compile(rb'[ \t\n\r]*\{[ \t\n\r]*"message"[ \t\n\r]*:[ \t\n\r]*\{')
 _USUAL = b'{"type"'
+# Of a text no more is encoded to look for it; every known type is far shorter.
+_HEAD_CHARS = 256
 # The type where it is the first key of all, in plain ASCII without escapes.
 _FIRST_TYPE = re.compile(
     rb'[ \t\n\r]*\{[ \t\n\r]*(?:"message"[ \t\n\r]*:[ \t\n\r]*\{[ \t\n\r]*)?"type"[ \t\n\r]*:[ \t\n\r]*'
@@ -46,9 +48,8 @@ def peek_type(data: Buffer) -> str:
     the first counts if it is the first key, else the last; ``decode_event`` goes by that too. Never raises.
     """
     try:
-        message = data.encode() if isinstance(data, str) else data
-        first = _FIRST_TYPE.match(message)
-        return first[1].decode() if first is not None else _unwrap(bytes(message))[0] or ""
+        first = _FIRST_TYPE.match(data[:_HEAD_CHARS].encode() if isinstance(data, str) else data)
+        return first[1].decode() if first is not None else _unwrap(_as_bytes(data))[0] or ""
     except BROKEN:
         return ""
 
