@@ -26,9 +26,9 @@ def test_every_documented_message_is_read_and_written_back(path: Path) -> None:
 
 
 def test_say_is_taken_in_its_old_spelling_and_written_in_the_new() -> None:
-    say = vapi.decode_control('{"type":"say","message":"Hi."}')
-    assert say == vapi.Say(content="Hi.")
-    assert say.encode() == b'{"type":"say","content":"Hi."}'
+    say = vapi.decode_control('{"type":"say","message":"Hi.","endCallAfterSpoken":true}')
+    assert say == vapi.Say(content="Hi.", end_call_after_spoken=True)
+    assert say.encode() == b'{"type":"say","content":"Hi.","endCallAfterSpoken":true}'
 
 
 @pytest.mark.parametrize(

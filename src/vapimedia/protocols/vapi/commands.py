@@ -168,8 +168,8 @@ ControlMessage = (
 _DECODER: msgspec.json.Decoder[ControlMessage] = msgspec.json.Decoder(ControlMessage)
 
 
-class _OldSay(msgspec.Struct, tag_field="type", tag="say"):
-    message: str
+class _OldSay(Say, frozen=True, kw_only=True, tag="say"):
+    content: str = msgspec.field(name="message")
 
 
 def decode_control(data: bytes | str) -> ControlMessage:
@@ -181,7 +181,7 @@ def decode_control(data: bytes | str) -> ControlMessage:
         return _DECODER.decode(data)
     except BROKEN as error:
         try:  # the spelling of Vapi's older pages and of its web SDK
-            return Say(content=msgspec.json.decode(data, type=_OldSay).message)
+            return Say(**msgspec.structs.asdict(msgspec.json.decode(data, type=_OldSay)))
         except BROKEN:
             pass
         raise ProtocolError(f"not a message for a Vapi call: {_reason(error)}") from None
