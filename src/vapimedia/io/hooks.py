@@ -223,9 +223,9 @@ class Call:
         self._on_loop(self._live.hang_up, reason)
 
     def forward(self, destination: str | ForwardTarget, *, message: str = "") -> None:
-        """Have the phone call go on at *destination*, without the assistant: a number in E.164, a ``sip:`` URI,
-        or a destination such as Vapi names one.
+        """Have the phone call go on at *destination*, without the assistant.
 
+        That is a number in E.164, a ``sip:`` URI, or a destination such as Vapi names one.
         What the assistant has said is heard first; then the provider's own voice says *message*, and connects. The
         call ends as ``forwarded`` here; if the provider does not agree it goes on, and ``ForwardFailed`` tells.
         Raises ``ConfigError`` for what cannot be dialled or a provider that cannot forward, ``StateError`` before the

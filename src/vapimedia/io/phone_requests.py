@@ -32,7 +32,7 @@ class PhoneRequests:
             socket.close(command.code, command.reason)
 
         def look(request: asyncio.Task[bool]) -> None:
-            if request.cancelled() or not request.result():
+            if request.cancelled() or request.exception() is not None or not request.result():
                 close()
 
         self._closing = asyncio.get_running_loop().call_later(command.grace_ms / 1000, close)

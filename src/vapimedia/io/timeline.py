@@ -4,12 +4,15 @@ from __future__ import annotations
 
 __all__ = ["Timeline"]
 
+# How much slower than ours the sender's clock may be; crystals differ by 1e-4 or so.
+_DRIFT = 5e-4
+
 
 class Timeline:
     """Place audio on a line that starts with its first frame. Times are seconds of any steady clock.
 
-    The best arrival so far is the measure of lateness: audio that is held up on its way, and comes all at once then,
-    is late for a moment and not missing.
+    The best arrival lately is the measure of lateness: audio that is held up on its way, and comes all at once then,
+    is late for a moment and not missing. Neither is what a slower clock at the other end makes late over hours.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -33,7 +36,10 @@ class Timeline:
         frame = self.next_frame
         self.next_frame += n_frames
         began_s = now_s - self.next_frame / self.sample_rate
-        self._zero_s = began_s if self._zero_s is None else min(self._zero_s, began_s)
+        if self._zero_s is None:
+            self._zero_s = began_s
+        else:
+            self._zero_s = min(self._zero_s + _DRIFT * n_frames / self.sample_rate, began_s)
         return frame
 
     def change_rate(self, sample_rate: int) -> None:

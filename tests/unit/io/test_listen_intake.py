@@ -99,13 +99,22 @@ def test_half_a_frame_of_one_format_is_no_part_of_the_next() -> None:
 
 
 @pytest.mark.parametrize("ppm", [-200, 200])
-def test_an_hour_of_another_clock_and_irregular_messages_makes_no_gap(ppm: int) -> None:
+def test_in_an_hour_of_another_clock_a_stuck_network_is_no_gap_and_a_pause_is_its_own_length(
+    ppm: int,
+) -> None:
     heard = Heard()
     late_s = [0.0, 0.09, 0.03, 0.0, 0.11, 0.02, 0.25]
+    second_s = 1 + ppm / 1e6
     for i in range(3600 * 5):
-        heard.intake.audio(FRAME * 10, i * 0.2 * (1 + ppm / 1e6) + late_s[i % 7])
+        heard.intake.audio(FRAME * 10, i * 0.2 * second_s + late_s[i % 7])
+    for _ in range(4):  # 0.8 s that come at once
+        heard.intake.audio(FRAME * 10, 3600.6 * second_s)
+    heard.intake.settle()
     assert heard.stats.gap_ms == 0
-    assert heard.chunks[-1].frame == (3600 * 5 - 1) * 3200
+    assert heard.chunks[-1].frame == (3600 * 5 + 3) * 3200
+    heard.intake.audio(FRAME * 10, 3603.6 * second_s)
+    heard.intake.settle()
+    assert heard.stats.gap_ms == pytest.approx(2800, abs=50)
 
 
 def test_after_a_lost_connection_audio_stands_where_the_clock_says() -> None:
