@@ -31,6 +31,11 @@ def test_say_is_taken_in_its_old_spelling_and_written_in_the_new() -> None:
     assert say.encode() == b'{"type":"say","content":"Hi.","endCallAfterSpoken":true}'
 
 
+def test_the_web_sdks_delay_of_a_control_is_kept() -> None:
+    data = b'{"type":"control","control":"say-first-message","videoRecordingStartDelaySeconds":0.5}'
+    assert vapi.decode_control(data).encode() == data
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [

@@ -101,9 +101,10 @@ class AppendContext(_Command, frozen=True, kw_only=True, tag="append-context"):
 
 
 class Control(_Command, frozen=True, kw_only=True, tag="control"):
-    """Mute, unmute, or say the first message."""
+    """Mute, unmute, or say the first message. The delay is of Vapi's web SDK only, and in no schema."""
 
     control: ControlName
+    video_recording_start_delay_seconds: int | float | None = None
 
     def __repr__(self) -> str:
         return f"Control(control={self.control!r})"
