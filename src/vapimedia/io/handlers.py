@@ -5,7 +5,6 @@ Whatever a handler does, an answer that Vapi can use goes out before Vapi stops 
 
 from __future__ import annotations
 
-import inspect
 import logging
 import typing
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.hooks import Call
-from vapimedia.io.user_code import LateError, Runner, UserCodeError, describe_failure, is_async
+from vapimedia.io.user_code import LateError, Runner, UserCodeError, describe_failure, is_async, parameters_of
 from vapimedia.protocols.vapi import (
     CATALOGUE,
     AssistantReply,
@@ -172,22 +171,15 @@ def check_handler(name: str, function: Callable[..., Any], struct: type) -> None
     """Raise ``ConfigError`` if *function* cannot be called with a call and a *struct*."""
     if not callable(function):
         raise ConfigError(f"{name} takes a function; write @bridge.{name} right above it, without brackets")
-    called = getattr(function, "__name__", type(function).__name__)
-    signature = inspect.signature(function)
-    try:
-        signature.bind(None, None)
-    except TypeError:
-        raise ConfigError(
-            f"{name} takes a function of (call, request); {called}{signature} is none"
-        ) from None
+    parameters = parameters_of(name, function, "(call, request)")
     try:
         hints = typing.get_type_hints(function)
     except (NameError, TypeError):  # not known here, or an object that is called: it may still be right
         return
-    names = [parameter.name for parameter in signature.parameters.values()]
-    wanted = hints.get(names[1]) if len(names) > 1 else None
+    wanted = hints.get(parameters[1].name) if len(parameters) > 1 else None
     # Any is a class too.
     if isinstance(wanted, type) and wanted is not Any and not issubclass(struct, wanted):
+        called = getattr(function, "__name__", type(function).__name__)
         raise ConfigError(f"{name} hands over {struct.__name__}; {called} wants {wanted.__name__}")
 
 

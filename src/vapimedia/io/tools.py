@@ -14,7 +14,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.io.hooks import Call
-from vapimedia.io.user_code import LateError, Runner, UserCodeError, describe_failure, is_async
+from vapimedia.io.user_code import LateError, Runner, UserCodeError, describe_failure, is_async, parameters_of
 from vapimedia.protocols.vapi import (
     ToolCall,
     ToolResult,
@@ -67,10 +67,8 @@ class ToolBox:
             raise ConfigError('a tool needs a name: write @bridge.tool("name")')
         if name in self._tools:
             raise ConfigError(f"tool {name!r} is registered twice; give each function its own name")
-        parameters = list(inspect.signature(function).parameters.values())
-        if len(parameters) != 2:
-            raise ConfigError(f"tool {name!r} must take two arguments, (call, args), not {len(parameters)}")
-        arguments = _annotation(name, function, parameters[1].name)
+        parameters = parameters_of(f"tool {name!r}", function, "two arguments, (call, args)")
+        arguments = _annotation(name, function, parameters[1].name if len(parameters) > 1 else "")
         self._tools[name] = _Tool(function, arguments, is_async(function))
 
     async def answer(

@@ -21,6 +21,7 @@ __all__ = [
     "ask_user",
     "describe_failure",
     "is_async",
+    "parameters_of",
     "place_of",
 ]
 
@@ -36,6 +37,22 @@ def is_async(function: object) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004  callable() does not tell whether it is async
     )
+
+
+def parameters_of(what: str, function: Callable[..., Any], given: str) -> list[inspect.Parameter]:
+    """Return the parameters of a user's function for *what*, which is called with the two of *given*.
+
+    Raises ``ConfigError`` if it cannot be called so, or nothing tells whether it can.
+    """
+    called = getattr(function, "__name__", type(function).__name__)
+    told: object = ""
+    try:
+        signature = inspect.signature(function)
+        told = signature
+        signature.bind(None, None)
+    except (TypeError, ValueError):  # ValueError: some functions written in C do not tell
+        raise ConfigError(f"{what} takes a function of {given}; {called}{told} is none") from None
+    return list(signature.parameters.values())
 
 
 def describe_failure(error: BaseException) -> str:

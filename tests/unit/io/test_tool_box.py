@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 import msgspec
 import pytest
 
 from vapimedia import Call
+from vapimedia.errors import ConfigError
 from vapimedia.io.tools import ToolBox
 from vapimedia.protocols.vapi import ToolCall
 
@@ -50,3 +52,21 @@ async def test_a_misfit_spares_its_siblings_and_the_log(
     assert bad["error"].startswith("the arguments do not fit: ")
     assert good["result"] == "9 to 18" and counts == {"tool_misfit": 1}
     assert logged in caplog.text and "canary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "function", [5, dict, max, lambda args: None, lambda call, *, args: None, lambda call, args, more: None]
+)
+def test_what_cannot_be_called_with_call_and_args_is_refused_in_one_sentence(function: Any) -> None:
+    with pytest.raises(ConfigError, match="tool 't' takes a function of two arguments") as caught:
+        ToolBox(1.0).add("t", function)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("function", [lambda *given: len(given), lambda call, args, more=1: 2])
+async def test_a_tool_may_take_more_than_it_is_given(function: Any) -> None:
+    box = ToolBox(1.0)
+    box.add("t", function)
+    [entry] = json.loads(await box.answer(None, [ToolCall("1", "t", b"{}")]))["results"]
+    box.close()
+    assert entry["result"] == "2"
