@@ -15,6 +15,7 @@ from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat, Quality
 from vapimedia.io.config_webhooks import WebhookSettings
 from vapimedia.protocols.hosts import is_loopback
+from vapimedia.protocols.vapi.auth import check_api_key
 
 __all__ = ["PROVIDERS", "SECRETS", "BridgeConfig", "check_folder", "convert"]
 
@@ -172,6 +173,8 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
             raise ConfigError(
                 "VAPI_API_KEY is not set; put Vapi's private key in the environment or the file"
             )
+        check_api_key(self.vapi_api_key, "VAPI_API_KEY")
+        check_api_key(self.vapi_public_key, "VAPI_PUBLIC_KEY")
         if self.public_url:
             _check_url("public_url", self.public_url)
             if urlsplit(self.public_url).path:

@@ -29,6 +29,7 @@ from vapimedia.protocols.vapi import (
     decode_calls,
     read_created_call,
 )
+from vapimedia.protocols.vapi.auth import check_api_key
 from vapimedia.protocols.vapi.call_records import refused
 
 if TYPE_CHECKING:
@@ -63,8 +64,10 @@ class VapiClient:
         public_key: str = "",
         hosts: Iterable[str] = ("vapi.ai",),
     ) -> None:
-        self._key = _checked_key(key, "private")
-        self._public_key = _checked_key(public_key, "public")
+        check_api_key(key, "Vapi's private key")
+        check_api_key(public_key, "Vapi's public key")
+        self._key = key
+        self._public_key = public_key
         self._base_url = _checked(base_url)
         self._timeout_s = timeout_s
         self._requests = Requests()
@@ -349,14 +352,6 @@ def _checked(base_url: str) -> str:
             f"the base of Vapi's API must be https, as the key goes there, unless it is this machine; {host} is not"
         )
     return base_url.rstrip("/")
-
-
-def _checked_key(key: str, which: str) -> str:
-    if not all("!" <= char <= "~" for char in key):
-        raise ConfigError(
-            f"Vapi's {which} key holds a space, a line break or another character that no key has"
-        )
-    return key
 
 
 def _camel(name: str) -> str:

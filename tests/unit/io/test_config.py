@@ -202,6 +202,12 @@ def test_a_missing_api_key_names_its_variable() -> None:
     assert "VAPI_API_KEY" in check_error(vapi_api_key="")
 
 
+@pytest.mark.parametrize("name", ["vapi_api_key", "vapi_public_key"])
+def test_a_key_that_is_none_names_its_variable_and_not_itself(name: str) -> None:
+    text = check_error(**({"vapi_api_key": "sk"} | {name: "canary\nX-Other: 1"}))
+    assert name.upper() in text and "canary" not in text
+
+
 def test_with_auth_twilio_needs_its_token() -> None:
     assert "TWILIO_AUTH_TOKEN" in check_error(twilio_auth_token="")
 

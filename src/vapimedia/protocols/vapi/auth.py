@@ -1,5 +1,7 @@
 """Whether a webhook comes from Vapi: a shared secret, a bearer token, or an HMAC over the raw body.
 
+And what can be a key of ours at Vapi.
+
 Source: docs.vapi.ai (server authentication). The unit of the HMAC's timestamp is not documented, so seconds,
 milliseconds and ISO 8601 are all read.
 """
@@ -20,7 +22,7 @@ import msgspec
 from vapimedia.errors import ConfigError
 from vapimedia.protocols.dialect import Refusal
 
-__all__ = ["WebhookSecrets", "check_webhook_secret"]
+__all__ = ["WebhookSecrets", "check_api_key", "check_webhook_secret"]
 
 # A time in ms since 1970 passed this in 1973; a time in seconds will not before the year 5138.
 _FIRST_MS = 1e11
@@ -212,3 +214,9 @@ def _same(sent: str, expected: str) -> bool:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
+
+
+def check_api_key(key: str, name: str) -> None:
+    """Raise ``ConfigError`` where *key*, which *name* is, cannot stand in a header; an empty one can."""
+    if not all("!" <= char <= "~" for char in key):
+        raise ConfigError(f"{name} holds a space, a line break or another character that no key has")
