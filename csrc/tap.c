@@ -31,6 +31,11 @@ void vm_tap_free(vm_tap *tap) {
     memset(tap, 0, sizeof *tap);
 }
 
+/* What it counts for against the bound: the least of messages takes the room of a record. */
+static size_t weight(size_t n) {
+    return n > sizeof(vm_tap_record) ? n : sizeof(vm_tap_record);
+}
+
 static void lose(vm_tap *tap, size_t n) {
     tap->n_missing += n;
     vm_word_write(&tap->lost, tap->lost + n);
@@ -51,14 +56,17 @@ static bool make_room(vm_tap *tap, size_t n) {
 }
 
 static bool append(vm_tap *tap, vm_tap_kind kind, const uint8_t *audio, size_t n, int64_t at_ns) {
-    const vm_tap_record record = {at_ns, tap->n_missing, (uint32_t)n, (uint32_t)kind};
+    const uint64_t n_lost = kind == VM_TAP_CUT ? 0 : tap->n_missing; /* audio tells what it lacks */
+    const vm_tap_record record = {at_ns, n_lost, (uint32_t)n, (uint32_t)kind};
     if (!make_room(tap, sizeof record + n)) return false;
     vm_tap_page *page = tap->tail;
     const size_t at = (size_t)page->n_bytes;
     memcpy(page->bytes + at, &record, sizeof record);
     if (n > 0) memcpy(page->bytes + at + sizeof record, audio, n);
-    tap->n_missing = 0;
-    tap->pushed += n;
+    tap->n_missing -= n_lost;
+    tap->pushed += weight(n);
+    tap->ends_cut = kind == VM_TAP_CUT;
+    tap->cut_ns = at_ns;
     vm_word_write(&page->n_bytes, at + sizeof record + n);
     return true;
 }
@@ -66,7 +74,9 @@ static bool append(vm_tap *tap, vm_tap_kind kind, const uint8_t *audio, size_t n
 void vm_tap_push(vm_tap *tap, vm_tap_kind kind, const uint8_t *audio, size_t n, int64_t at_ns) {
     const size_t most = VM_TAP_PAGE - sizeof(vm_tap_record);
     if (n == 0) {
-        (void)append(tap, kind, audio, 0, at_ns);
+        /* One cut after another changes nothing, and a tap that nobody reads must not grow by them. */
+        const bool is_told = tap->ends_cut && at_ns >= tap->cut_ns;
+        if (kind == VM_TAP_CUT && !is_told) (void)append(tap, kind, audio, 0, at_ns);
         return;
     }
     /* All or nothing: the next message tells where it stands, the rest of this one could not. */
@@ -98,7 +108,7 @@ bool vm_tap_look(vm_tap_cursor *cursor, vm_tap_record *record, const uint8_t **a
     memcpy(record, cursor->page->bytes + cursor->at, sizeof *record);
     *audio = cursor->page->bytes + cursor->at + sizeof *record;
     cursor->at += sizeof *record + record->n_bytes;
-    cursor->n_bytes += record->n_bytes;
+    cursor->weight += weight(record->n_bytes);
     return true;
 }
 
@@ -109,7 +119,7 @@ void vm_tap_release(vm_tap *tap, const vm_tap_cursor *up_to) {
         free(vm_pointer_swap(&tap->spare, page));
     }
     tap->head_at = up_to->at;
-    vm_word_write(&tap->taken, tap->taken + up_to->n_bytes);
+    vm_word_write(&tap->taken, tap->taken + up_to->weight);
 }
 
 uint64_t vm_tap_lost(const vm_tap *tap) {

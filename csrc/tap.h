@@ -35,14 +35,16 @@ typedef struct vm_tap_page {
 } vm_tap_page;
 
 typedef struct vm_tap {
-    vm_tap_page *tail; /* the pusher's */
-    uint64_t pushed;
-    uint64_t n_missing; /* lost since the last record */
+    vm_tap_page *tail;  /* the pusher's */
+    uint64_t pushed;    /* what its records count for */
+    uint64_t n_missing; /* lost since the last audio */
+    int64_t cut_ns;
+    bool ends_cut; /* the last record is a cut, at `cut_ns` */
     size_t max_bytes;
     vm_tap_page *head; /* the reader's */
     size_t head_at;
     void *volatile spare;    /* a page that either may take */
-    volatile uint64_t taken; /* bytes of audio that were read */
+    volatile uint64_t taken; /* of `pushed` */
     volatile uint64_t lost;  /* bytes in all */
 } vm_tap;
 
@@ -50,14 +52,15 @@ typedef struct vm_tap {
 typedef struct vm_tap_cursor {
     vm_tap_page *page;
     size_t at;
-    uint64_t n_bytes; /* audio that it has passed */
+    uint64_t weight; /* of what it has passed */
 } vm_tap_cursor;
 
-/* `max_bytes` of audio may wait at most. False when memory runs out. */
+/* `max_bytes` of audio may wait at most, of tiny messages less: they take the room of their records. False
+ * when memory runs out. */
 bool vm_tap_init(vm_tap *tap, size_t max_bytes);
 void vm_tap_free(vm_tap *tap);
 
-/* The pusher: audio, or with none a cut, which is taken even when the tap is full. */
+/* The pusher: audio, or of none a cut, which is taken even when the tap is full. */
 void vm_tap_push(vm_tap *tap, vm_tap_kind kind, const uint8_t *audio, size_t n, int64_t at_ns);
 
 /* The reader. A look returns false when there is nothing more; its audio is valid until it is released. */

@@ -16,7 +16,7 @@ enum {
     MAX_KEPT = 65536
 };
 
-static const int64_t NS_PER_S = INT64_C(1000) * 1000 * 1000;
+static const uint64_t NS_PER_S = UINT64_C(1000) * 1000 * 1000;
 
 void vm_track_init(vm_track *track, vm_encoding encoding, uint32_t sample_rate, bool is_live,
                    size_t max_bytes) {
@@ -43,10 +43,10 @@ static int64_t end_of(const vm_track *track) {
 }
 
 int64_t vm_track_at(const vm_track *track, int64_t at_ns) {
-    const int64_t since_ns = at_ns - track->origin_ns;
-    if (since_ns <= 0) return track->done;
-    const int64_t at =
-        since_ns / NS_PER_S * track->sample_rate + since_ns % NS_PER_S * track->sample_rate / NS_PER_S;
+    if (at_ns <= track->origin_ns) return track->done;
+    const uint64_t since_ns = (uint64_t)at_ns - (uint64_t)track->origin_ns; /* of any two moments */
+    const uint64_t rate = track->sample_rate;
+    const int64_t at = (int64_t)(since_ns / NS_PER_S * rate + since_ns % NS_PER_S * rate / NS_PER_S);
     return at > track->done ? at : track->done;
 }
 

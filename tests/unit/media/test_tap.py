@@ -187,3 +187,33 @@ def test_marks_that_come_back_late_leave_no_hole_in_a_word() -> None:
     desk.read(3200)
     first = int(np.flatnonzero(desk.right)[0])
     assert (desk.right[first:][: 3000 * PER_MS] == decoded(b"".join(said))).all()
+
+
+def test_messages_of_nothing_and_tiny_ones_are_bounded_by_the_room_that_they_take() -> None:
+    desk = Desk(max_ms=0)
+    for number in range(40_000):
+        desk.assistant.push(b"\x10", at(0))
+        desk.assistant.push(b"", at(0))
+        desk.assistant.cut(at(60_000 + number))
+    assert 39_000 <= desk.assistant.dropped_ms * PER_MS <= 39_700
+    desk.read(100)
+    assert 300 <= np.count_nonzero(desk.right) <= 1000
+
+
+def test_a_cut_of_what_was_lost_leaves_later_samples_whole() -> None:
+    desk, audio = Desk(PCM_8K, max_ms=0), loud(PCM_8K, 100)
+    desk.caller.push(bytes(16_304), at(1019))
+    desk.caller.push(b"\x01", at(1019))  # of a sample, and lost
+    desk.caller.cut(at(5000))
+    desk.read(1100)
+    desk.caller.push(audio[1:], at(1200))
+    desk.read(1200)
+    assert (desk.left[1101 * PER_MS :] == decoded(audio, PCM_8K)[-99 * PER_MS :]).all()
+
+
+@pytest.mark.parametrize("at_ns", [-(2**63), 2**63 - 1])
+def test_no_moment_is_out_of_reach(at_ns: int) -> None:
+    desk = Desk()
+    desk.caller.begin(-(2**63))
+    desk.assistant.push(b"\x10" * 160, at_ns, begins=True)
+    assert len(read_stereo(desk.caller, desk.assistant, 0)) == 4 * 2000
