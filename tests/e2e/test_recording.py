@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scene import STOP, media, running
+from scene import STOP, media, running, start
 from test_call_life import ENDS
-from wire import nothing_left, until
+from wire import connected, nothing_left, until
 
 from vapimedia import AudioFormat, Bridge, BridgeConfig, CallOptions
+from vapimedia.errors import ConfigError
 from vapimedia.session import CallEnded
 from vapimedia.testing import (
     AssistantScript,
@@ -113,6 +114,37 @@ async def test_a_call_that_the_user_leaves_out_is_not_recorded(tmp_path: Path) -
         await until(lambda: scene.ended)
         assert scene.ended[0].summary.recording == ""
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_bare_call_is_recorded_and_one_that_must_be_without_a_folder_is_refused(
+    tmp_path: Path,
+) -> None:
+    async def on_call(_info: object) -> CallOptions:
+        return CallOptions(record=True)
+
+    for folder in (str(tmp_path), ""):
+        async with (
+            running(
+                prepare=lambda bridge: bridge.on_call(on_call),
+                auth=False,
+                vapi_webhook_secret="",
+                record=folder,
+            ) as scene,
+            connected(scene.bridge.port) as phone,
+        ):
+            if not folder:
+                with pytest.raises(ConfigError, match=r"record=True\) needs a folder"):
+                    await scene.bridge.dial(
+                        "+15005550006", provider="twilio", options=CallOptions(record=True)
+                    )
+            await phone.upgrade("/twilio/media")
+            if folder:
+                phone.text(start())
+                phone.text(STOP)
+            await until(lambda: scene.ended)
+            assert len(scene.vapi.requests) == bool(folder)
+            assert bool(scene.ended[0].summary.recording) == bool(folder)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ class Recording:
         self._assistant = Tap(fmt, is_live=False, max_ms=_STALL_MS + _LEAD_MS)
         session.uplink.tap, session.downlink.tap = self._caller, self._assistant
         self.path: Path | None = None
-        """The file; ``None`` until the call has started."""
+        """The file; ``None`` until the call has started, and if it could not be made."""
         self._file: RecordingFile | None = None
         self._end_ns: int | None = None
 
@@ -124,16 +124,24 @@ class Recording:
     def _open(self) -> RecordingFile:
         path = first = self.path or self._recorder.folder
         for number in range(2, _MAX_TWINS):
-            if not path.exists():
-                break
-            path = first.with_stem(f"{first.stem}-{number}")
-        self.path = path
-        return self._recorder.open_file(path, self._caller.fmt.sample_rate, 2)
+            try:
+                file = self._recorder.open_file(path, self._caller.fmt.sample_rate, 2)
+            except ConfigError:
+                if not path.exists():
+                    raise
+                # Another call's, perhaps of another worker's: to look first would leave a moment between.
+                path = first.with_stem(f"{first.stem}-{number}")
+            else:
+                self.path = path
+                return file
+        raise ConfigError(f"{first} and its twins exist already")
 
     def fail(self) -> bool:
         """Give it up, the call goes on; return ``False``, as ``write`` does."""
         if self._file is not None:
             self._file.close()
+        else:
+            self.path = None  # nobody is to look for it
         self._recorder.failed(self)
         return False
 
@@ -165,8 +173,16 @@ class Recorder:
             self._new.append(recording)
             if self._thread is None:
                 # A daemon: a disk that never answers must not keep the process.
-                self._thread = threading.Thread(target=self._run, name="vapimedia-recorder", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="vapimedia-recorder", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no room for another thread: the call goes on
+                    _log.error("recordings have ended: %s", error)
+                    lost, self._new = self._new, []
+                    for one in lost:
+                        one.fail()
+                    return
+                self._thread = thread
         self._wake.set()
 
     def wake(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import struct
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Final, Self
@@ -67,6 +68,9 @@ class WavFile:
             self._write(0, self._head())
         except OSError as error:
             self._file.close()
+            if not overwrite:  # then it is ours, and no file is better than an empty one
+                with suppress(OSError):
+                    self.path.unlink()
             raise ConfigError(f"cannot write {self.path}: {_why(error)}") from None
 
     @property

@@ -27,6 +27,11 @@ def session() -> CallSession:
     return CallSession(TwilioDialect(settings), SessionConfig(vapi_format=MULAW), now_ns=now_ns())
 
 
+def on_the_thread() -> None:
+    """Nothing touches a disk on the loop: whoever asks elsewhere fails the recording, and its test."""
+    assert threading.current_thread().name == "vapimedia-recorder"
+
+
 class Disk:
     """A file on a disk that does as told. Opens for one recording after another."""
 
@@ -39,17 +44,21 @@ class Disk:
 
     def open(self, path: Path, sample_rate: int, channels: int) -> Disk:
         self.path = path
+        on_the_thread()
         assert (sample_rate, channels) == (8000, 2)
         return self
 
     def append(self, pcm: bytes) -> bool:
+        on_the_thread()
         assert self.goes_on.wait(20)
         self.n_bytes += len(pcm)
         return self.has_room
 
-    def flush(self) -> None: ...
+    def flush(self) -> None:
+        on_the_thread()
 
     def close(self) -> None:
+        on_the_thread()
         self.n_closed += 1
 
 
@@ -115,6 +124,7 @@ async def test_a_folder_that_goes_away_ends_recordings_only(tmp_path: Path) -> N
     await recorder_is_idle(recorder)
     await asyncio.sleep(0)
     assert counts == {"recording_failed": 1}
+    assert recording.path is None  # nobody is sent looking for it
     with pytest.raises(ConfigError, match="is no folder; make it first"):
         Recorder(str(folder), Counter().update)
 
@@ -154,3 +164,22 @@ async def test_what_was_never_begun_leaves_no_file_and_starts_no_thread(tmp_path
     assert recorder._thread is None
     await recorder.close()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_process_without_room_for_a_thread_ends_recordings_and_no_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(module.threading.Thread, "start", start)
+    counts: Counter[str] = Counter()
+    recorder = Recorder(str(tmp_path), lambda what: counts.update([what]))
+    one = session()
+    recording = recorder.take(one)
+    recording.begin("twilio", "CA1")
+    await asyncio.sleep(0)
+    assert counts == {"recording_failed": 1}
+    assert one.uplink.tap is one.downlink.tap is recording.path is None
+    recording.finish()
+    await recorder.close()

@@ -189,3 +189,15 @@ def test_half_a_frame_and_a_closed_file_are_the_callers_mistakes(tmp_path: Path)
     file.flush()
     with pytest.raises(StateError, match="is closed"):
         file.append(b"abcd")
+
+
+def test_a_disk_without_room_for_a_header_keeps_no_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: WavFile, _at: int, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(WavFile, "_write", full)
+    with pytest.raises(ConfigError, match="No space left"):
+        WavFile(tmp_path / "a.wav", 8000)
+    assert list(tmp_path.iterdir()) == []
