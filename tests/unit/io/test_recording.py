@@ -172,7 +172,7 @@ async def test_a_process_without_room_for_a_thread_ends_recordings_and_no_call(
     def start(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(module.threading.Thread, "start", start)
+    monkeypatch.setattr(threading.Thread, "start", start)
     counts: Counter[str] = Counter()
     recorder = Recorder(str(tmp_path), lambda what: counts.update([what]))
     one = session()
@@ -180,6 +180,7 @@ async def test_a_process_without_room_for_a_thread_ends_recordings_and_no_call(
     recording.begin("twilio", "CA1")
     await asyncio.sleep(0)
     assert counts == {"recording_failed": 1}
-    assert one.uplink.tap is one.downlink.tap is recording.path is None
+    assert one.uplink.tap is one.downlink.tap is None
+    assert recording.path is None
     recording.finish()
     await recorder.close()
