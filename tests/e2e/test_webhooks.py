@@ -166,7 +166,9 @@ async def test_a_tool_may_not_answer_for_another_tool_call() -> None:
         assert scene.bridge.counters["tool_foreign_result"] == 1
 
 
-async def test_a_request_that_cannot_be_read_is_answered_all_the_same() -> None:
+async def test_a_request_that_cannot_be_read_is_answered_all_the_same_and_logged_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with running(assistant_id="asst_9") as scene:
         broken = {"toolCallList": [{"id": "t1", "name": 5}]}
         for message, expected in (
@@ -180,3 +182,9 @@ async def test_a_request_that_cannot_be_read_is_answered_all_the_same() -> None:
             answer = await scene.vapi_webhook(message)
             assert (answer.status, json.loads(answer.body)) == (200, expected)
         assert scene.bridge.counters["vapi_webhook_malformed"] == 3
+        refused = await scene.vapi_webhook({"type": "status-update", "status": ["canary"]})
+        assert refused.status == 400
+    assert "assistant-request cannot be read ($.message.timestamp: " in caplog.text
+    assert caplog.text.count("; answered with the fallback") == 3
+    assert "status-update cannot be read ($.message.status: Expected str" in caplog.text
+    assert caplog.text.count("refused with 400") == 1 and "canary" not in caplog.text

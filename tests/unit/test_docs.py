@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -15,13 +16,16 @@ import msgspec
 import pytest
 import typer.main
 
+from vapimedia import VapiClient
 from vapimedia.cli.app import app
+from vapimedia.io import live_control, vapi_client
 from vapimedia.io.config import SECRETS, BridgeConfig
 from vapimedia.io.config_sources import load_config
 from vapimedia.io.config_webhooks import WebhookSettings
 from vapimedia.protocols import DIALECTS, get_dialect
 from vapimedia.session.events import EndReason
 from vapimedia.session.lifecycle import State
+from vapimedia.testing import Callee, FakeVapi
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -195,10 +199,22 @@ def test_every_route_of_a_dialect_is_in_the_cli_page(name: str) -> None:
     assert [route for route in wanted if f"`{route}`" not in text] == []
 
 
-@pytest.mark.parametrize("page", [*DOCS, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
-def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []
+def anchors_of(page: Path) -> set[str]:
+    """What the headings of *page* are called in links."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    titles = re.findall(r"^#+ +(.+?) *$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(
+    "page", [*DOCS, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name
+)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8"))
+    for link, anchor in links:
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(target), f"{link}#{anchor}"
 
 
 @pytest.mark.parametrize("page", [*DOCS, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
@@ -214,6 +230,22 @@ def test_the_example_of_the_kernels_page_runs() -> None:
         r"```python\n(.*?)```", (ROOT / "docs" / "audio.md").read_text(encoding="utf-8"), re.S
     )
     exec(block, {})
+
+
+async def test_the_first_example_of_the_client_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "client.md").read_text(encoding="utf-8"), re.S
+    )[0]
+    monkeypatch.setattr(live_control, "_BEGUN_PAUSE_S", 0.005)
+    monkeypatch.setattr(vapi_client, "_SETTLE_PAUSES_S", (0.005,) * 5)
+    monkeypatch.setenv("VAPI_API_KEY", "vapi-test-key")
+    names: dict[str, Any] = {}
+    exec(block.replace("asyncio.run(main())", ""), names)
+    async with FakeVapi(callee=Callee(caller=(), ring_s=0.02), speed=10) as vapi:
+        names["VapiClient"] = functools.partial(VapiClient, base_url=vapi.url)
+        await names["main"]()
+        (call,) = vapi.phone_calls
+    assert [message["type"] for message in call.controls] == ["say", "end-call"]
 
 
 @pytest.mark.slow

@@ -21,11 +21,12 @@ from vapimedia.protocols.vapi.destinations import AssistantDestination, PhoneDes
 if TYPE_CHECKING:
     from vapimedia.io.vapi_client import VapiClient
 
-__all__ = ["LiveControl", "end_call"]
+__all__ = ["LiveControl", "begun_call", "end_call"]
 
 _GONE = frozenset({404, 410})
 _NOT_BEGUN = frozenset({"scheduled", "queued", "ringing"})
 _SOCKET_TIMEOUT_S = 5.0
+_BEGUN_PAUSE_S = 0.5
 
 
 class LiveControl:
@@ -117,7 +118,10 @@ class LiveControl:
         if answer.status in range(200, 300):
             return
         if answer.status in _GONE:
-            raise CallOver("the call does not run: it is over, or has not begun", status=answer.status)
+            raise CallOver(
+                "the call does not run: it is over, or has not begun (begun_call waits for that)",
+                status=answer.status,
+            )
         error = refused(answer.status, answer.body, what="the message to the call")
         if answer.status in (401, 403) and not headers.get("Authorization"):
             hint = "its monitorPlan.controlAuthenticationEnabled may want the public key (public_key)"
@@ -126,6 +130,21 @@ class LiveControl:
 
     def __repr__(self) -> str:
         return "LiveControl()"
+
+
+async def begun_call(client: VapiClient, call: CallLike, timeout_s: float) -> CallRecord:
+    """Do what ``VapiClient.begun_call`` says."""
+    now = asyncio.get_running_loop().time
+    deadline = now() + timeout_s
+    while True:
+        record = await client.get_call(id_of(call))
+        if record.has_ended:
+            raise CallOver(f"the call is over: {record.ended_reason or 'no reason is known'}")
+        if record.status not in _NOT_BEGUN:
+            return record
+        if now() + _BEGUN_PAUSE_S > deadline:
+            raise VapiError(f"the call is still {record.status} after {timeout_s:g} s")
+        await asyncio.sleep(_BEGUN_PAUSE_S)
 
 
 async def end_call(client: VapiClient, call: CallLike) -> bool:

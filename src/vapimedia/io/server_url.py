@@ -201,13 +201,14 @@ class ServerUrl:
     def _malformed(self, message: Malformed, body: bytes) -> Reply:
         """Refuse what cannot be read; but somebody may be on the phone, waiting for what it asks."""
         self._bridge.count("vapi_webhook_malformed")
-        refusal = Refusal(400, describe_malformed(message, body))
-        reply = refused(refusal)
+        why = describe_malformed(message, body)
         if message.type == "tool-calls":
-            error = {"results": [], "error": refusal.reason}
-            return Reply(200, msgspec.json.encode(error), JSON)
-        fallback = self._bridge.handlers.fallback_for(message.type)
-        return reply if fallback is None else Reply(200, fallback, JSON)
+            fallback: bytes | None = msgspec.json.encode({"results": [], "error": why})
+        else:
+            fallback = self._bridge.handlers.fallback_for(message.type)
+        answered = "refused with 400" if fallback is None else "answered with the fallback"
+        _log.warning("%s cannot be read (%s); %s", message.type or "a server message", why, answered)
+        return Reply.of(Refusal(400, why)) if fallback is None else Reply(200, fallback, JSON)
 
     def _tell(self, call: LiveCall | None, message: object) -> Reply:
         """Answer at once; the user's callback is told in the loop's next turn, when the answer is on its way."""

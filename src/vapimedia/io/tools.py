@@ -22,6 +22,7 @@ from vapimedia.protocols.vapi import (
     encode_tool_results,
     without_values,
 )
+from vapimedia.protocols.vapi.tools import as_written
 
 __all__ = ["ToolBox", "ToolFunction"]
 
@@ -137,14 +138,24 @@ class ToolBox:
             _log.error("tool %r raised %s", wanted.name, describe_failure(failure.error))
             return failed(f"the tool failed: {type(failure.error).__name__}")
         if not isinstance(result, ToolResult):
-            return ToolResult(wanted.id, wanted.name, result=result)
+            result = ToolResult(wanted.id, wanted.name, result=result)
         if result.tool_call_id != wanted.id:
             self._count("tool_foreign_result")
             _log.error(
                 "tool %r returned a ToolResult for another tool call than it was asked for", wanted.name
             )
             return failed("the tool answered another tool call")
-        return msgspec.structs.replace(result, name=result.name or wanted.name)
+        written = as_written(result)
+        if written is None:
+            self._count("tool_unwritable")
+            _log.error(
+                "tool %r returned %s that cannot be written as JSON",
+                wanted.name,
+                "a ToolResult with a part"
+                if result.message is not None or result.metadata is not None
+                else f"a {type(result.result).__name__}",
+            )
+        return msgspec.structs.replace(written or result, name=result.name or wanted.name)
 
     def close(self) -> None:
         """Let go of the threads; functions that still run are not waited for."""

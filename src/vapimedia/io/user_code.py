@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = [
 _log = logging.getLogger("vapimedia.bridge")
 
 _THREADS = 16
+_MAX_FRAMES = 30
 
 _OURS = str(Path(__file__).parents[1])
 
@@ -58,10 +60,18 @@ def parameters_of(what: str, function: Callable[..., Any], given: str) -> list[i
 def describe_failure(error: BaseException) -> str:
     """Return *error* for the log: its type and place, as its words may be what a caller said.
 
-    The words of a ``ConfigError`` are ours and are told.
+    The words of a ``ConfigError`` are ours and are told. At debug level the user's part of the stack follows.
     """
     words = f": {error}" if isinstance(error, ConfigError) else ""
-    return f"{type(error).__name__}{place_of(error)}{words}"
+    return f"{type(error).__name__}{place_of(error)}{words}{_stack_of(error)}"
+
+
+def _stack_of(error: BaseException) -> str:
+    """Return files, lines and code of the user's frames, at debug level only: it takes many lines, and reads files."""
+    if not _log.isEnabledFor(logging.DEBUG):
+        return ""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith(_OURS)]
+    return f"\n{''.join(traceback.format_list(frames[-_MAX_FRAMES:]))}".rstrip()
 
 
 def place_of(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from yarl import URL
 from vapimedia.errors import ConcurrencyBlocked, ConfigError, ProviderError, VapiError
 from vapimedia.io.call_lookup import CallLike, Known, id_in, id_of, listen_url_of
 from vapimedia.io.listen import Listening
-from vapimedia.io.live_control import LiveControl, end_call
+from vapimedia.io.live_control import LiveControl, begun_call, end_call
 from vapimedia.io.vapi_requests import CREATE, READ, USER_AGENT, Answer, Repetition, Requests, repeat
 from vapimedia.protocols.commands import HttpCall
 from vapimedia.protocols.hosts import is_loopback
@@ -164,6 +164,13 @@ class VapiClient:
             _camel(name): _text(name, value) for name, value in (given | times).items() if value is not None
         }
         return decode_calls(await self._read("/call", "to list calls", _MAX_LIST_BYTES, query))
+
+    async def begun_call(self, call: CallLike, *, timeout_s: float = 60.0) -> CallRecord:
+        """Return a call once it runs: before, nothing can be said to it. Asks the API every half second.
+
+        Raises ``CallOver`` if it ended without that (nobody answered), ``VapiError`` if it has not begun in time.
+        """
+        return await begun_call(self, call, timeout_s)
 
     async def end_call(self, call: CallLike) -> bool:
         """End a call by its control URL, or by its socket where it has none; return whether it still ran.

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from vapimedia import AudioFormat, CallOver, ConcurrencyBlocked, ConfigError, VapiClient, VapiError
-from vapimedia.io import vapi_client, vapi_requests
+from vapimedia.io import live_control, vapi_client, vapi_requests
 from vapimedia.io.call_lookup import listen_url_of
 from vapimedia.protocols.vapi import (
     CreateCall,
@@ -329,6 +329,23 @@ async def test_a_call_that_has_not_begun_is_not_taken_for_one_that_is_over() -> 
         api.record["status"], api.statuses = "queued", [410]
         with pytest.raises(VapiError, match="queued"):
             await client.end_call(_created(api))
+
+
+async def test_a_call_that_rings_is_waited_for_and_one_that_nobody_answers_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_control, "_BEGUN_PAUSE_S", 0.001)
+    async with served() as (api, client):
+        api.record["status"] = "queued"
+        api.later = [{"status": "ringing"}, {"status": "in-progress"}]
+        assert (await client.begun_call(_created(api))).status == "in-progress"
+        assert len(api.asked) == 3
+        api.record["status"] = "ringing"
+        with pytest.raises(VapiError, match="still ringing after 0 s"):
+            await client.begun_call("c1", timeout_s=0)
+        api.record |= {"status": "ended", "endedReason": "customer-busy"}
+        with pytest.raises(CallOver, match="customer-busy"):
+            await client.begun_call("c1")
 
 
 async def test_a_call_without_a_control_url_is_ended_on_its_socket() -> None:

@@ -12,7 +12,7 @@ import pytest
 from vapimedia import Call
 from vapimedia.errors import ConfigError
 from vapimedia.io.tools import ToolBox
-from vapimedia.protocols.vapi import ToolCall
+from vapimedia.protocols.vapi import ToolCall, ToolResult
 
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,3 +70,41 @@ async def test_a_tool_may_take_more_than_it_is_given(function: Any) -> None:
     [entry] = json.loads(await box.answer(None, [ToolCall("1", "t", b"{}")]))["results"]
     box.close()
     assert entry["result"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("result", "logged"),
+    [
+        ({"a": object()}, "tool 't' returned a dict that cannot be written as JSON"),
+        (ToolResult("1", result="ok", message={1j: 2}), "a ToolResult with a part that cannot be written"),
+    ],
+)
+async def test_a_result_that_is_no_json_is_told_and_counted(
+    result: object, logged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    counts: Counter[str] = Counter()
+    box = ToolBox(1.0, lambda what: counts.update([what]))
+    box.add("t", lambda call, args: result)
+    [entry] = json.loads(await box.answer(None, [ToolCall("1", "t", b"{}")]))["results"]
+    assert "cannot be written as JSON" in entry["error"]
+    assert counts == {"tool_unwritable": 1} and logged in caplog.text
+
+
+async def test_at_debug_level_the_stack_of_a_tool_that_raises_is_told_without_its_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def look_up(day: str) -> str:
+        raise KeyError(f"no such day: {day}")
+
+    def hours(call: Call | None, args: dict[str, str]) -> str:
+        return look_up(args["day"])
+
+    box = ToolBox(1.0)
+    box.add("hours", hours)
+    wanted = [ToolCall("1", "hours", b'{"day":"canary"}')]
+    await box.answer(None, wanted)
+    assert "in look_up" not in caplog.text
+    with caplog.at_level("DEBUG", "vapimedia"):
+        await box.answer(None, wanted)
+    assert 'return look_up(args["day"])' in caplog.text and "in look_up" in caplog.text
+    assert "canary" not in caplog.text and "_call(" not in caplog.text

@@ -18,6 +18,7 @@ from vapimedia.protocols.vapi.tool_calls import ToolCall
 __all__ = [
     "ToolCallsReply",
     "ToolResult",
+    "as_written",
     "encode_function_result",
     "encode_tool_results",
     "match_results",
@@ -86,6 +87,20 @@ def encode_function_result(result: ToolResult) -> bytes:
     """Return the body of the answer to the legacy ``function-call``. An error is told as the result. Never raises."""
     entry = _entry(result)
     return msgspec.json.encode({"result": entry.get("result", entry.get("error"))})
+
+
+def as_written(result: ToolResult) -> ToolResult | None:
+    """Return *result* with its parts as JSON already, so that they are encoded once; ``None`` if one is no JSON."""
+    parts: dict[str, Any] = {}
+    try:
+        for name, value in (("message", result.message), ("metadata", result.metadata)):
+            if value is not None:
+                parts[name] = msgspec.Raw(msgspec.json.encode(value))
+        if result.error is None:
+            parts["result"] = _stringify(result.result)
+    except _NO_JSON:
+        return None
+    return msgspec.structs.replace(result, **parts)
 
 
 def match_results(results: Sequence[ToolResult], wanted: Sequence[ToolCall]) -> list[ToolResult]:
