@@ -25,4 +25,4 @@ endpoint = CustomVoice(speak, secret=os.environ.get("VAPI_WEBHOOK_SECRET", ""), 
 endpoint.add_to(app, "/voice")
 
 if __name__ == "__main__":
-    web.run_app(app, port=8090)
+    web.run_app(app, host="127.0.0.1", port=8090)  # behind a proxy with TLS

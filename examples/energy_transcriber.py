@@ -31,4 +31,4 @@ endpoint = CustomTranscriber(transcribe, secret=os.environ.get("VAPI_WEBHOOK_SEC
 endpoint.add_to(app, "/transcribe")
 
 if __name__ == "__main__":
-    web.run_app(app, port=8090)
+    web.run_app(app, host="127.0.0.1", port=8090)  # behind a proxy with TLS

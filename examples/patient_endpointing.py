@@ -21,4 +21,4 @@ endpoint = CustomEndpointing(seconds_to_wait, secret=os.environ.get("VAPI_WEBHOO
 endpoint.add_to(app, "/endpointing")
 
 if __name__ == "__main__":
-    web.run_app(app, port=8090)
+    web.run_app(app, host="127.0.0.1", port=8090)  # behind a proxy with TLS

@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.hooks import Call
-from vapimedia.io.user_code import LateError, Runner, UserCodeError, describe_failure, is_async, parameters_of
+from vapimedia.io.user_code import (
+    LateError,
+    Runner,
+    UserCodeError,
+    check_answers,
+    describe_failure,
+    is_async,
+)
 from vapimedia.protocols.vapi import (
     CATALOGUE,
     AssistantReply,
@@ -171,7 +178,7 @@ def check_handler(name: str, function: Callable[..., Any], struct: type) -> None
     """Raise ``ConfigError`` if *function* cannot be called with a call and a *struct*."""
     if not callable(function):
         raise ConfigError(f"{name} takes a function; write @bridge.{name} right above it, without brackets")
-    parameters = parameters_of(name, function, "(call, request)")
+    parameters = check_answers(name, function, "(call, request)")
     try:
         hints = typing.get_type_hints(function)
     except (NameError, TypeError):  # not known here, or an object that is called: it may still be right

@@ -20,9 +20,12 @@ __all__ = [
     "Runner",
     "UserCodeError",
     "ask_user",
+    "check_answers",
+    "check_streams",
     "describe_failure",
     "is_async",
     "parameters_of",
+    "place_in",
     "place_of",
 ]
 
@@ -41,17 +44,44 @@ def is_async(function: object) -> bool:
     )
 
 
-def parameters_of(what: str, function: Callable[..., Any], given: str) -> list[inspect.Parameter]:
-    """Return the parameters of a user's function for *what*, which is called with the two of *given*.
+def check_answers(
+    what: str, function: Callable[..., Any], given: str, n_given: int = 2
+) -> list[inspect.Parameter]:
+    """Return as ``parameters_of`` does; raise ``ConfigError`` for a generator of any kind too."""
+    parameters = parameters_of(what, function, given, n_given)
+    if _is(inspect.isgeneratorfunction, function) or _is(inspect.isasyncgenfunction, function):
+        raise ConfigError(f"{what} takes a function that returns its answer; {_name(function)} yields")
+    return parameters
+
+
+def check_streams(what: str, function: Callable[..., Any], given: str) -> None:
+    """Raise ``ConfigError`` if *function* does not take the one of *given*, or is a generator that is not async."""
+    parameters_of(what, function, given, 1)
+    if _is(inspect.isgeneratorfunction, function):
+        raise ConfigError(f"{what} takes an async generator; write async def {_name(function)}")
+
+
+def _is(kind: Callable[[object], bool], function: object) -> bool:
+    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004  it asks more than callable()
+
+
+def _name(function: object) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def parameters_of(
+    what: str, function: Callable[..., Any], given: str, n_given: int = 2
+) -> list[inspect.Parameter]:
+    """Return the parameters of a user's function for *what*, which is called with the *n_given* of *given*.
 
     Raises ``ConfigError`` if it cannot be called so, or nothing tells whether it can.
     """
-    called = getattr(function, "__name__", type(function).__name__)
+    called = _name(function)
     told: object = ""
     try:
         signature = inspect.signature(function)
         told = signature
-        signature.bind(None, None)
+        signature.bind(*[None] * n_given)
     except (TypeError, ValueError):  # ValueError: some functions written in C do not tell
         raise ConfigError(f"{what} takes a function of {given}; {called}{told} is none") from None
     return list(signature.parameters.values())
@@ -84,6 +114,12 @@ def place_of(error: BaseException) -> str:
             place = f" ({Path(file).name}, line {trace.tb_lineno})"
         trace = trace.tb_next
     return place
+
+
+def place_in(generator: object) -> str:
+    """Return file and line of the ``yield`` at which an async *generator* waits, as ``place_of`` does."""
+    frame = getattr(generator, "ag_frame", None)
+    return "" if frame is None else f" ({Path(frame.f_code.co_filename).name}, line {frame.f_lineno})"
 
 
 def is_our_cancelling(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,14 @@ import aiohttp
 import pytest
 from endpoint_here import served
 
-from vapimedia import ConfigError, Conversation, CustomEndpointing, CustomKnowledgeBase
+from vapimedia import (
+    ConfigError,
+    Conversation,
+    CustomEndpointing,
+    CustomKnowledgeBase,
+    CustomTranscriber,
+    CustomVoice,
+)
 from vapimedia.io.endpoints import base
 from vapimedia.protocols.vapi import (
     CallEndpointingRequest,
@@ -67,6 +74,26 @@ def test_a_conversation_is_read_in_either_form(name: str) -> None:
         )
         assert conversation.call_id == body["message"]["call"]["id"]
     assert repr(conversation) == "Conversation(0 messages)"
+
+
+def test_a_message_may_have_its_text_as_content() -> None:
+    messages = [{"role": "user", "content": "Hi"}, {"role": "bot", "message": "Hello"}, {"role": 7}]
+    for type_ in ("call.endpointing.request", "knowledge-base-request"):
+        request = decode_server_message(json.dumps({"message": {"type": type_, "messages": messages}}))
+        assert isinstance(request, CallEndpointingRequest | KnowledgeBaseRequest)
+        said = Conversation.of(request).messages
+        assert [(one.role, one.content) for one in said] == [("user", "Hi"), ("assistant", "Hello")]
+
+
+async def test_messages_that_nobody_can_read_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    endpoint = CustomEndpointing(returning(1), secret="s")
+    async with served(endpoint) as url, aiohttp.ClientSession(headers={"X-Vapi-Secret": "s"}) as http:
+        for messages in ([{"speaker": "user", "text": "card number"}], [], None, ["card number"]):
+            message = {"type": "call.endpointing.request", "messages": messages}
+            async with http.post(url, json={"message": message}) as answer:
+                assert answer.status == 200
+    assert endpoint.counts == {"unread_messages": 2}
+    assert "conversation is empty" in caplog.text and "card" not in caplog.text
 
 
 async def test_the_functions_answer_reaches_vapi() -> None:
@@ -183,3 +210,33 @@ async def test_an_empty_secret_opens_nothing() -> None:
 def test_a_default_that_vapi_would_refuse_is_refused_at_once() -> None:
     with pytest.raises(ConfigError):
         CustomEndpointing(fail, secret="s", default_s=16)
+
+
+async def test_the_log_tells_how_seconds_are_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    for value in (99, "soon"):
+        async with served(CustomEndpointing(returning(value), secret="s")) as url:
+            await ask_endpointing(url, TALK, secret="s")
+    assert "returned 99, which is outside 0..15" in caplog.text
+    assert "returned str, which is no number" in caplog.text
+
+
+async def stream(given: object) -> AsyncIterator[bytes]:
+    yield b""
+
+
+def generate(given: object) -> Iterator[bytes]:
+    yield b""
+
+
+@pytest.mark.parametrize("kind", [CustomKnowledgeBase, CustomEndpointing, CustomVoice, CustomTranscriber])
+@pytest.mark.parametrize("wrong", [5, None, lambda: None, lambda one, two: None, generate])
+def test_a_function_that_cannot_answer_is_refused_at_once(kind: Any, wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=f"^{kind.__name__} takes a"):
+        kind(wrong, secret="s")
+
+
+def test_only_media_may_be_yielded() -> None:
+    for refuses in (CustomKnowledgeBase, CustomEndpointing):
+        with pytest.raises(ConfigError, match="stream yields"):
+            refuses(stream, secret="s")  # type: ignore[arg-type]
+    CustomVoice(stream, secret="s")

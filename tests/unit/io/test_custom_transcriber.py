@@ -225,3 +225,45 @@ def test_frames_that_are_no_whole_samples_are_refused_at_once() -> None:
     for wrong in ({"sample_rate": 11025}, {"sample_rate": 5}, {"max_lag_s": 0.0}):
         with pytest.raises(ConfigError):
             CustomTranscriber(loudness, secret=None, **wrong)  # type: ignore[arg-type]
+
+
+async def yields_a_text(stream: TranscriberStream) -> AsyncIterator[Any]:
+    yield "my card number"
+
+
+async def yields_a_number_as_text(stream: TranscriberStream) -> AsyncIterator[Any]:
+    yield TranscriberResponse(transcription=5)  # type: ignore[arg-type]
+
+
+async def sends_to_nobody(stream: TranscriberStream) -> None:
+    await stream.send("my card number", channel="nobody")  # type: ignore[arg-type]
+
+
+async def sends_nothing(stream: TranscriberStream) -> None:
+    await stream.send(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "function,words",
+    [
+        (yields_a_text, "yield a TranscriberResponse, not str"),
+        (yields_a_number_as_text, "text is a str, not int"),
+        (sends_to_nobody, "channel is 'customer' or 'assistant'"),
+        (sends_nothing, "text is a str, not NoneType"),
+        (lambda stream: 5, "what it returned is int"),
+    ],
+)
+async def test_what_is_no_transcript_never_goes_out(
+    function: Any, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    result = await ask(CustomTranscriber(function, secret=None))
+    assert (result.errors, result.responses) == (["the transcriber failed: ConfigError"], [])
+    assert words in caplog.text and "card" not in caplog.text
+    assert "returned" in words or "(test_custom_transcriber.py, line" in caplog.text
+    assert "closed with 1011" in caplog.text
+
+
+async def test_a_refused_start_frame_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    await ask(CustomTranscriber(loudness, secret=None), start={"encoding": "mulaw"})
+    assert "refused a call with 1003: encoding" in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import hypothesis
 import hypothesis.strategies as st
@@ -168,3 +169,34 @@ async def test_who_has_no_secret_gets_403() -> None:
 def test_a_native_rate_out_of_range_is_refused_at_once() -> None:
     with pytest.raises(ConfigError):
         CustomVoice(tone, secret=None, sample_rate=5)
+
+
+async def yields_text(request: VoiceRequest) -> AsyncIterator[Any]:
+    yield "card number"
+
+
+async def returns_text(request: VoiceRequest) -> Any:
+    return "card number"
+
+
+@pytest.mark.parametrize(
+    "function,words",
+    [
+        (yields_text, "must yield bytes; what came is str (test_custom_voice.py, line"),
+        (returns_text, "must return bytes; what came is str"),
+        (lambda request: b"", "must be an async function or an async generator"),
+    ],
+)
+async def test_the_log_tells_what_a_voice_did_wrong(
+    function: Any, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    answer = await ask(CustomVoice(function, secret=None))
+    assert answer.status == 500
+    assert words in caplog.text and "card" not in caplog.text
+    assert "no audio, 0 bytes" in caplog.text
+
+
+async def test_a_request_that_a_voice_refuses_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    assert (await ask(CustomVoice(tone, secret=None), 500)).status == 400
+    assert "the voice refused a request: a voice-request holds a text" in caplog.text

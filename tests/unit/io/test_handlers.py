@@ -8,13 +8,14 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vapimedia import Bridge, BridgeConfig, Call, ConfigError
-from vapimedia.io.handlers import ASSISTANT_REQUEST_S, HANDLERS, Handlers
+from vapimedia.io.handlers import ASSISTANT_REQUEST_S, HANDLERS, Handlers, check_handler
 from vapimedia.protocols.vapi import (
     CATALOGUE,
     AssistantReply,
@@ -232,3 +233,15 @@ def test_the_decorators_are_those_of_the_catalogue() -> None:
     assert {name for name in wanted if not callable(getattr(Bridge, name, None))} == set()
     assert set(HANDLERS) == set(GOOD) | {"on_phone_call_control"}
     assert all(FALLBACKS[name] != {} for name in GOOD)
+
+
+def test_a_handler_that_yields_is_refused_at_once() -> None:
+    def generate(call: object, request: object) -> Iterator[None]:
+        yield None
+
+    async def stream(call: object, request: object) -> AsyncIterator[None]:
+        yield None
+
+    for wrong in (generate, stream):
+        with pytest.raises(ConfigError, match="on_transfer takes a function that returns its answer"):
+            check_handler("on_transfer", wrong, object)

@@ -14,11 +14,21 @@ from aiohttp import web
 from vapimedia.audio import Resampler
 from vapimedia.errors import ConfigError
 from vapimedia.formats import Quality
+from vapimedia.io.endpoints.conversation import Conversation
 from vapimedia.io.request_body import read_body
-from vapimedia.io.user_code import FAILED, LateError, Runner, UserCodeError, describe_failure, is_async
+from vapimedia.io.user_code import (
+    FAILED,
+    LateError,
+    Runner,
+    UserCodeError,
+    describe_failure,
+    is_async,
+)
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.vapi import (
+    CallEndpointingRequest,
     Event,
+    KnowledgeBaseRequest,
     Malformed,
     WebhookSecrets,
     check_webhook_secret,
@@ -133,10 +143,23 @@ class RequestEndpoint(Endpoint):
             return message
         if isinstance(message, Malformed):
             self.counts["malformed"] += 1
-            return refused(Refusal(400, describe_malformed(message, body)))
+            reason = describe_malformed(message, body)
+            _log.warning("%s cannot read a request: %s", type(self).__name__, reason)
+            return refused(Refusal(400, reason))
         self.counts["other_type"] += 1
         _log.warning("%s was sent a message of another type", type(self).__name__)
         return json_reply(b"{}")
+
+    def conversation(self, request: CallEndpointingRequest | KnowledgeBaseRequest) -> Conversation:
+        """Return the conversation in *request*; say so when it cannot be read."""
+        conversation = Conversation.of(request)
+        if conversation.is_unread:
+            self.counts["unread_messages"] += 1
+            _log.warning(
+                "%s was sent messages without a role and a text: the conversation is empty",
+                type(self).__name__,
+            )
+        return conversation
 
     def add_to(self, app: web.Application, path: str) -> None:
         """Serve *path* of *app*."""

@@ -6,9 +6,21 @@ from typing import Any
 
 import msgspec
 
+from vapimedia.protocols._wire import BROKEN
 from vapimedia.protocols.vapi import CallEndpointingRequest, KnowledgeBaseRequest
 
 __all__ = ["Conversation", "Said"]
+
+
+class _Told(msgspec.Struct):
+    """One of ``messages``: a call's record has its text as ``message``, Vapi's own example as ``content``."""
+
+    role: Any = None
+    message: Any = None
+    content: Any = None
+
+
+_told = msgspec.json.Decoder(list[_Told])
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -30,10 +42,13 @@ class Conversation(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, request: CallEndpointingRequest | KnowledgeBaseRequest) -> Conversation:
         """Read the messages of *request*, in either of Vapi's forms; those without a text are left out."""
-        read = [(one.role, _text(one.content)) for one in request.openai_messages or ()]
-        read = read or [(one.role, one.message or "") for one in request.messages or ()]
-        said = (Said("assistant" if role == "bot" else role, text) for role, text in read if role and text)
-        return cls(tuple(said), request)
+        return cls(_said(request.openai_messages_json) or _said(request.messages_json), request)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether messages came, but none with a role and a text."""
+        came = (bytes(self.request.openai_messages_json), bytes(self.request.messages_json))
+        return not self.messages and any(one.strip() not in {b"", b"null", b"[]"} for one in came)
 
     @property
     def call_id(self) -> str:
@@ -53,6 +68,21 @@ class Conversation(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Conversation({len(self.messages)} messages)"
+
+
+def _said(messages: msgspec.Raw) -> tuple[Said, ...]:
+    try:
+        told = _told.decode(messages)
+    except BROKEN:  # not sent, or no list
+        return ()
+    read = ((one.role, _text(one.message) or _text(one.content)) for one in told)
+    return tuple(
+        Said("assistant" if role == "bot" else role, text) for role, text in read if text and _is_role(role)
+    )
+
+
+def _is_role(role: object) -> bool:
+    return isinstance(role, str) and bool(role)
 
 
 def _text(content: Any) -> str:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from vapimedia.io.endpoints.base import RequestEndpoint, json_reply
 from vapimedia.io.endpoints.conversation import Conversation
-from vapimedia.io.user_code import FAILED
+from vapimedia.io.user_code import FAILED, check_answers
 from vapimedia.protocols.vapi import CallEndpointingRequest, EndpointingReply, WebhookSecrets
 
 __all__ = ["CustomEndpointing", "Decide"]
@@ -36,6 +36,7 @@ class CustomEndpointing(RequestEndpoint):
         default_s: float = 1.0,
         deadline_s: float = 0.5,
     ) -> None:
+        check_answers("CustomEndpointing", decide, "(conversation)", 1)
         super().__init__(secret, url)
         self._fallback = EndpointingReply(timeout_seconds=default_s).encode()
         self.decide = decide
@@ -48,7 +49,7 @@ class CustomEndpointing(RequestEndpoint):
         message = await self.read(request, CallEndpointingRequest)
         if isinstance(message, web.Response):
             return message
-        conversation = Conversation.of(message)
+        conversation = self.conversation(message)
         deciding = asyncio.create_task(self.ask(self.decide, conversation, due_s))
         call_id = conversation.call_id
         older = self._deciding.get(call_id) if call_id else None
@@ -70,5 +71,8 @@ class CustomEndpointing(RequestEndpoint):
             return EndpointingReply(timeout_seconds=seconds).encode()  # type: ignore[arg-type]
         except (ValueError, TypeError):
             self.counts["bad_reply"] += 1
-            _log.error("the endpointing returned %s, which is not a number in 0..15", type(seconds).__name__)
+            is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+            said = f"{seconds:g}" if is_number else type(seconds).__name__
+            why = "outside 0..15" if is_number else "no number"
+            _log.error("the endpointing returned %s, which is %s; it returns seconds, 0..15", said, why)
             return self._fallback

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from vapimedia.io.endpoints.base import RequestEndpoint, json_reply
 from vapimedia.io.endpoints.conversation import Conversation
-from vapimedia.io.user_code import FAILED
+from vapimedia.io.user_code import FAILED, check_answers
 from vapimedia.protocols.vapi import Document, KnowledgeBaseReply, KnowledgeBaseRequest, WebhookSecrets
 
 __all__ = ["CustomKnowledgeBase", "Find"]
@@ -33,6 +33,7 @@ class CustomKnowledgeBase(RequestEndpoint):
     def __init__(
         self, find: Find, *, secret: str | WebhookSecrets | None, url: str = "", deadline_s: float = 5.0
     ) -> None:
+        check_answers("CustomKnowledgeBase", find, "(conversation)", 1)
         super().__init__(secret, url)
         self.find = find
         self.deadline_s = deadline_s
@@ -43,7 +44,7 @@ class CustomKnowledgeBase(RequestEndpoint):
         message = await self.read(request, KnowledgeBaseRequest)
         if isinstance(message, web.Response):
             return message
-        conversation = Conversation.of(message)
+        conversation = self.conversation(message)
         found = await self.ask(self.find, conversation, due_s)
         return json_reply(self._reply(found))
 

@@ -10,10 +10,11 @@ from typing import Literal
 import msgspec
 
 from vapimedia.audio import FrameSlicer, Resampler, StereoSplitter
+from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 from vapimedia.protocols.vapi.transcriber import TranscriberResponse, TranscriberStart
 
-__all__ = ["StereoCutter", "StereoFrame", "TranscriberStream"]
+__all__ = ["StereoCutter", "StereoFrame", "TranscriberStream", "check_response"]
 
 
 class StereoFrame(msgspec.Struct, frozen=True):
@@ -73,6 +74,18 @@ class StereoCutter:
         ]
 
 
+def check_response(response: TranscriberResponse) -> None:
+    """Raise ``ConfigError`` for what Vapi could not read as a transcript. No text of a person is in its words."""
+    if not isinstance(response, TranscriberResponse):
+        raise ConfigError(f"a transcript is a TranscriberResponse, not {type(response).__name__}")
+    if not isinstance(response.transcription, str):
+        raise ConfigError(f"a transcript's text is a str, not {type(response.transcription).__name__}")
+    if response.channel not in ("customer", "assistant"):
+        raise ConfigError("a transcript's channel is 'customer' or 'assistant'")
+    if response.transcript_type not in ("final", "partial"):
+        raise ConfigError("a transcript_type is 'final' or 'partial'")
+
+
 class TranscriberStream:
     """One connection of Vapi, which is one call: iterate over its frames, ``send`` what was said.
 
@@ -121,7 +134,8 @@ class TranscriberStream:
     ) -> bool:
         """Tell Vapi what *channel* said; a partial transcript is replaced by the next one of its channel.
 
-        Returns whether it went out: ``False``, and counted in ``unsent``, when the call is over.
+        Returns whether it went out: ``False``, and counted in ``unsent``, when the call is over. Raises
+        ``ConfigError`` for what is no text, and for another channel.
         """
         return await self.send_response(
             TranscriberResponse(
@@ -131,6 +145,7 @@ class TranscriberStream:
 
     async def send_response(self, response: TranscriberResponse) -> bool:
         """Do as ``send`` does with a response that is made already."""
+        check_response(response)
         is_out = await self._write(response.encode())
         if is_out:
             self.sent += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -14,8 +15,8 @@ from vapimedia.audio import Resampler
 from vapimedia.errors import ConfigError, ProtocolError
 from vapimedia.formats import AudioFormat, Quality
 from vapimedia.io.endpoints.base import Endpoint, refused
-from vapimedia.io.endpoints.stream import StereoCutter, TranscriberStream
-from vapimedia.io.user_code import describe_failure, is_our_cancelling
+from vapimedia.io.endpoints.stream import StereoCutter, TranscriberStream, check_response
+from vapimedia.io.user_code import check_streams, describe_failure, is_our_cancelling, place_in
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.vapi import WebhookSecrets
 from vapimedia.protocols.vapi.transcriber import (
@@ -40,6 +41,7 @@ Transcribe = Callable[[TranscriberStream], AsyncIterator[TranscriberResponse] | 
 
 _OVER = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 _GOING_AWAY, _POLICY, _FAILED = 1001, 1008, 1011
+_MAX_LOGGED = 200  # what is wrong with a start frame quotes it
 
 
 class CustomTranscriber(Endpoint):
@@ -68,6 +70,7 @@ class CustomTranscriber(Endpoint):
         max_lag_s: float = 5.0,
         finish_s: float = 5.0,
     ) -> None:
+        check_streams("CustomTranscriber", transcribe, "(stream)")
         super().__init__(secret, url)
         AudioFormat("pcm_s16le", 16000 if sample_rate is None else sample_rate).frame_bytes(ptime_ms)
         if not 1000 * max_lag_s >= ptime_ms:
@@ -166,12 +169,16 @@ class _Connection:
                 start = await self._start()
             return None if start is None else await self._stream(start)
         except TimeoutError:
-            await self._fail(f"no start frame came within {START_S:g} s", _POLICY)
+            await self._refuse(f"no start frame came within {START_S:g} s", _POLICY)
         except ProtocolError as error:
-            await self._fail(str(error), error.close_code)
+            await self._refuse(str(error), error.close_code)
         except ConfigError as error:  # the rate of Vapi does not go with our frames
-            await self._fail(str(error), 1003)
+            await self._refuse(str(error), 1003)
         return None
+
+    async def _refuse(self, error: str, code: int) -> None:
+        _log.warning("the transcriber refused a call with %d: %s", code, error[:_MAX_LOGGED])
+        await self._fail(error, code)
 
     async def _start(self) -> TranscriberStart | None:
         while True:
@@ -226,9 +233,10 @@ class _Connection:
                     if isinstance(result, AsyncGenerator):
                         stack.push_async_callback(result.aclose)
                     async for response in result:
+                        _check_yielded(response, result)
                         await stream.send_response(response)
             else:
-                await result
+                await _awaitable(result)
         except (
             Exception,
             asyncio.CancelledError,
@@ -263,6 +271,8 @@ class _Connection:
         self._endpoint.counts["unsent"] += stream.unsent
         reading.cancel()
         await asyncio.wait({reading})
+        # After a close of our own, aiohttp knows the peer's echo only.
+        told = self._socket.close_code if self._socket.closed else code
         if error:
             await self._fail(error, code)
         else:
@@ -272,7 +282,7 @@ class _Connection:
             stream.sent,
             stream.unsent,
             stream.dropped_frames,
-            self._socket.close_code,
+            told,
         )
 
     async def _fail(self, error: str, code: int) -> None:
@@ -299,3 +309,20 @@ class _Connection:
     async def _close(self, code: int) -> None:
         with contextlib.suppress(ConnectionError):
             await self._socket.close(code=code)
+
+
+def _awaitable(result: object) -> Awaitable[object]:
+    if inspect.isawaitable(result):
+        return result
+    raise ConfigError(
+        f"transcribe is an async function or an async generator; what it returned is {type(result).__name__}"
+    )
+
+
+def _check_yielded(response: object, generator: object) -> None:
+    if not isinstance(response, TranscriberResponse):
+        raise ConfigError(f"yield a TranscriberResponse, not {type(response).__name__}{place_in(generator)}")
+    try:
+        check_response(response)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{place_in(generator)}") from None

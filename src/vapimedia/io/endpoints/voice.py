@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -11,9 +12,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from vapimedia.audio import Resampler
+from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat, Quality
 from vapimedia.io.endpoints.base import RequestEndpoint, refused
-from vapimedia.io.user_code import describe_failure, is_our_cancelling
+from vapimedia.io.user_code import check_streams, describe_failure, is_our_cancelling, place_in
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.vapi import VoiceRequest, WebhookSecrets
 
@@ -74,6 +76,7 @@ class CustomVoice(RequestEndpoint):
         quality: Quality = "balanced",
         deadline_s: float = 18.0,
     ) -> None:
+        check_streams("CustomVoice", synthesize, "(request)")
         super().__init__(secret, url)
         if sample_rate is not None:
             AudioFormat("pcm_s16le", sample_rate)
@@ -94,6 +97,7 @@ class CustomVoice(RequestEndpoint):
             reason = (
                 "a voice-request holds a text, and a whole number of Hz in 1000..192000 as its sampleRate"
             )
+            _log.warning("the voice refused a request: %s", reason)
             return refused(Refusal(400, reason))
         resampler = await self.resampler(self.sample_rate or int(asked), int(asked), self.quality)
         return await _Speech(self, request, message, SpokenPcm(resampler), due_s=due_s).run()
@@ -150,10 +154,10 @@ class _Speech:
         counts = self._endpoint.counts
         counts[f"voice_{outcome}"] += 1
         _log.info(
-            "voice: %s after %.0f ms, first byte after %.0f ms, %d bytes",
+            "voice: %s after %.0f ms, %s, %d bytes",
             outcome,
             1000 * (time.monotonic() - self._begun),
-            self._first_byte_ms,
+            f"first byte after {self._first_byte_ms:.0f} ms" if self._n_bytes else "no audio",
             self._n_bytes,
         )
         if outcome in {"spoken", "left"}:
@@ -190,15 +194,16 @@ class _Speech:
                 if isinstance(result, AsyncGenerator):
                     stack.push_async_callback(result.aclose)
                 async for chunk in result:
-                    await self._push(chunk)
+                    await self._push(_bytes_of(chunk, "yield", place_in(result)))
+        elif inspect.isawaitable(result):
+            await self._push(_bytes_of(await result, "return", ""))
         else:
-            await self._push(await result)
+            raise ConfigError("the voice must be an async function or an async generator")
         await self._send(self._pcm.flush())
         await self._to_client(self._prepare())  # an utterance may be empty
         await self._to_client(self._response.write_eof())
 
-    async def _push(self, chunk: bytes) -> None:
-        view = memoryview(chunk).cast("B")
+    async def _push(self, view: memoryview) -> None:
         for at in range(0, len(view), _PIECE_BYTES):
             await self._send(self._pcm.push(view[at : at + _PIECE_BYTES]))
 
@@ -224,3 +229,12 @@ class _Speech:
             await writing
         except ConnectionError:
             raise _Left from None
+
+
+def _bytes_of(chunk: object, verb: str, place: str) -> memoryview:
+    try:
+        return memoryview(chunk).cast("B")  # type: ignore[arg-type]
+    except TypeError:
+        raise ConfigError(
+            f"the voice must {verb} bytes; what came is {type(chunk).__name__}{place}"
+        ) from None
