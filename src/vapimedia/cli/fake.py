@@ -98,6 +98,12 @@ def webhook_trouble(post: WebhookPost) -> str:
     return f"{post.type}: {'; '.join(post.problems)}"
 
 
+def _what_went_wrong(post: WebhookPost) -> str:
+    if not post.status:
+        return "webhook unanswered"
+    return "webhook answer wrong" if post.status < 300 else "webhook refused"
+
+
 def event_text(event: dict[str, Any]) -> str:
     """Return what an event or a control message says, in a few words."""
     fields = (event.get(name) for name in ("transcript", "status", "output", "input", "content", "control"))
@@ -127,7 +133,7 @@ async def _serve_vapi(
 
     def show_trouble(call: FakeVapiCall, post: WebhookPost) -> None:
         if trouble := webhook_trouble(post):
-            line(call, "webhook refused", trouble)
+            line(call, _what_went_wrong(post), trouble)
 
     vapi = FakeVapi(
         host,

@@ -42,8 +42,8 @@ class FakeVapi:
     function from the call to one of these. *callee* is who answers ordinary phone calls (``POST /call`` with
     ``customer`` and ``phoneNumberId``, without a transport).
 
-    Webhooks go to *server_url* (settable later), proven by *server_secret* or *webhook_auth*, sent again by
-    *webhook_retries*; a request's ``assistantOverrides.server`` overrides them, its ``credentialId`` names one
+    Webhooks go to *server_url*, proven by *server_secret* or *webhook_auth* (settable later, as the URL is), sent
+    again by *webhook_retries*; a request's ``assistantOverrides.server`` overrides them, its ``credentialId`` names one
     of *credentials*. *server_messages* are those that are posted where the request names none;
     ``SERVER_MESSAGES`` are Vapi's defaults. *tool_spelling* is how scripts spell tool calls.
 
@@ -143,6 +143,15 @@ class FakeVapi:
     @server_url.setter
     def server_url(self, url: str | None) -> None:
         self.sender.url = url
+
+    @property
+    def webhook_auth(self) -> WebhookAuth | None:
+        """What proves webhooks whose server says nothing else."""
+        return self.sender.auth
+
+    @webhook_auth.setter
+    def webhook_auth(self, auth: WebhookAuth | None) -> None:
+        self.sender.auth = auth
 
     @property
     def faults(self) -> VapiFaults:

@@ -16,6 +16,9 @@ from typing import Any
 import aiohttp
 import numpy as np
 
+from vapimedia.errors import ConfigError
+from vapimedia.testing.no_answer import why_no_answer
+
 __all__ = ["Heard", "Transcription", "VoiceAnswer", "ask_voice", "interleave", "transcribe"]
 
 _CALL = {"id": "0f6f2b9e-5d0a-4c53-9a37-1d7c6f0a9b11", "type": "vapi.websocketCall", "status": "in-progress"}
@@ -59,7 +62,13 @@ class VoiceAnswer:
 
 
 def interleave(customer: bytes, assistant: bytes) -> bytes:
-    """Return stereo pcm_s16le, channel 0 the customer; the shorter one is filled up with silence."""
+    """Return stereo pcm_s16le, channel 0 the customer; the shorter one is filled up with silence.
+
+    Raises ``ConfigError`` for half a sample.
+    """
+    for name, side in (("customer", customer), ("assistant", assistant)):
+        if len(side) % 2:
+            raise ConfigError(f"{name} has {len(side)} bytes; pcm_s16le has two a sample, an even number")
     n_bytes = max(len(customer), len(assistant))
     sides = [np.frombuffer(side.ljust(n_bytes, b"\0"), "<i2") for side in (customer, assistant)]
     return np.stack(sides, axis=1).tobytes()
@@ -83,7 +92,7 @@ async def transcribe(
     *chunk_bytes* is the size of every message, or the sizes in turn; *start* replaces keys of the start frame. Audio
     goes out at once unless *paced*. Waits for *wait_s* at most.
     """
-    result = Transcription()
+    result, audio = Transcription(), interleave(customer, assistant)
     begin = {"type": "start", "encoding": "linear16", "container": "raw"}
     begin |= {"sampleRate": sample_rate, "channels": 2} | (start or {})
     sizes = [chunk_bytes] if isinstance(chunk_bytes, int) else list(chunk_bytes)
@@ -94,7 +103,7 @@ async def transcribe(
             reading = asyncio.create_task(_read(socket, result, expect))
             try:
                 await socket.send_str(json.dumps(begin))
-                await _stream(socket, interleave(customer, assistant), sizes, 4 * sample_rate * paced)
+                await _stream(socket, audio, sizes, 4 * sample_rate * paced)
             except ConnectionError:
                 pass  # the transcriber has closed: its reason is about to be read
             await asyncio.wait({reading}, timeout=wait_s)
@@ -107,8 +116,9 @@ async def transcribe(
             result.close_code = socket.close_code
     except aiohttp.WSServerHandshakeError as error:
         result.status = error.status
-    except aiohttp.ClientError:
-        pass  # status 0 tells it
+        result.violations.append(f"HTTP status {error.status} in place of a WebSocket")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        result.violations.append(why_no_answer(error, wait_s))
     return result
 
 
@@ -175,7 +185,7 @@ async def ask_voice(
     message = {"type": "voice-request", "text": text, "sampleRate": sample_rate, "call": call}
     message["timestamp"] = int(time.time() * 1000)
     headers = {"X-Vapi-Secret": secret} if secret is not None else {}
-    body = bytearray()
+    body, no_answer = bytearray(), ""
     begun = time.monotonic()
     try:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeout_s, sock_read=timeout_s)
@@ -193,17 +203,17 @@ async def ask_voice(
                     break
             else:
                 answer.complete = True
-    except (aiohttp.ClientError, TimeoutError):
-        pass  # an incomplete answer tells it
+    except (aiohttp.ClientError, TimeoutError) as error:
+        no_answer = why_no_answer(error, timeout_s)
     answer.elapsed_ms = 1000 * (time.monotonic() - begun)
     answer.pcm = bytes(body)
-    _judge_voice(answer, stop_after_bytes is not None)
+    _judge_voice(answer, stop_after_bytes is not None, no_answer)
     return answer
 
 
-def _judge_voice(answer: VoiceAnswer, has_stopped: bool) -> None:
+def _judge_voice(answer: VoiceAnswer, has_stopped: bool, no_answer: str) -> None:
     if answer.status != 200:
-        answer.violations.append(f"HTTP status {answer.status}" if answer.status else "no answer")
+        answer.violations.append(f"HTTP status {answer.status}" if answer.status else no_answer)
         return
     if answer.content_type != "application/octet-stream":
         answer.violations.append(f"content type {answer.content_type!r} is not application/octet-stream")

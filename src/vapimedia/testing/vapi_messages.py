@@ -6,8 +6,9 @@ import json
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from vapimedia.errors import ConfigError
 from vapimedia.testing.vapi_rest import ORG, now_iso
 from vapimedia.testing.vapi_webhooks import ToolCall
 
@@ -120,8 +121,11 @@ def tool_calls_message(tools: Sequence[ToolCall], spelling: ToolSpelling = "func
     """Return one ``tool-calls`` message for all *tools*.
 
     ``function`` is the specification's spelling, with the arguments as a JSON string; ``arguments`` and
-    ``parameters`` are two that the documentation's pages show, with objects.
+    ``parameters`` are two that the documentation's pages show, with objects. Raises ``ConfigError`` for others.
     """
+    if spelling not in get_args(ToolSpelling):
+        known = ", ".join(get_args(ToolSpelling))
+        raise ConfigError(f"{spelling!r} is no spelling of tool calls; they are {known}")
     asked, offered = [], []
     for tool in tools:
         schema = {

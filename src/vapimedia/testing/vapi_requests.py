@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from vapimedia.errors import ConfigError
 from vapimedia.testing.vapi_webhooks import post_webhook
 
 __all__ = ["EndpointingAnswer", "KnowledgeAnswer", "ask_endpointing", "ask_knowledge_base"]
@@ -19,7 +20,7 @@ _KEYS = {"timeoutSeconds", "documents", "message"}
 
 @dataclass
 class EndpointingAnswer:
-    """What an endpointing server answered; ``status`` is 0 when no answer came in time."""
+    """What an endpointing server answered; ``status`` is 0 when no answer came."""
 
     status: int = 0
     timeout_seconds: float | None = None
@@ -40,13 +41,16 @@ class KnowledgeAnswer:
 
 async def ask_endpointing(
     url: str,
-    said: Iterable[tuple[str, str]],
+    said: str | Iterable[tuple[str, str]],
     *,
     secret: str | None = None,
     call_id: str = _CALL_ID,
     timeout_s: float = 20.0,
 ) -> EndpointingAnswer:
-    """Ask when the caller's turn is over, after *said*: pairs of a role (``user``, ``assistant``) and a text."""
+    """Ask when the caller's turn is over, after *said*: pairs of a role (``user``, ``assistant``) and a text.
+
+    A text alone is what the user said. Raises ``ConfigError`` for anything else.
+    """
     answer = EndpointingAnswer()
     body = await _ask(
         answer, url, "call.endpointing.request", said, secret=secret, call_id=call_id, timeout_s=timeout_s
@@ -58,7 +62,7 @@ async def ask_endpointing(
 
 async def ask_knowledge_base(
     url: str,
-    said: Iterable[tuple[str, str]],
+    said: str | Iterable[tuple[str, str]],
     *,
     secret: str | None = None,
     call_id: str = _CALL_ID,
@@ -79,14 +83,14 @@ async def _ask(
     answer: EndpointingAnswer | KnowledgeAnswer,
     url: str,
     type_: str,
-    said: Iterable[tuple[str, str]],
+    said: str | Iterable[tuple[str, str]],
     *,
     secret: str | None,
     call_id: str,
     timeout_s: float,
 ) -> dict[str, Any] | None:
     """Post the request; return what was answered, or ``None`` when it is nothing that Vapi would take."""
-    pairs = list(said)
+    pairs = _pairs(said)
     message = {
         "type": type_,
         "timestamp": int(time.time() * 1000),
@@ -106,3 +110,14 @@ async def _ask(
     if unknown := set(body) - _KEYS:
         answer.violations.append(f"unknown keys: {', '.join(sorted(unknown))}")
     return body
+
+
+def _pairs(said: str | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    pairs = [("user", said)] if isinstance(said, str) else list(said)
+    for pair in pairs:
+        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+            raise ConfigError(
+                'said is a text, or pairs of a role and a text such as [("user", "Are you open?")]; '
+                f"{pair!r} is no pair"
+            )
+    return pairs

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import aiohttp
 
+from vapimedia.testing.no_answer import why_no_answer
 from vapimedia.testing.vapi_auth import SecretAuth, WebhookAuth
 from vapimedia.testing.vapi_shapes import reply_problems
 
@@ -23,7 +24,7 @@ _FIXED_TIMEOUTS_S = {"assistant-request": 7.5}
 
 @dataclass
 class WebhookPost:
-    """One message posted to the server URL. ``status`` is 0 when no answer came in time.
+    """One message posted to the server URL. ``status`` is 0 when no answer came; ``no_answer`` tells why.
 
     ``statuses`` are those of all attempts, which had the same ``body``; ``status``, ``reply``, ``headers`` (as
     sent) and ``elapsed_ms`` are of the last. ``problems`` is what Vapi would not accept of the answer.
@@ -39,6 +40,7 @@ class WebhookPost:
     headers: dict[str, str] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    no_answer: str = ""
 
     @property
     def json(self) -> Any:
@@ -137,7 +139,7 @@ class WebhookSender:
                 break
             await asyncio.sleep(retries.delay_s(attempt) / self.speed)
         if not post.status:
-            post.problems.append(f"no answer within {limit_s:g} s")
+            post.problems.append(post.no_answer)
         elif kind == "tool-calls":
             post.problems += _tool_problems(post)
         else:
@@ -152,14 +154,14 @@ class WebhookSender:
     @staticmethod
     async def _attempt(http: aiohttp.ClientSession, post: WebhookPost, timeout_s: float) -> None:
         begun = time.monotonic()
-        post.status, post.reply = 0, ""
+        post.status, post.reply, post.no_answer = 0, "", ""
         try:
             timeout = aiohttp.ClientTimeout(total=timeout_s)
             async with http.post(post.url, data=post.body, headers=post.headers, timeout=timeout) as answer:
                 reply = await answer.text()
                 post.status, post.reply = answer.status, reply
-        except (aiohttp.ClientError, TimeoutError):
-            pass  # status 0 tells it
+        except (aiohttp.ClientError, TimeoutError) as error:
+            post.no_answer = why_no_answer(error, timeout_s)
         post.statuses.append(post.status)
         post.elapsed_ms = (time.monotonic() - begun) * 1000
 
@@ -218,7 +220,11 @@ def judge_tool_reply(call: ToolCall, post: WebhookPost) -> None:
     """Fill *call* from the reply: 200 and ``{"results": [{"toolCallId", "name", "result" | "error"}]}``."""
     call.status, call.elapsed_ms = post.status, post.elapsed_ms
     if post.status != 200:
-        answer = f"HTTP status {post.status}, Vapi reads 200 only" if post.status else "no answer"
+        answer = (
+            f"HTTP status {post.status}, Vapi reads 200 only"
+            if post.status
+            else post.no_answer or "no answer"
+        )
         call.problems.append(answer)
         return
     try:
