@@ -142,6 +142,8 @@ async def test_what_vapi_asks_of_a_phone_that_is_not_here_is_counted() -> None:
     async with running() as scene:
         await ask(scene, "phone-call-control", request="hang-up")
         await until(lambda: scene.bridge.counters["phone_call_control_lost"] == 1)
+        await ask(scene, "phone-call-control")
+        await until(lambda: scene.bridge.counters["phone_call_control_unknown"] == 1)
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ async def test_an_unknown_type_is_taken_told_and_counted() -> None:
         assert scene.bridge.counters["vapi_webhook_unknown"] == 1
 
 
-async def test_a_body_may_be_as_long_as_is_set() -> None:
+async def test_a_body_may_be_as_long_as_is_set(caplog: pytest.LogCaptureFixture) -> None:
     message = {"message": {"type": "end-of-call-report", "artifact": {"transcript": "x" * 17_000}}}
     body = json.dumps(message).encode()
     async with running(webhook_max_kib=16) as scene:
@@ -67,6 +67,7 @@ async def test_a_body_may_be_as_long_as_is_set() -> None:
             wire.send(head.encode() + chunked)
             assert (await wire.answer()).status == 413
         assert scene.bridge.counters["vapi_webhook_too_long"] == 2
+        assert caplog.text.count("refused with 413: the body is longer than webhook_max_kib = 16") == 2
     async with running(webhook_max_kib=2048) as scene:
         body = body.replace(b"x" * 17_000, b"x" * 1_500_000)
         assert await post(scene, body) == (200, "{}")

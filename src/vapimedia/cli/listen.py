@@ -138,6 +138,8 @@ def _sink(out: Path | None, *, overwrite: bool) -> Sink:
         if sys.stdout.isatty():
             raise ConfigError("-o - would fill the terminal with samples; pipe it to a player or a file")
         return RawSink(sys.stdout.fileno())
+    if out.is_dir():
+        raise ConfigError(f"--out: {out} is a folder; name a file in it, such as {out / 'call.wav'}")
     if out.exists() and not overwrite:
         raise ConfigError(f"--out: {out} exists already; choose another name, or pass --overwrite")
     report.check_writable(out)

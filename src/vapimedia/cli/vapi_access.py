@@ -13,7 +13,7 @@ from vapimedia.io.config import BridgeConfig
 from vapimedia.io.config_sources import load_config
 from vapimedia.protocols.hosts import is_loopback
 from vapimedia.protocols.vapi import check_url_from_api
-from vapimedia.protocols.vapi.call_urls import bare_url, is_url
+from vapimedia.protocols.vapi.call_urls import bare_url, is_about_host, is_url
 
 __all__ = ["call_settings"]
 
@@ -48,7 +48,6 @@ def call_settings(
         settings = msgspec.structs.replace(settings, vapi_hosts=(*settings.vapi_hosts, host))
     refusal = check_url_from_api(url, settings.vapi_url, settings.vapi_hosts)
     if refusal is not None:
-        raise ConfigError(
-            f"that {url_name} cannot be used: {refusal.reason}; --vapi-host allows another host"
-        )
+        hint = "; --vapi-host allows another host" if is_about_host(refusal) else ""
+        raise ConfigError(f"that {url_name} cannot be used: {refusal.reason}{hint}")
     return settings

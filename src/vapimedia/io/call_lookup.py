@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from vapimedia.errors import CallOver, ConfigError, VapiError
 from vapimedia.protocols.vapi import CallRecord, CreatedCall, check_monitor_url, check_url_from_api
-from vapimedia.protocols.vapi.call_urls import bare_url, is_url
+from vapimedia.protocols.vapi.call_urls import bare_url, is_about_host, is_url
 
 if TYPE_CHECKING:
     from vapimedia.io.vapi_client import VapiClient
 
-__all__ = ["CallLike", "Known", "control_url_of", "id_in", "id_of", "listen_url_of"]
+__all__ = ["CallLike", "Known", "check_call", "control_url_of", "id_in", "id_of", "listen_url_of"]
 
 CallLike = CreatedCall | CallRecord | str
 """A call of ours, its record, its id, or one of its URLs."""
@@ -42,8 +42,17 @@ class Known:
         return urls[0] if kind == "control" else urls[1]
 
 
+def check_call(call: CallLike) -> None:
+    """Raise ``ConfigError`` for what stands for no call."""
+    if not isinstance(call, CallLike):
+        raise ConfigError(
+            f"a call is a CreatedCall, a CallRecord, an id or one of its URLs, not {type(call).__name__}"
+        )
+
+
 def id_of(call: CallLike) -> str:
     """Return the id of a call. Raises ``ConfigError`` for what is none, a URL too."""
+    check_call(call)
     if not isinstance(call, str):
         return call.id
     if is_url(call):
@@ -79,10 +88,9 @@ async def _url_of(client: VapiClient, call: CallLike, kind: Literal["control", "
         check_monitor_url(url, kind)
         refusal = check_url_from_api(url, client.base_url, client.hosts)
         if refusal is not None:
-            raise ConfigError(
-                f"that {kind}Url cannot be used: {refusal.reason}; allow it by hosts (--vapi-host), "
-                "or by the API's own host (--vapi-url)"
-            )
+            how = "allow it by hosts (--vapi-host), or by the API's own host (--vapi-url)"
+            hint = f"; {how}" if is_about_host(refusal) else ""
+            raise ConfigError(f"that {kind}Url cannot be used: {refusal.reason}{hint}")
         return url
     url = _own(call, kind) or client.known.url(id_of(call), kind)
     if not url:

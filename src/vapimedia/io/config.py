@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -206,7 +207,7 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
         ):
             found.append("public_url is plain http; providers open media sockets over TLS (https) only")
         if not self.vapi_webhook_secret and self.auth:
-            found.append("VAPI_WEBHOOK_SECRET is not set; Vapi's webhooks (tool calls) cannot be verified")
+            found.append("VAPI_WEBHOOK_SECRET is not set; Vapi's webhooks (tool calls) are refused with 403")
         if "browser" in self.providers and not self._is_secure_context():
             found.append(
                 "browsers lend a page their microphone over https or on localhost only; put a TLS proxy in front "
@@ -321,10 +322,14 @@ def check_folder(name: str, folder: str) -> None:
     """Raise ``ConfigError`` unless files can be made in *folder*."""
     if not Path(folder).is_dir():
         raise ConfigError(f"{name}: {folder!r} is no folder; make it first, or choose another")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    try:  # permissions alone do not tell: root has all, and some file systems take no files
+        file, path = tempfile.mkstemp(prefix=".vapimedia-", dir=folder)
+        os.close(file)
+        Path(path).unlink()
+    except OSError:
         raise ConfigError(
             f"{name}: {folder!r} cannot be written to; change its permissions or choose another"
-        )
+        ) from None
 
 
 def _check_url(name: str, text: str, *, plain_on_loopback_only: bool = False) -> None:

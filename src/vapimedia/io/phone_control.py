@@ -21,13 +21,15 @@ async def control_phone(bridge: Bridge, call: LiveCall | None, message: PhoneCal
     acts = await bridge.handlers.lets_act(call.handle if call is not None else None, message)
     if not acts or bridge.config.phone_call_control == "ignore":
         return
-    if call is None or call.is_over:
-        bridge.count("phone_call_control_lost")
-        _log.warning("Vapi asks for %r of a call that is not here (any more)", (message.request or "")[:32])
-    elif message.request == "hang-up":
-        call.hang_up_when_heard("phone-call-control")
-    elif message.request == "forward" and message.destination is not None:
-        call.forward(message.destination)  # what keeps it from that is told by ForwardFailed
-    else:
+    to = message.destination if message.request == "forward" else None
+    if message.request != "hang-up" and to is None:
         bridge.count("phone_call_control_unknown")
-        _log.error("call %s: Vapi asks for something of the phone leg that cannot be read", call.call_id)
+        call_id = call.call_id if call is not None else "that is not here (any more)"
+        _log.error("call %s: Vapi asks for something of the phone leg that cannot be read", call_id)
+    elif call is None or call.is_over:
+        bridge.count("phone_call_control_lost")
+        _log.warning("Vapi asks for %r of a call that is not here (any more)", message.request)
+    elif to is None:
+        call.hang_up_when_heard("phone-call-control")
+    else:
+        call.forward(to)  # what keeps it from that is told by ForwardFailed

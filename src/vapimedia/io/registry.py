@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import typing
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -44,6 +46,19 @@ OnEndpointing = Callable[
 OnPredial = Callable[[Call | None, CampaignPredial], PredialReply | Awaitable[PredialReply]]
 OnPhoneCallControl = Callable[[Call | None, PhoneCallControl], bool | Awaitable[bool | None] | None]
 _F = TypeVar("_F", bound=Callable[..., Any])
+_Registering = TypeVar("_Registering", bound=Callable[..., Any])
+
+
+def _bare(register: _Registering) -> _Registering:
+    """Have the decorator *register* say how it is written where it is called with nothing, as ``@bridge.on_call()``."""
+
+    @functools.wraps(register)
+    def checked(self: Registry, *given: Any, **named: Any) -> Any:
+        if not given and not named:
+            raise ConfigError(f"write @bridge.{register.__name__} without brackets")
+        return register(self, *given, **named)
+
+    return typing.cast(_Registering, checked)
 
 
 class Registry:
@@ -58,6 +73,7 @@ class Registry:
         self._on_fallback: OnFallback | None = None
         self._is_started = False
 
+    @_bare
     def on_call(self, function: OnCall) -> OnCall:
         """Decorator: an async function ``(info)`` that chooses how a call is answered, or rejects it.
 
@@ -69,6 +85,7 @@ class Registry:
         self._on_call = function
         return function
 
+    @_bare
     def on_event(self, function: OnEvent) -> OnEvent:
         """Decorator: a plain function ``(call, event)`` that sees every event; it must return at once.
 
@@ -80,6 +97,7 @@ class Registry:
         self._on_event = function
         return function
 
+    @_bare
     def on_fallback(self, function: OnFallback) -> OnFallback:
         """Decorator: an async function ``(info, status)`` that says what a caller gets whose media socket is lost.
 
@@ -115,30 +133,37 @@ class Registry:
     # Handlers take (call, request) and return a reply; async ones run on the loop, plain ones in a thread. One that
     # is late, raises or returns something else is answered for: docs/webhooks.md has the fallback of each.
 
+    @_bare
     def on_assistant_request(self, function: OnAssistantRequest) -> OnAssistantRequest:
         """Decorator: which assistant takes a call of a number at Vapi? Returns ``AssistantReply``, within 6 s."""
         return self._add("on_assistant_request", function)
 
+    @_bare
     def on_transfer(self, function: OnTransfer) -> OnTransfer:
         """Decorator: where is a call transferred to? Returns ``TransferReply``."""
         return self._add("on_transfer", function)
 
+    @_bare
     def on_handoff(self, function: OnHandoff) -> OnHandoff:
         """Decorator: which assistant takes over? Returns ``HandoffReply``."""
         return self._add("on_handoff", function)
 
+    @_bare
     def on_knowledge_base(self, function: OnKnowledgeBase) -> OnKnowledgeBase:
         """Decorator: which documents belong to a conversation? Returns ``KnowledgeBaseReply``."""
         return self._add("on_knowledge_base", function)
 
+    @_bare
     def on_endpointing(self, function: OnEndpointing) -> OnEndpointing:
         """Decorator: when is the caller's turn over? Returns ``EndpointingReply``, within ``endpointing_timeout_s``."""
         return self._add("on_endpointing", function)
 
+    @_bare
     def on_predial(self, function: OnPredial) -> OnPredial:
         """Decorator: may a campaign call this contact? Returns ``PredialReply``."""
         return self._add("on_predial", function)
 
+    @_bare
     def on_phone_call_control(self, function: OnPhoneCallControl) -> OnPhoneCallControl:
         """Decorator: Vapi wants the phone leg forwarded or hung up. Returns ``False`` if the bridge is not to do it."""
         return self._add("on_phone_call_control", function)

@@ -19,6 +19,9 @@ def load_app(spec: str) -> Bridge:
     module_name, _, attribute = spec.partition(":")
     if not module_name or not attribute.isidentifier():
         raise ConfigError(f"app must look like pkg.mod:bridge, not {spec!r}")
+    if module_name.endswith(".py"):
+        name = module_name.removesuffix(".py").removeprefix("./").replace("/", ".")
+        raise ConfigError(f"app names a module, not its file; drop .py: {name}:{attribute}")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # an installed command does not look where it was started
     try:

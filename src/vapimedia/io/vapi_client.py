@@ -14,7 +14,7 @@ import aiohttp
 from yarl import URL
 
 from vapimedia.errors import ConcurrencyBlocked, ConfigError, ProviderError, VapiError
-from vapimedia.io.call_lookup import CallLike, Known, id_in, id_of, listen_url_of
+from vapimedia.io.call_lookup import CallLike, Known, check_call, id_in, id_of, listen_url_of
 from vapimedia.io.listen import Listening
 from vapimedia.io.live_control import LiveControl, begun_call, end_call
 from vapimedia.io.vapi_requests import CREATE, READ, USER_AGENT, Answer, Repetition, Requests, repeat
@@ -52,7 +52,8 @@ class VapiClient:
     *key* is the private one; it goes into a header and nowhere else. *public_key* is sent with control messages and to
     listen URLs, for calls whose ``monitorPlan`` wants that. Control, listen and call URLs are used on
     *hosts*, hosts below these, and the API's own host. Redirects are not followed. Raises ``ConfigError`` for a
-    *base_url* that would send the key in the clear, and for a key that is none.
+    *base_url* that would send the key in the clear, and for a key that is none; an empty one does for calls that are
+    given by URL, and what asks the API raises then.
     """
 
     def __init__(
@@ -64,10 +65,8 @@ class VapiClient:
         public_key: str = "",
         hosts: Iterable[str] = ("vapi.ai",),
     ) -> None:
-        check_api_key(key, "Vapi's private key")
-        check_api_key(public_key, "Vapi's public key")
-        self._key = key
-        self._public_key = public_key
+        self._key = check_api_key(key, "Vapi's private key")
+        self._public_key = check_api_key(public_key, "Vapi's public key")
         self._base_url = _checked(base_url)
         self._timeout_s = timeout_s
         self._requests = Requests()
@@ -200,6 +199,7 @@ class VapiClient:
 
         Each message has *timeout_s*.
         """
+        check_call(call)
         return LiveControl(self, call, timeout_s=timeout_s)
 
     def listen(
@@ -215,6 +215,7 @@ class VapiClient:
 
         The API is asked whether the call is over when its socket is lost, where its id is known.
         """
+        check_call(call)
         call_id = id_in(call) if self._key else ""
 
         async def url() -> str:
@@ -307,6 +308,10 @@ class VapiClient:
         given_up: asyncio.Event | None = None,
         max_bytes: int = 1 << 20,
     ) -> Answer:
+        if not self._key:
+            raise ConfigError(
+                "Vapi's private key is empty, and its API wants one; give it as VapiClient(key)"
+            )
         url = URL(f"{self._base_url}{path}", encoded=True).with_query(query or {})
         headers = {"Content-Type": "application/json"} if body is not None else {}
         headers |= self.authorization

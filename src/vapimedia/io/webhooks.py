@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from aiohttp import web
 
-from vapimedia.io.errands import Reply
+from vapimedia.io.errands import Reply, refused
 from vapimedia.io.phone_page import add_phone_page
 from vapimedia.io.public_port import close_after_answer
 from vapimedia.io.request_body import read_body
 from vapimedia.protocols import get_dialect
-from vapimedia.protocols.dialect import WebhookRequest
+from vapimedia.protocols.dialect import Refusal, WebhookRequest
 
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
@@ -108,6 +108,11 @@ class _Routes:
             webhook = await _webhook(request, self._bridge.config.webhook_max_kib << 10)
         except web.HTTPRequestEntityTooLarge:
             self._bridge.count("vapi_webhook_too_long")
+            refused(
+                Refusal(
+                    413, f"the body is longer than webhook_max_kib = {self._bridge.config.webhook_max_kib}"
+                )
+            )
             raise
         return _response(await server_url.answer(webhook, began_s))
 

@@ -219,6 +219,7 @@ def test_a_folder_for_recordings_that_is_not_there_is_told(
     "spec,word",
     [
         ("shop", "pkg.mod:bridge"),
+        ("./my/shop.py:bridge", "drop .py: my.shop:bridge"),
         ("absent_shop:bridge", "absent_shop"),
         ("broken_shop:bridge", "broken_shop.py, line 2"),
     ],

@@ -98,6 +98,8 @@ def test_a_call_without_a_sound_is_a_failure(capsys: pytest.CaptureFixture[str])
         (["wss://example.com/listen"], "--vapi-host"),
         (["wss://phone.vapi.ai/c/listen", "-o", "-", "--json"], "standard output"),
         (["wss://phone.vapi.ai/c/listen", "-o", "/nowhere/call.wav"], "--out"),
+        (["wss://phone.vapi.ai/c/listen", "-o", "/"], "is a folder"),
+        (["ws://phone.vapi.ai/c/listen"], "neither wss nor https\n"),
         (["https://phone.vapi.ai/c/control"], "listenUrl"),
     ],
 )

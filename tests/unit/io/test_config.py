@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
-from vapimedia.io.config import SECRETS, BridgeConfig
+from vapimedia.io.config import SECRETS, BridgeConfig, check_folder
 from vapimedia.io.config_sources import load_config
 
 GOOD = {
@@ -334,3 +335,17 @@ def test_defaults_are_what_no_source_says_anything_about() -> None:
 def test_the_vapi_format_is_parsed_and_auto_is_left_open() -> None:
     assert BridgeConfig().vapi_audio_format() is None
     assert BridgeConfig(vapi_format="pcm_s16le/16000").vapi_audio_format() == AudioFormat("pcm_s16le", 16_000)
+
+
+def test_a_folder_that_takes_no_file_is_refused_even_where_permissions_allow_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    check_folder("record", str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+    def refuse(**_: object) -> tuple[int, str]:
+        raise PermissionError
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(ConfigError, match="cannot be written to"):
+        check_folder("record", str(tmp_path))

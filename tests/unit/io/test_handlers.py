@@ -245,3 +245,9 @@ def test_a_handler_that_yields_is_refused_at_once() -> None:
     for wrong in (generate, stream):
         with pytest.raises(ConfigError, match="on_transfer takes a function that returns its answer"):
             check_handler("on_transfer", wrong, object)
+
+
+@pytest.mark.parametrize("name", ["on_call", "on_event", "on_fallback", *HANDLERS])
+def test_a_decorator_with_brackets_says_how_it_is_written(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"write @bridge.{name} without brackets"):
+        getattr(Bridge(), name)()

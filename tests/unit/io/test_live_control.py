@@ -358,6 +358,13 @@ async def test_a_call_without_a_control_url_is_ended_on_its_socket() -> None:
             await client.end_call("c1")
 
 
+async def test_what_stands_for_no_call_is_refused_at_once() -> None:
+    async with VapiClient(KEY) as client:
+        for use in (client.control, client.listen):
+            with pytest.raises(ConfigError, match="an id or one of its URLs, not NoneType"):
+                use(None)  # type: ignore[operator]
+
+
 async def test_a_url_tells_no_id() -> None:
     tries: list[Callable[[VapiClient], Awaitable[Any]]] = [
         lambda client: client.get_call("https://x.vapi.ai/c1/control"),

@@ -253,12 +253,26 @@ async def test_a_closed_client_opens_nothing_any_more() -> None:
         assert (len(vapi.requests), vapi.others) == (1, [])
 
 
-@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}\r\nX-Other: 1", f" {KEY}", f"{KEY}\u2013"])
+@pytest.mark.parametrize("key", [f"{KEY}\r\nX-Other: 1", f"{KEY} {KEY}", f"{KEY}\u2013"])
 def test_what_is_no_key_is_refused_before_it_can_be_sent(key: str) -> None:
     for given in ({"key": key}, {"key": KEY, "public_key": key}):
         with pytest.raises(ConfigError, match="no key has") as caught:
             VapiClient(**given)
         assert KEY not in str(caught.value)
+
+
+async def test_a_key_may_end_in_a_line_end_and_none_is_told_before_anything_is_sent() -> None:
+    async with api() as vapi:
+        async with VapiClient(f"{KEY}\n", base_url=vapi.url) as client:
+            await client.create_call(REQUEST)
+        [(headers, _)] = vapi.requests
+        assert headers["Authorization"] == f"Bearer {KEY}"
+        async with VapiClient(" ", base_url=vapi.url) as client:
+            with pytest.raises(ConfigError, match="key is empty"):
+                await client.create_call(REQUEST)
+        assert len(vapi.requests) == 1
+    with pytest.raises(ConfigError, match="must be text, not NoneType"):
+        VapiClient(None)  # type: ignore[arg-type]
 
 
 async def test_requests_in_flight_end_with_an_error_when_the_client_closes() -> None:

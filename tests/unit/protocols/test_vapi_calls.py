@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vapimedia.errors import ConfigError, VapiError
 from vapimedia.formats import AudioFormat
-from vapimedia.protocols.vapi import CreateCall, check_call_url, read_created_call
+from vapimedia.protocols.vapi import CreateCall, check_call_url, decode_create_call, read_created_call
 
 DATA = Path(__file__).parents[2] / "data" / "vapi"
 MULAW, PCM = AudioFormat("mulaw", 8000), AudioFormat("pcm_s16le", 16000)
@@ -245,3 +245,11 @@ class TestCallUrl:
     def test_no_text_raises(self, url: str) -> None:
         assert check_call_url(url, ["vapi.ai"]) is not None
         assert check_call_url("wss://" + url, ["vapi.ai"]) is not None
+
+
+def test_a_format_may_be_text_and_what_is_none_is_refused() -> None:
+    assert CreateCall(assistant_id="a", format="mulaw/8000").format == AudioFormat("mulaw", 8000)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="mulaw/8000"):
+        CreateCall(assistant_id="a", format=8000)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="reads JSON"):
+        decode_create_call({"assistantId": "a"})  # type: ignore[arg-type]

@@ -63,7 +63,7 @@ def test_no_bytes_raise_anything_else(data: bytes | str) -> None:
 
 def test_a_text_stands_for_a_number_an_address_or_an_assistant() -> None:
     sent = [
-        vapi.transfer("+15005550006"),
+        vapi.transfer("+1 (500) 555-0006"),
         vapi.transfer("sip:desk@example.test", "Bye."),
         vapi.handoff("asst_2"),
     ]
@@ -79,7 +79,16 @@ def test_a_text_stands_for_a_number_an_address_or_an_assistant() -> None:
 
 
 @pytest.mark.parametrize(
-    "destination", ["", {"number": "+15005550006"}, None, vapi.AssistantDestination(assistant_id="a")]
+    "destination",
+    [
+        "",
+        "12345",
+        "foo",
+        "sip:",
+        {"number": "+15005550006"},
+        None,
+        vapi.AssistantDestination(assistant_id="a"),
+    ],
 )
 def test_a_call_is_transferred_to_a_phone_only(destination: Any) -> None:
     with pytest.raises(ConfigError):

@@ -13,6 +13,7 @@ from vapimedia.protocols.vapi._json import NO_JSON
 __all__ = ["said"]
 
 _MAX_ERROR = 400
+_MIN_SECRET = 4
 # What an API's message might quote and a log must not hold: bearer tokens, URLs with their queries, and whoever is
 # called, by address or by number. Rather too much than too little: a date or an id may go with them.
 _SECRET_WORDS = (
@@ -34,7 +35,8 @@ def said(body: bytes, hide: Iterable[str]) -> str:
     """Return the API's own message: short, on one line, without anything that must not be logged."""
     text = _message(body) or body[: 4 * _MAX_ERROR].decode("utf-8", "replace")
     for secret in hide:
-        text = text.replace(secret, "<hidden>") if secret else text
+        # What is shorter is no key, and stands in every sentence.
+        text = text.replace(secret, "<hidden>") if len(secret) >= _MIN_SECRET else text
     for pattern, word in _SECRET_WORDS:
         text = pattern.sub(word, text)
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -216,7 +216,14 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def check_api_key(key: str, name: str) -> None:
-    """Raise ``ConfigError`` where *key*, which *name* is, cannot stand in a header; an empty one can."""
+def check_api_key(key: str, name: str) -> str:
+    """Return *key*, which *name* is, without the line end that files end with; it may be empty.
+
+    Raises ``ConfigError`` where it cannot stand in a header.
+    """
+    if not isinstance(key, str):
+        raise ConfigError(f"{name} must be text, not {type(key).__name__}; is its variable set?")
+    key = key.strip()
     if not all("!" <= char <= "~" for char in key):
         raise ConfigError(f"{name} holds a space, a line break or another character that no key has")
+    return key

@@ -14,11 +14,13 @@ from vapimedia.errors import ConfigError
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.hosts import is_loopback
 
-__all__ = ["bare_url", "check_call_url", "check_monitor_url", "check_url_from_api", "is_url"]
+__all__ = ["bare_url", "check_call_url", "check_monitor_url", "check_url_from_api"]
+__all__ += ["is_about_host", "is_url"]
 
 # Vapi's ids are UUIDs; anything that needs no quoting in a path may be one.
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CONTROL = "the call's controlUrl (https://.../control)"
+_NOT_ALLOWED = "is not an allowed host"
 _LISTEN = "the call's listenUrl (wss://.../listen)"
 
 
@@ -89,8 +91,13 @@ def check_call_url(url: str, allowed_hosts: Iterable[str], allow_plain: bool = F
         return Refusal(502, "the call's URL is neither wss nor https")
     allowed = [name.lower().strip("[]").strip(".") for name in allowed_hosts]
     if not any(name and (host == name or _is_subdomain(host, name)) for name in allowed):
-        return Refusal(502, f"the call's URL is on {host[:100]}, which is not an allowed host")
+        return Refusal(502, f"the call's URL is on {host[:100]}, which {_NOT_ALLOWED}")
     return None
+
+
+def is_about_host(refusal: Refusal) -> bool:
+    """Return whether it is the host alone that keeps the URL from being used: allowing it would help."""
+    return refusal.reason.endswith(_NOT_ALLOWED)
 
 
 def _is_subdomain(host: str, name: str) -> bool:

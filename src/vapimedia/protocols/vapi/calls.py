@@ -9,6 +9,7 @@ import re
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
@@ -130,6 +131,10 @@ class CreateCall(_Request, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.format, str):
+            force_setattr(self, "format", AudioFormat.parse(self.format))
+        if not isinstance(self.format, AudioFormat):
+            raise ConfigError('format must be an AudioFormat, or text such as "mulaw/8000"')
         if self.format.encoding not in _DEFAULT_RATES:
             raise ConfigError(f"Vapi's call socket speaks mulaw and pcm_s16le, not {self.format.encoding}")
         if self.conversation_type not in (None, "voice"):
@@ -210,6 +215,10 @@ class _Transport(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 def decode_create_call(data: bytes | str) -> CreateCall | CreatePhoneCall:
     """Return the request that a JSON body of ``POST /call`` makes. Raises ``ConfigError`` for one we would not send."""
+    if not isinstance(data, bytes | bytearray | memoryview | str):
+        raise ConfigError(
+            f"decode_create_call reads JSON, bytes or text, not {type(data).__name__}; use json.dumps"
+        )
     try:
         return _decode(msgspec.json.decode(data, type=dict[str, Any]))
     except ConfigError:

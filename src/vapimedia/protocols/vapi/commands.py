@@ -12,6 +12,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError, ProtocolError
 from vapimedia.protocols._wire import BROKEN, printable
+from vapimedia.protocols.forwarding import forward_to
 from vapimedia.protocols.vapi.destinations import (
     AssistantDestination,
     NumberDestination,
@@ -247,13 +248,12 @@ def control(name: ControlName) -> bytes:
 def transfer(destination: PhoneDestination | str, content: str = "") -> bytes:
     """Return the message that sends the call to *destination*, after *content* was spoken.
 
-    A text stands for a number, or with ``sip:`` for an address.
+    A text stands for a number in E.164, with spaces, dots, brackets and dashes, or with ``sip:`` for an address.
     """
     if isinstance(destination, str):
-        is_sip = destination.lower().startswith(("sip:", "sips:"))
-        destination = (
-            SipDestination(sip_uri=destination) if is_sip else NumberDestination(number=destination.strip())
-        )
+        to = forward_to(destination)
+        is_sip = to.kind == "sip"
+        destination = SipDestination(sip_uri=to.address) if is_sip else NumberDestination(number=to.address)
     if not isinstance(destination, PhoneDestination):
         raise ConfigError("a call is transferred to a NumberDestination or a SipDestination")
     return Transfer(destination=destination, content=_text(content) if content else None).encode()
