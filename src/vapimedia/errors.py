@@ -8,7 +8,7 @@
     +-- ConfigError     a setting is missing, unknown or wrong; nothing was started (a ValueError too)
     +-- VapiError       Vapi's API refused or could not be reached; carries the HTTP status
     |   +-- ConcurrencyBlocked   the account has as many calls as it may have
-    |   +-- CallOver             the call that was to be controlled or listened to is over
+    |   +-- CallOver             the call that was to be controlled or listened to does not run
     +-- ProviderError   the telephony provider's API did, when it was to make a call; likewise
 """
 
@@ -75,7 +75,7 @@ class ConcurrencyBlocked(VapiError):  # noqa: N818  named by Vapi's field
 
 
 class CallOver(VapiError):  # noqa: N818  it says what is the case
-    """The call is over: there is nothing left to control or to listen to."""
+    """The call does not run: it is over, or has not begun, so that there is nothing to control or to listen to."""
 
 
 class ProviderError(VapimediaError):

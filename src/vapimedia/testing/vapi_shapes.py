@@ -133,7 +133,7 @@ def destination_problem(found: object, *types: str) -> str | None:
             if not isinstance(number, str) or not 3 <= len(number) <= 40:
                 return "destination.number must have 3 to 40 characters"
             if found.get("numberE164CheckEnabled", True) and not is_e164(number):
-                return "destination.number must be E.164, like +15005550001"
+                return "destination.number must be E.164: + and 7 to 15 digits"
             if not 1 <= len(str(found.get("extension", "1"))) <= 10:
                 return "destination.extension must have 1 to 10 characters"
         case "sip":
