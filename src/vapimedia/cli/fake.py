@@ -14,11 +14,14 @@ from vapimedia.cli import fake_call, report
 from vapimedia.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vapimedia.testing import FakeVapiCall
     from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost
 
 __all__ = ["app", "event_text", "tool_reply", "webhook_trouble"]
 
+_LONGEST_CALL_S = 24 * 3600.0
 _SPELLINGS = ("function", "arguments", "parameters")
 
 app = typer.Typer(
@@ -158,6 +161,7 @@ async def _serve_vapi(
         raise ConfigError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port"
         ) from None
+    ending: asyncio.Task[None] | None = None
     try:
         stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -174,9 +178,17 @@ async def _serve_vapi(
             console.print("a phone call begins; listen to it and control it from another terminal:")
             console.print(f"  vapimedia listen {call.listen_url}", soft_wrap=True)
             console.print(f"  vapimedia control {call.control_url} say 'Let me check.'", soft_wrap=True)
+            ending = asyncio.create_task(_tell_end(call, line))
         return await stopped
     finally:
+        if ending is not None:
+            ending.cancel()
         await vapi.close()
+
+
+async def _tell_end(call: FakeVapiCall, line: Callable[[FakeVapiCall, str, str], None]) -> None:
+    await call.ended(_LONGEST_CALL_S)
+    line(call, "the call is over", "for another, start vapimedia fake vapi --phone-call again")
 
 
 app.command()(fake_call.twilio)

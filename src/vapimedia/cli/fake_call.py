@@ -165,6 +165,7 @@ def _speak(call: FakeTwilioCall | FakeVonageCall, wav: Path | None) -> None:
 
 def _tell(call: FakeTwilioCall | FakeVonageCall, out: Path | None, wav: Path | None) -> int:
     """Print what came of the call and return the exit code."""
+    from vapimedia.audio import Converter  # noqa: PLC0415  loads the compiled kernels
     from vapimedia.testing import FakeVonageCall, write_wav  # noqa: PLC0415
 
     console, fmt = report.stdout(), call.ear.fmt
@@ -184,7 +185,8 @@ def _tell(call: FakeTwilioCall | FakeVonageCall, out: Path | None, wav: Path | N
     for text in found:
         report.print_error(text)
     if out is not None:
-        write_wav(out, fmt, call.heard)
+        plain = AudioFormat("pcm_s16le", fmt.sample_rate)  # what every player opens
+        write_wav(out, plain, Converter(fmt, plain).push(bytes(call.heard)))
     return report.FAILED_EXIT if found else 0
 
 

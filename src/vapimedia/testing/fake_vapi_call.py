@@ -147,14 +147,20 @@ class FakeVapiCall(Questions):
     # --- what it tells ----------------------------------------------------------------------------------
 
     async def emit(self, event: dict[str, Any]) -> None:
-        """Tell an event to who subscribed to it: the socket, the listeners, the server URL."""
+        """Tell an event to who subscribed to it: the socket, the listeners, the server URL. Not after the end."""
+        if self.ended_reason is not None:
+            return
         if seen := as_subscribed(event, self.client_messages):
             await self.send_event(seen)
         if posted := as_subscribed(event, self.server_messages):
             self.post(posted)
 
     async def send_event(self, event: dict[str, Any]) -> None:
-        """Send one event on the socket, subscribed to or not; nothing happens when it is closed."""
+        """Send one event on the socket, subscribed to or not; nothing happens when it is closed, or the call over."""
+        if self.ended_reason is None:
+            await self._tell(event)
+
+    async def _tell(self, event: dict[str, Any]) -> None:
         self.events_sent.append((time.monotonic_ns(), event))
         if self.settings.on_event is not None:
             self.settings.on_event(self, event)
@@ -168,8 +174,10 @@ class FakeVapiCall(Questions):
             self.close_with("customer-ended-call", "peer")
 
     async def send_audio(self, chunk: bytes) -> bool:
-        """Send one binary frame; ``False`` when the socket is closed."""
-        return self._leg is not None and await self._leg.send_audio(chunk)
+        """Send one binary frame; ``False`` when the socket is closed, or the call over."""
+        if self._leg is None or self.ended_reason is not None:
+            return False
+        return await self._leg.send_audio(chunk)
 
     def as_muted(self, chunk: bytes) -> bytes:
         """Return what is sent in place of *chunk*: silence while the assistant is muted."""
@@ -297,7 +305,7 @@ class FakeVapiCall(Questions):
         if self.close_with(reason, "vapi"):
             event = {"type": "status-update", "status": "ended", "endedReason": reason}
             if as_subscribed(event, self.client_messages):
-                await self.send_event(event)
+                await self._tell(event)
             if self._leg is not None:
                 await self._leg.close(1000)
 

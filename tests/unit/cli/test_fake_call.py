@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import warnings
+import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -216,10 +217,13 @@ async def test_who_speaks_a_file_may_listen_until_the_time_is_over(
     async with bridge_and_vapi(endless) as (origin, _):
         code = await fake(
             *("twilio", f"{origin}/twilio/voice", "--public-url", PUBLIC, "--max-s", "1.5"),
-            *("--wav", str(tmp_path / "said.wav")),
+            *("--wav", str(tmp_path / "said.wav"), "--out", str(tmp_path / "heard.wav")),
         )
     said = capsys.readouterr()
     assert (code, said.err) == (0, "") and "ended by timeout" in said.out
+    with wave.open(str(tmp_path / "heard.wav")) as heard:  # which opens PCM only
+        assert (heard.getframerate(), heard.getsampwidth()) == (8000, 2)
+        assert any(heard.readframes(heard.getnframes()))
 
 
 async def test_a_wrong_secret_is_told(

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from vapimedia.cli.fake import event_text, tool_reply, webhook_trouble
+from vapimedia.cli.fake import _tell_end, event_text, tool_reply, webhook_trouble
+from vapimedia.testing import Callee, FakeVapi
 from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost, judge_tool_reply
 
 
@@ -83,3 +84,12 @@ def test_a_fake_vapi_serves_until_it_is_told_to_stop(number: signal.Signals, cod
             assert child.wait(timeout=20) == code
         finally:
             child.kill()
+
+
+async def test_the_end_of_the_call_to_try_is_told_with_what_to_do_then() -> None:
+    lines = []
+    async with FakeVapi(callee=Callee(caller=(), ring_s=0.0)) as vapi:
+        call = await (await vapi.place_call()).connected()
+        await call.control({"type": "end-call"})
+        await _tell_end(call, lambda _call, what, text: lines.append((what, text)))
+    assert lines == [("the call is over", "for another, start vapimedia fake vapi --phone-call again")]

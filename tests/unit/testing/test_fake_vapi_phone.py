@@ -310,3 +310,20 @@ async def test_what_a_muted_assistant_says_is_silent_and_a_new_say_can_cut_the_o
     old, new = call.downlink
     assert old.interrupted and not any(old.sent[:160]) and len(old.sent) % 2 == 0
     assert not new.interrupted and any(new.sent)
+
+
+@pytest.mark.parametrize("interrupts", ["speech", "handoff"])
+async def test_nothing_is_told_after_the_end(interrupts: str) -> None:
+    script = AssistantScript((Speak("greeting"),))
+    async with FakeVapi(assistant=script, callee=SILENT, speed=50.0, pacing=Pacing.irregular()) as vapi:
+        call = await (await vapi.place_call()).connected()
+        if interrupts == "handoff":
+            await call.control({"type": "handoff", "destination": {"type": "assistant", "assistantId": "b"}})
+        else:
+            await call.control({"type": "say", "content": "Let me check."})
+        await asyncio.sleep(0.01)
+        await call.control({"type": "end-call"})
+        await call.request_tool("late")
+        await call.ended()
+        events = [event for _, event in call.events_sent]
+    assert (events[-1]["type"], events[-1]["status"]) == ("status-update", "ended")
