@@ -253,3 +253,8 @@ def test_a_format_may_be_text_and_what_is_none_is_refused() -> None:
         CreateCall(assistant_id="a", format=8000)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="reads JSON"):
         decode_create_call({"assistantId": "a"})  # type: ignore[arg-type]
+
+
+def test_what_is_too_short_for_a_key_hides_nothing_of_an_error() -> None:
+    with pytest.raises(VapiError, match="no such assistant"):
+        read_created_call(400, b'{"message":"no such assistant"}', hide=["a", " "])
