@@ -263,7 +263,7 @@ class FakeVapiCall(Questions):
         if destination is None:
             reply = (await self.request_transfer()).json
             destination = reply.get("destination") if isinstance(reply, dict) else None
-        if destination is None:
+        if destination is None or self.ended_reason is not None:  # it may have ended while it was asked
             return
         await self.emit({"type": "transfer-update", "destination": destination})
         if "phone-call-control" in self.server_messages:

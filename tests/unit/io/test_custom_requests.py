@@ -213,11 +213,12 @@ def test_a_default_that_vapi_would_refuse_is_refused_at_once() -> None:
 
 
 async def test_the_log_tells_how_seconds_are_wrong(caplog: pytest.LogCaptureFixture) -> None:
-    for value in (99, "soon"):
+    for value in (99, "soon", 10**400):
         async with served(CustomEndpointing(returning(value), secret="s")) as url:
             await ask_endpointing(url, TALK, secret="s")
     assert "returned 99, which is outside 0..15" in caplog.text
     assert "returned str, which is no number" in caplog.text
+    assert "returned a number far outside 0..15" in caplog.text
 
 
 async def stream(given: object) -> AsyncIterator[bytes]:

@@ -312,18 +312,21 @@ async def test_what_a_muted_assistant_says_is_silent_and_a_new_say_can_cut_the_o
     assert not new.interrupted and any(new.sent)
 
 
-@pytest.mark.parametrize("interrupts", ["speech", "handoff"])
-async def test_nothing_is_told_after_the_end(interrupts: str) -> None:
+@pytest.mark.parametrize("interrupted", ["say", "handoff", "transfer"])
+async def test_nothing_is_told_after_the_end(interrupted: str) -> None:
     script = AssistantScript((Speak("greeting"),))
     async with FakeVapi(assistant=script, callee=SILENT, speed=50.0, pacing=Pacing.irregular()) as vapi:
         call = await (await vapi.place_call()).connected()
-        if interrupts == "handoff":
-            await call.control({"type": "handoff", "destination": {"type": "assistant", "assistantId": "b"}})
-        else:
-            await call.control({"type": "say", "content": "Let me check."})
+        to: dict[str, Any] = {"type": "number", "number": "+15005550002"}
+        if interrupted == "handoff":
+            to = {"type": "assistant", "assistantId": "b"}
+        message = {"type": interrupted, "content": "Let me check."}
+        assert await call.control(message if interrupted == "say" else message | {"destination": to}) is None
         await asyncio.sleep(0.01)
         await call.control({"type": "end-call"})
         await call.request_tool("late")
         await call.ended()
         events = [event for _, event in call.events_sent]
+        statuses = [post.message["status"] for post in call.webhooks if post.type == "status-update"]
     assert (events[-1]["type"], events[-1]["status"]) == ("status-update", "ended")
+    assert "forwarding" not in statuses

@@ -71,8 +71,14 @@ class CustomEndpointing(RequestEndpoint):
             return EndpointingReply(timeout_seconds=seconds).encode()  # type: ignore[arg-type]
         except (ValueError, TypeError):
             self.counts["bad_reply"] += 1
-            is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-            said = f"{seconds:g}" if is_number else type(seconds).__name__
-            why = "outside 0..15" if is_number else "no number"
-            _log.error("the endpointing returned %s, which is %s; it returns seconds, 0..15", said, why)
+            _log.error("the endpointing returned %s; it returns seconds, 0..15", _told(seconds))
             return self._fallback
+
+
+def _told(seconds: object) -> str:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return f"{type(seconds).__name__}, which is no number"
+    try:
+        return f"{seconds:g}, which is outside 0..15"
+    except OverflowError:  # an int beyond all floats
+        return "a number far outside 0..15"
