@@ -14,7 +14,7 @@ from vapimedia.io.handlers import Handlers
 from vapimedia.io.hooks import Call
 from vapimedia.io.reception import OnCall, OnFallback
 from vapimedia.io.tools import ToolBox, ToolFunction
-from vapimedia.io.user_code import is_async
+from vapimedia.io.user_code import check_answers, is_async
 from vapimedia.protocols.vapi import (
     AssistantReply,
     AssistantRequest,
@@ -94,6 +94,7 @@ class Registry:
         """
         if is_async(function):
             raise ConfigError("on_event takes a plain function; start a task in it for what must be awaited")
+        check_answers("on_event", function, "(call, event)")
         self._on_event = function
         return function
 

@@ -14,7 +14,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.io.hooks import Call
-from vapimedia.io.user_code import LateError, Runner, UserCodeError, describe_failure, is_async, parameters_of
+from vapimedia.io.user_code import LateError, Runner, UserCodeError, check_answers, describe_failure, is_async
 from vapimedia.protocols.vapi import (
     ToolCall,
     ToolResult,
@@ -68,7 +68,7 @@ class ToolBox:
             raise ConfigError('a tool needs a name: write @bridge.tool("name")')
         if name in self._tools:
             raise ConfigError(f"tool {name!r} is registered twice; give each function its own name")
-        parameters = parameters_of(f"tool {name!r}", function, "two arguments, (call, args)")
+        parameters = check_answers(f"tool {name!r}", function, "two arguments, (call, args)")
         arguments = _annotation(name, function, parameters[1].name if len(parameters) > 1 else "")
         self._tools[name] = _Tool(function, arguments, is_async(function))
 

@@ -245,6 +245,10 @@ def test_a_handler_that_yields_is_refused_at_once() -> None:
     for wrong in (generate, stream):
         with pytest.raises(ConfigError, match="on_transfer takes a function that returns its answer"):
             check_handler("on_transfer", wrong, object)
+    for register in (Bridge().tool("hours"), Bridge().on_event):
+        for wrong in (generate, stream):
+            with pytest.raises(ConfigError, match="takes a function that returns its answer"):
+                register(wrong)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("name", ["on_call", "on_event", "on_fallback", *HANDLERS])
