@@ -125,6 +125,7 @@ async def test_ten_seconds_each_way_are_heard_whole(browser_that_hears: Launch, 
         assert pesq(HZ, speech, heard[lag : lag + len(speech)], "nb") >= MIN_PESQ
 
 
+@pytest.mark.slow
 async def test_an_interruption_empties_the_queue_and_the_keypad_reaches_vapi(browser: str) -> None:
     script = AssistantScript((Speak("monday_hours"),))
     async with phoning(browser, script, pacing=Pacing.burst()) as scene:

@@ -140,6 +140,7 @@ async def test_a_bare_call_is_recorded_and_one_that_must_be_without_a_folder_is_
             await phone.upgrade("/twilio/media")
             if folder:
                 phone.text(start())
+                await until(lambda: scene.vapi.requests)
                 phone.text(STOP)
             await until(lambda: scene.ended)
             assert len(scene.vapi.requests) == bool(folder)

@@ -33,6 +33,7 @@ from vapimedia.testing import (
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MULAW = AudioFormat("mulaw", 8000)
+PCM = AudioFormat("pcm_s16le", 8000)
 INSTALL = "python3 -m venv .venv && . .venv/bin/activate && pip install '.[bridge]' && vapimedia demo"
 TEST = "pip install '.[bridge,test]' && pytest"
 
@@ -169,8 +170,9 @@ def test_the_recipe_with_the_fakes_carries_a_call(tmp_path: Path) -> None:
             check=False,
         )
     assert done.stderr.strip() == "error: nobody ended the call: it was cut after 2 s (--max-s)"
-    _, heard = read_wav(tmp_path / "heard.wav")
-    assert heard_share(load_clip("greeting", MULAW)[:8000], heard, 8000, fmt=MULAW) > 0.5
+    fmt, heard = read_wav(tmp_path / "heard.wav")
+    assert fmt == PCM
+    assert heard_share(load_clip("greeting", PCM)[:16000], heard, 8000, fmt=PCM) > 0.5
 
 
 class Phone:

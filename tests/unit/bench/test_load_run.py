@@ -160,6 +160,7 @@ def test_a_call_that_the_bridge_does_not_end_is_counted(monkeypatch: pytest.Monk
         assert run.end_calls() == (1, 0)
 
 
+@pytest.mark.slow
 def test_our_bridge_loses_doubles_and_changes_no_frame() -> None:
     report = carry_out(LoadPlan(calls=2, seconds=0.8, times=QUICK))
     assert not report.failed, report

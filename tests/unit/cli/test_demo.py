@@ -39,6 +39,7 @@ def check(found: dict[str, Any], leg: Leg, tmp_path: Path) -> None:
     assert str(read_wav(tmp_path / "assistant-heard.wav")[0]) == found["vapi_format"]
 
 
+@pytest.mark.slow
 def test_a_fast_demo_of_twilio_is_told_as_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--fast", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr()

@@ -147,7 +147,7 @@ def test_what_is_no_ncco_is_a_violation(document: str) -> None:
     assert parse_ncco(document).violations != []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_nothing_makes_the_judges_raise(data: st.DataObject) -> None:
     (connect,) = ncco()
