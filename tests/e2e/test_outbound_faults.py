@@ -83,7 +83,7 @@ async def test_a_call_that_was_made_although_the_api_did_not_say_so_is_hung_up_w
     provider: str, status: str
 ) -> None:
     async with stubbed(provider, never) as (line, api):
-        line.scene.bridge.client._timeout_s = 0.1
+        line.scene.bridge.client._timeout_s = 0.4
         with pytest.raises(ProviderError):
             await line.dial()
         line.scene.bridge.client._timeout_s = 5.0
@@ -101,7 +101,7 @@ async def test_a_call_that_was_made_although_the_api_did_not_say_so_is_hung_up_w
 @both
 async def test_a_call_given_up_that_shows_its_end_alone_is_left_alone(provider: str) -> None:
     async with stubbed(provider, never) as (line, api):
-        line.scene.bridge.client._timeout_s = 0.1
+        line.scene.bridge.client._timeout_s = 0.4
         with pytest.raises(ProviderError):
             await line.dial()
         assert (await line.status(api.asked[0].status_url, "busy")).status == 204

@@ -21,6 +21,9 @@ from vapimedia.audio import Converter, FrameSlicer, Resampler, mulaw_decode
 from vapimedia.formats import AudioFormat
 from vapimedia.media import Envelope, LivePath, PlayoutPath
 
+# A compiler runs for seconds.
+pytestmark = pytest.mark.slow
+
 MULAW, PCM_16K = AudioFormat("mulaw", 8000), AudioFormat("pcm_s16le", 16_000)
 SMALL = AudioFormat("mulaw", 1000)
 

@@ -131,6 +131,7 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in listening]
 
 
+@pytest.mark.slow
 def test_the_recipe_with_the_fakes_carries_a_call(tmp_path: Path) -> None:
     (recipe,) = (block for block in blocks("sh") if "fake twilio" in block)
     export, fake_vapi, serve, wait, call = recipe.splitlines()
