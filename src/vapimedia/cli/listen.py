@@ -189,13 +189,15 @@ class _Session:
 
     def _take(self, chunk: AudioChunk) -> bool:
         """Take *chunk*, or what of it is wanted; return whether more is."""
-        left = math.inf if self._seconds is None else round(self._seconds * chunk.sample_rate) - chunk.frame
-        if left < chunk.n_frames:
+        left = (
+            math.inf if self._seconds is None else round(self._seconds * chunk.sample_rate) - chunk.at_sample
+        )
+        if left < chunk.n_samples:
             chunk = msgspec.structs.replace(chunk, pcm=chunk.pcm[: max(0, int(left)) * 2 * chunk.channels])
         if chunk.pcm:
             self.levels.add(chunk)
             self._sink.take(chunk)
-        return left > chunk.n_frames
+        return left > chunk.n_samples
 
     def _fill(self, record: ListenRecord, listening: Listening) -> None:
         stats = listening.stats
@@ -280,7 +282,7 @@ def _finish(record: ListenRecord, session: _Session, sink: Sink, console: Consol
         typer.echo(msgspec.json.encode(record).decode())
     else:
         for file in files:
-            seconds = file.n_frames / file.sample_rate
+            seconds = file.n_samples / file.sample_rate
             text = f"{file.path}: {seconds:.1f} s, {file.sample_rate} Hz, {file.channels} ch"
             console.print(escape(text), soft_wrap=True)
     if session.received:

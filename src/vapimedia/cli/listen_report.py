@@ -60,36 +60,36 @@ class Levels:
         self._recent: deque[tuple[float, int, np.ndarray, np.ndarray]] = deque()
         self._peak = np.zeros(2)
         self._power = np.zeros(2)
-        self._n_frames = 0
+        self._n_samples = 0
 
     def add(self, chunk: AudioChunk) -> None:
         """Take some audio."""
         samples = chunk.samples().astype(np.float64)
         if chunk.channels != self.channels:
-            self.channels, self._n_frames = chunk.channels, 0
+            self.channels, self._n_samples = chunk.channels, 0
             self._recent.clear()
             self._peak, self._power = np.zeros(chunk.channels), np.zeros(chunk.channels)
         peak, power = np.abs(samples).max(axis=0), np.square(samples).sum(axis=0)
         self.end_ms = chunk.at_ms + chunk.duration_ms
-        self._recent.append((self.end_ms, chunk.n_frames, peak, power))
+        self._recent.append((self.end_ms, chunk.n_samples, peak, power))
         while self._recent[0][0] < self.end_ms - _WINDOW_MS:
             self._recent.popleft()
         self._peak = np.maximum(self._peak, peak)
         self._power += power
-        self._n_frames += chunk.n_frames
+        self._n_samples += chunk.n_samples
 
     def now(self) -> list[tuple[float | None, float | None]]:
         """Return peak and RMS of each channel of late, in dBFS."""
         if not self._recent:
             return [(None, None)] * self.channels
-        n_frames = sum(n for _, n, _, _ in self._recent)
+        n_samples = sum(n for _, n, _, _ in self._recent)
         peak = np.max([peak for _, _, peak, _ in self._recent], axis=0)
-        power = np.sum([power for *_, power in self._recent], axis=0) / n_frames
+        power = np.sum([power for *_, power in self._recent], axis=0) / n_samples
         return [(_dbfs(p), _dbfs(math.sqrt(w))) for p, w in zip(peak, power, strict=True)]
 
     def overall(self) -> tuple[list[float | None], list[float | None]]:
         """Return peaks and RMS of all that was heard, in dBFS."""
-        powers = self._power / max(1, self._n_frames)
+        powers = self._power / max(1, self._n_samples)
         return (
             [_dbfs(p) for p in self._peak[: self.channels]],
             [_dbfs(math.sqrt(w)) for w in powers[: self.channels]],

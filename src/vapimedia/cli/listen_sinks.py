@@ -69,7 +69,7 @@ class WavSink:
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
         self._path, self._overwrite = path, overwrite
-        self._from_frame = 0
+        self._from_sample = 0
         self._refused = ""
         self.files: list[WavFile] = []
 
@@ -81,7 +81,7 @@ class WavSink:
     @property
     def lost_ms(self) -> float:
         """How much audio could not be written."""
-        return sum(1000 * file.lost_frames / file.sample_rate for file in self.files)
+        return sum(1000 * file.lost_samples / file.sample_rate for file in self.files)
 
     def take(self, chunk: AudioChunk) -> None:
         """Write *chunk* at its time."""
@@ -99,8 +99,8 @@ class WavSink:
             if last is not None:
                 last.close()
             self.files.append(file)
-            self._from_frame = chunk.frame if last is not None else 0
-        self.files[-1].write_at(chunk.frame - self._from_frame, chunk.pcm)
+            self._from_sample = chunk.at_sample if last is not None else 0
+        self.files[-1].write_at(chunk.at_sample - self._from_sample, chunk.pcm)
 
     def flush(self) -> None:
         """Make the header tell all that is there."""
@@ -121,7 +121,7 @@ class RawSink:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._pieces: queue.Queue[bytes | None] = queue.Queue(_MAX_QUEUED)
-        self._next_frame = 0
+        self._next_sample = 0
         self._sample_rate = 0
         self.is_broken = False
         self.lost_ms = 0.0
@@ -130,18 +130,18 @@ class RawSink:
 
     def take(self, chunk: AudioChunk) -> None:
         """Write *chunk*, and before it silence for what is missing; count it as lost if the reader is too slow."""
-        if chunk.sample_rate != self._sample_rate:  # the same place, in the new rate's frames
-            self._next_frame = round(self._next_frame * chunk.sample_rate / (self._sample_rate or 1))
+        if chunk.sample_rate != self._sample_rate:  # the same place, in the new rate's samples
+            self._next_sample = round(self._next_sample * chunk.sample_rate / (self._sample_rate or 1))
             self._sample_rate = chunk.sample_rate
-        frame_bytes = 2 * chunk.channels
-        n_missing = (chunk.frame - self._next_frame) * frame_bytes if self._next_frame else 0
+        block_bytes = 2 * chunk.channels
+        n_missing = (chunk.at_sample - self._next_sample) * block_bytes if self._next_sample else 0
         while n_missing > 0:
             n_bytes = min(n_missing, _MAX_SILENCE_BYTES)
             if not self._put(bytes(n_bytes)):
-                self.lost_ms += 1000 * n_missing / (frame_bytes * chunk.sample_rate)
+                self.lost_ms += 1000 * n_missing / (block_bytes * chunk.sample_rate)
                 break
             n_missing -= n_bytes
-        self._next_frame = chunk.frame + chunk.n_frames
+        self._next_sample = chunk.at_sample + chunk.n_samples
         if not self._put(chunk.pcm):
             self.lost_ms += chunk.duration_ms
 

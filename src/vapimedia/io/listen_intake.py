@@ -1,4 +1,4 @@
-"""Messages of a listenUrl to items: formats, split frames, and where audio belongs in time. Time is an argument."""
+"""Messages of a listenUrl to items: formats, split samples, and where audio belongs in time. Time is an argument."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class Intake:
         self._held: list[bytes] | None = None
         self._is_back = False  # the next audio is the first after a connection broke
         self._first_s = self._last_s = 0.0
-        self._connection_frames = 0
+        self._connection_samples = 0
 
     @property
     def pace(self) -> float | None:
         """How much audio comes per time on this connection; ``None`` as long as that cannot be told."""
         elapsed_s = self._last_s - self._first_s
-        return self._connection_frames / self.sample_rate / elapsed_s if elapsed_s >= _PACE_AFTER_S else None
+        return self._connection_samples / self.sample_rate / elapsed_s if elapsed_s >= _PACE_AFTER_S else None
 
     def connected(self) -> None:
         """Begin with another connection."""
         self.heard = False
-        self._connection_frames = 0
+        self._connection_samples = 0
         self._first_s = self._last_s = 0.0
 
     def disconnected(self) -> None:
@@ -85,7 +85,7 @@ class Intake:
         """Take a binary message. Returns whether ``settle`` must be called ``HOLD_S`` later."""
         if self._announced is None:
             self._announce(told=False)
-        pcm = self._whole_frames(data)
+        pcm = self._whole_samples(data)
         if not pcm:
             return False
         after_pause = self._stats.audio_ms and (not self.heard or now_s - self._last_s > _PAUSE_S)
@@ -108,7 +108,7 @@ class Intake:
         held, self._held = self._held, None
         if held is None:
             return
-        missing = self._line.missing_frames(sum(map(len, held)) // self._frame_bytes, self._last_s)
+        missing = self._line.missing_samples(sum(map(len, held)) // self._block_bytes, self._last_s)
         missing_s = missing / self.sample_rate
         if self._is_back or missing_s > _PAUSE_S:
             self._line.skip(missing)
@@ -121,12 +121,12 @@ class Intake:
             self._place(pcm, self._last_s)
 
     @property
-    def _frame_bytes(self) -> int:
+    def _block_bytes(self) -> int:
         return 2 * self.channels
 
     @property
     def _bytes_per_s(self) -> int:
-        return self._frame_bytes * self.sample_rate
+        return self._block_bytes * self.sample_rate
 
     def _start(self, start: ListenStart) -> None:
         self.settle()  # what came before is of the format before
@@ -149,9 +149,9 @@ class Intake:
             self._announced = now
             self._put(now)
 
-    def _whole_frames(self, data: bytes) -> bytes:
-        """Return the whole frames of what was carried and *data*, as PCM; the rest is carried."""
-        width = self._frame_bytes if self._decode is None else self.channels
+    def _whole_samples(self, data: bytes) -> bytes:
+        """Return the whole samples, of all channels, of what was carried and *data*, as PCM; the rest is carried."""
+        width = self._block_bytes if self._decode is None else self.channels
         data = self._carry + data if self._carry else data
         n_whole = len(data) // width * width
         self._carry = data[n_whole:]
@@ -159,8 +159,8 @@ class Intake:
         return whole if self._decode is None else self._decode(whole)
 
     def _place(self, pcm: bytes, now_s: float) -> None:
-        n_frames = len(pcm) // self._frame_bytes
-        chunk = AudioChunk(pcm, self.sample_rate, self.channels, self._line.place(n_frames, now_s))
-        self._connection_frames += n_frames
+        n_samples = len(pcm) // self._block_bytes
+        chunk = AudioChunk(pcm, self.sample_rate, self.channels, self._line.place(n_samples, now_s))
+        self._connection_samples += n_samples
         self._stats.audio_ms += chunk.duration_ms
         self._put(chunk)

@@ -29,40 +29,41 @@ _MAX_EVENTS: Final = 10_000
 
 
 class AudioChunk(msgspec.Struct, frozen=True):
-    """Some audio of the call: 16-bit little-endian PCM, whole frames; of two channels customer and assistant by turns.
+    """Some audio of the call: 16-bit little-endian PCM; of two channels whole pairs, customer and assistant by turns.
 
-    *frame* is its place in the call, counted from the first audio that was heard. What never came or was dropped
-    leaves a hole.
+    *at_sample* is its place in the call, in samples per channel from the first audio that was heard. What never
+    came or was dropped leaves a hole.
     """
 
     pcm: bytes
     sample_rate: int
     channels: int
-    frame: int
+    at_sample: int
 
     @property
-    def n_frames(self) -> int:
-        """Its length."""
+    def n_samples(self) -> int:
+        """Its length, per channel."""
         return len(self.pcm) // (_SAMPLE_BYTES * self.channels)
 
     @property
     def at_ms(self) -> float:
         """Where it begins."""
-        return 1000 * self.frame / self.sample_rate
+        return 1000 * self.at_sample / self.sample_rate
 
     @property
     def duration_ms(self) -> float:
         """Its length in time."""
-        return 1000 * self.n_frames / self.sample_rate
+        return 1000 * self.n_samples / self.sample_rate
 
     def samples(self) -> NDArray[np.int16]:
-        """Return the samples as an array of shape ``(n_frames, channels)``, a view."""
+        """Return the samples as an array of shape ``(n_samples, channels)``, a view."""
         import numpy as np  # noqa: PLC0415  for those who want arrays only
 
         return np.frombuffer(self.pcm, "<i2").reshape(-1, self.channels)
 
     def __repr__(self) -> str:
-        return f"AudioChunk(frame={self.frame}, {self.n_frames} frames, {self.sample_rate} Hz, {self.channels} ch)"
+        length = f"{self.n_samples} samples, {self.sample_rate} Hz, {self.channels} ch"
+        return f"AudioChunk(at_sample={self.at_sample}, {length})"
 
 
 class ListenStarted(msgspec.Struct, frozen=True):
@@ -97,7 +98,7 @@ class ListenStats(msgspec.Struct):
 
     ``failed_connects`` are attempts that brought no connection, ``reconnects`` connections after the first that brought
     audio. ``gap_ms`` is what never came, ``dropped_ms`` and ``dropped_events`` what nobody took in time,
-    ``split_bytes`` halves of frames at the end of a connection.
+    ``split_bytes`` parts of a sample at the end of a connection.
     """
 
     connects: int = 0

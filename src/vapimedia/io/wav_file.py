@@ -32,13 +32,14 @@ _UNFLUSHED_PARTS: Final = 2  # of a second: what may be in the file without bein
 class WavFile:
     """Write 16-bit PCM to a new WAV file as it comes. ``with``, or ``close`` it. Blocks for as long as the disk does.
 
-    One frame is one sample of each channel; *pcm* is interleaved, in little-endian order. The header tells what is
+    Samples are counted per channel; *pcm* is interleaved, in little-endian order. The header tells what is
     in the file after each ``flush``, and at least for every half second of audio: whenever the process is
     killed, the file plays. Beyond 4 GiB it becomes an RF64 file (EBU Tech 3306).
 
     The file is readable by its owner only. Raises ``ConfigError`` if it exists already, unless *overwrite*, or
     cannot be made. Once made, nothing that the disk does raises: ``trouble`` says what went wrong first,
-    ``lost_frames`` counts what could not be written. Later audio stands at its own time, should it be possible again.
+    ``lost_samples`` counts, per channel, what could not be written. Later audio stands at its own time, should it be
+    possible again.
     """
 
     def __init__(
@@ -50,10 +51,10 @@ class WavFile:
         self.path = Path(path)
         self.sample_rate, self.channels = int(sample_rate), int(channels)
         self.trouble = ""
-        self.lost_frames = 0
-        self._frame_bytes = _SAMPLE_BYTES * self.channels
-        self._unflushed_frames = self.sample_rate // _UNFLUSHED_PARTS
-        self._n_frames = self._told_frames = self._next_frame = 0
+        self.lost_samples = 0
+        self._block_bytes = _SAMPLE_BYTES * self.channels  # a sample of each channel
+        self._unflushed_samples = self.sample_rate // _UNFLUSHED_PARTS
+        self._n_samples = self._told_samples = self._next_sample = 0
         if overwrite and self.path.exists() and not self.path.is_file():
             raise ConfigError(f"cannot write {self.path}: it is no regular file")
         try:
@@ -74,49 +75,51 @@ class WavFile:
             raise ConfigError(f"cannot write {self.path}: {_why(error)}") from None
 
     @property
-    def n_frames(self) -> int:
-        """What a reader finds after ``flush``."""
-        return self._n_frames
+    def n_samples(self) -> int:
+        """What a reader finds after ``flush``, per channel."""
+        return self._n_samples
 
     @property
     def position(self) -> int:
-        """The frame that ``append`` writes next: where the last write ended, whether it succeeded or not."""
-        return self._next_frame
+        """The sample that ``append`` writes next: where the last write ended, whether it succeeded or not."""
+        return self._next_sample
 
-    def write_at(self, frame: int, pcm: bytes | bytearray | memoryview) -> bool:
-        """Write *pcm* from *frame* on, over what is there; what was never written is silence.
+    def write_at(self, at_sample: int, pcm: bytes | bytearray | memoryview) -> bool:
+        """Write *pcm* from *at_sample* on, over what is there; what was never written is silence.
 
-        Returns whether all of it is in the file. Raises ``ValueError`` for half a frame or a negative place.
+        Returns whether all of it is in the file. Raises ``ValueError`` for half a sample, one channel's alone, or a
+        negative place.
         """
         with memoryview(pcm) as view, view.cast("B") as data:
-            n_frames, rest = divmod(len(data), self._frame_bytes)
-            if rest or frame < 0:
+            n_samples, rest = divmod(len(data), self._block_bytes)
+            if rest or at_sample < 0:
                 raise ValueError(
-                    f"{len(data)} bytes at frame {frame}: write whole frames of {self._frame_bytes} bytes, from 0 on"
+                    f"{len(data)} bytes at sample {at_sample}: write whole samples of all channels, "
+                    f"{self._block_bytes} bytes together, from 0 on"
                 )
             if self._file.closed:
                 raise StateError(f"{self.path} is closed; nothing can be written to it")
-            if not n_frames:
+            if not n_samples:
                 return True
-            self._next_frame = frame + n_frames
+            self._next_sample = at_sample + n_samples
             try:
-                self._write(_HEAD.size + frame * self._frame_bytes, data)
+                self._write(_HEAD.size + at_sample * self._block_bytes, data)
             except (OSError, OverflowError) as error:
-                self.lost_frames += n_frames
+                self.lost_samples += n_samples
                 self._fails(error)
                 return False
-        self._n_frames = max(self._n_frames, self._next_frame)
-        if self._n_frames - self._told_frames >= self._unflushed_frames:
+        self._n_samples = max(self._n_samples, self._next_sample)
+        if self._n_samples - self._told_samples >= self._unflushed_samples:
             self.flush()
         return True
 
     def append(self, pcm: bytes | bytearray | memoryview) -> bool:
         """Write *pcm* after what was written last. As ``write_at``."""
-        return self.write_at(self._next_frame, pcm)
+        return self.write_at(self._next_sample, pcm)
 
     def flush(self) -> None:
         """Make the header tell all that is in the file: safe from the end of the process, not from a power cut."""
-        if self._file.closed or self._told_frames == self._n_frames:
+        if self._file.closed or self._told_samples == self._n_samples:
             return
         try:
             # After the audio, never before: the sizes must not promise what is not there.
@@ -124,7 +127,7 @@ class WavFile:
         except OSError as error:
             self._fails(error)
         else:
-            self._told_frames = self._n_frames
+            self._told_samples = self._n_samples
 
     def close(self) -> None:
         """Flush and close. May be called again."""
@@ -141,9 +144,7 @@ class WavFile:
         self.close()
 
     def __repr__(self) -> str:
-        return (
-            f"WavFile({str(self.path)!r}, {self.sample_rate} Hz, {self.channels} ch, {self._n_frames} frames)"
-        )
+        return f"WavFile({str(self.path)!r}, {self.sample_rate} Hz, {self.channels} ch, {self._n_samples} samples)"
 
     def _write(self, at: int, data: bytes | memoryview) -> None:
         self._file.seek(at)
@@ -153,15 +154,15 @@ class WavFile:
             left = left[self._file.write(left) or 0 :]
 
     def _head(self) -> bytes:
-        data_bytes = self._n_frames * self._frame_bytes
+        data_bytes = self._n_samples * self._block_bytes
         riff_bytes = _HEAD.size - _RIFF_AND_SIZE + data_bytes
         name, sizes, wide = (b"RIFF", b"JUNK", (0, 0, 0))
         told = (riff_bytes, data_bytes)
         if riff_bytes >= _IN_DS64:
-            name, sizes, wide = (b"RF64", b"ds64", (riff_bytes, data_bytes, self._n_frames))
+            name, sizes, wide = (b"RF64", b"ds64", (riff_bytes, data_bytes, self._n_samples))
             told = (_IN_DS64, _IN_DS64)
-        bytes_per_s = self.sample_rate * self._frame_bytes
-        fmt = (_PCM, self.channels, self.sample_rate, bytes_per_s, self._frame_bytes, 8 * _SAMPLE_BYTES)
+        bytes_per_s = self.sample_rate * self._block_bytes
+        fmt = (_PCM, self.channels, self.sample_rate, bytes_per_s, self._block_bytes, 8 * _SAMPLE_BYTES)
         return _HEAD.pack(
             *(name, told[0], b"WAVE"),
             *(sizes, _DS64_BYTES, *wide, 0),

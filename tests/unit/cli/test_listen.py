@@ -110,8 +110,8 @@ def test_a_wrong_setting_is_told_before_anything_is_sent(
     assert named in capsys.readouterr().err
 
 
-def chunk(frame: int, *, rate: int = 16000, channels: int = 1, pcm: bytes = FRAME) -> AudioChunk:
-    return AudioChunk(pcm, rate, channels, frame)
+def chunk(at_sample: int, *, rate: int = 16000, channels: int = 1, pcm: bytes = FRAME) -> AudioChunk:
+    return AudioChunk(pcm, rate, channels, at_sample)
 
 
 def test_another_format_begins_another_file_and_a_refused_one_is_told(tmp_path: Path) -> None:
@@ -145,8 +145,8 @@ def test_another_rate_in_the_raw_samples_is_no_gap() -> None:
 def test_raw_samples_keep_time_and_a_reader_that_stops_is_noticed() -> None:
     reading, writing = os.pipe()
     sink = RawSink(writing)
-    for frame in (0, 320, 960):
-        sink.take(chunk(frame))
+    for at_sample in (0, 320, 960):
+        sink.take(chunk(at_sample))
     heard = b""
     while len(heard) < 4 * 640:
         heard += os.read(reading, 4096)

@@ -66,10 +66,10 @@ def test_the_boundaries_of_messages_never_matter(
     assert b"".join(chunk.pcm for chunk in heard.chunks) == (
         whole if encoding == "linear16" else mulaw_decode(whole)
     )
-    frame = 0
+    at_sample = 0
     for chunk in heard.chunks:
-        assert (chunk.frame, chunk.channels) == (frame, channels)
-        frame += chunk.n_frames
+        assert (chunk.at_sample, chunk.channels) == (at_sample, channels)
+        at_sample += chunk.n_samples
     assert heard.stats.split_bytes == len(data) % width
 
 
@@ -84,12 +84,12 @@ def test_audio_without_a_format_has_that_of_the_settings_and_a_told_one_wins() -
         ListenStarted(8000, 1, told=True),
     ]
     first, second = heard.chunks
-    assert (first.frame, first.n_frames, first.duration_ms) == (0, 160, 10)
-    assert (second.frame, second.at_ms) == (80, 10)  # the same place, in the new rate's frames
+    assert (first.at_sample, first.n_samples, first.duration_ms) == (0, 160, 10)
+    assert (second.at_sample, second.at_ms) == (80, 10)  # the same place, in the new rate's samples
     np.testing.assert_array_equal(first.samples(), np.frombuffer(FRAME, "<i2").reshape(-1, 2))
 
 
-def test_half_a_frame_of_one_format_is_no_part_of_the_next() -> None:
+def test_half_a_sample_of_one_format_is_no_part_of_the_next() -> None:
     heard = Heard()
     heard.intake.audio(FRAME + b"\1", 0.0)
     heard.intake.text('{"type":"start","sampleRate":16000,"channels":2}')
@@ -111,7 +111,7 @@ def test_in_an_hour_of_another_clock_a_stuck_network_is_no_gap_and_a_pause_is_it
         heard.intake.audio(FRAME * 10, 3600.6 * second_s)
     heard.intake.settle()
     assert heard.stats.gap_ms == 0
-    assert heard.chunks[-1].frame == (3600 * 5 + 3) * 3200
+    assert heard.chunks[-1].at_sample == (3600 * 5 + 3) * 3200
     heard.intake.audio(FRAME * 10, 3603.6 * second_s)
     heard.intake.settle()
     assert heard.stats.gap_ms == pytest.approx(2800, abs=50)
@@ -145,7 +145,7 @@ def test_a_pause_is_a_gap_and_a_stuck_network_is_none() -> None:
     burst = [heard.intake.audio(FRAME, 5.5) for _ in range(100)]  # two seconds that come at once
     assert burst == [True] + [False] * 99
     heard.intake.settle()
-    assert heard.chunks[-100].frame == before.frame + before.n_frames
+    assert heard.chunks[-100].at_sample == before.at_sample + before.n_samples
     assert heard.stats.gap_ms == pytest.approx(2800, abs=1)
 
 
@@ -175,6 +175,6 @@ def test_a_slow_consumer_loses_the_oldest_and_never_the_end() -> None:
     left = [queue.take() for _ in range(len(queue))]
     assert len(left) == 51
     assert isinstance(left[0], AudioChunk)
-    assert left[0].frame == 50 * 320
+    assert left[0].at_sample == 50 * 320
     assert left[-1] == ListenEnded("ended")
     assert (round(stats.dropped_ms), stats.dropped_events) == (1000, 1)

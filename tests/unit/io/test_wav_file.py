@@ -39,14 +39,14 @@ def test_after_each_flush_a_reader_finds_what_was_written_and_silence_between(
     path, width = tmp_path_factory.mktemp("wav") / "a.wav", 2 * channels
     model, at = bytearray(), 0
     with WavFile(path, 1000, channels) as file:
-        for what, frame, data in steps:
+        for what, at_sample, data in steps:
             pcm = data[: len(data) // width * width]
             if what == "flush":
                 file.flush()
                 assert read(path) == (1000, channels, bytes(model))
                 continue
-            at = at if what == "append" else frame
-            assert file.append(pcm) if what == "append" else file.write_at(frame, pcm)
+            at = at if what == "append" else at_sample
+            assert file.append(pcm) if what == "append" else file.write_at(at_sample, pcm)
             if pcm:
                 model.extend(bytes(max(0, at * width + len(pcm) - len(model))))
                 model[at * width : at * width + len(pcm)] = pcm
@@ -55,7 +55,7 @@ def test_after_each_flush_a_reader_finds_what_was_written_and_silence_between(
                 at = file.position
             told = read(path)[2]  # without a flush: a part of it, at most half a second less
             assert len(model) - len(told) < 500 * width
-            assert file.n_frames * width == len(model)
+            assert file.n_samples * width == len(model)
     assert read(path) == (1000, channels, bytes(model))
 
 
@@ -75,8 +75,8 @@ def test_at_no_moment_does_the_header_promise_what_is_not_there(tmp_path: Path) 
     with WavFile(path, 1000) as file:
         file._file.close()
         file._file = Watched(path, "r+b")
-        for frame in (0, 100, 2000, 50):
-            file.write_at(frame, b"ab" * 300)
+        for at_sample in (0, 100, 2000, 50):
+            file.write_at(at_sample, b"ab" * 300)
             file.flush()
     assert len(read(path)[2]) == 2300 * 2
 
@@ -149,7 +149,7 @@ def test_a_full_disk_is_told_once_and_raises_nothing(
     disk.limit = 80 + 300
     assert not file.append(b"cd" * 100)
     assert not file.append(b"ef" * 100)
-    assert (file.n_frames, file.lost_frames, file.position) == (100, 200, 300)
+    assert (file.n_samples, file.lost_samples, file.position) == (100, 200, 300)
     assert "No space left" in file.trouble
     file.flush()
     assert read(path)[2] == b"ab" * 100  # the part of what failed is not told
@@ -179,11 +179,11 @@ def test_beyond_4_gib_the_sizes_are_64_bits_long(tmp_path: Path) -> None:
     assert path.stat().st_size == n_bytes + 80
 
 
-def test_half_a_frame_and_a_closed_file_are_the_callers_mistakes(tmp_path: Path) -> None:
+def test_half_a_sample_and_a_closed_file_are_the_callers_mistakes(tmp_path: Path) -> None:
     file = WavFile(tmp_path / "a.wav", 8000, 2)
-    for frame, pcm in [(0, b"abc"), (-1, b"abcd")]:
-        with pytest.raises(ValueError, match="write whole frames"):
-            file.write_at(frame, pcm)
+    for at_sample, pcm in [(0, b"abc"), (-1, b"abcd")]:
+        with pytest.raises(ValueError, match="write whole samples"):
+            file.write_at(at_sample, pcm)
     file.close()
     file.close()
     file.flush()
