@@ -7,11 +7,11 @@
 #include "live.h"
 
 enum {
-    PIECE = 480,       /* samples read at a time */
-    PAUSE_PART = 1000, /* of a second: */
-    PAUSE = 60,        /* less than this between two live messages is jitter */
-    AHEAD = 60,        /* silence of a live leg that is further ahead of its clock is left out */
-    JUMP = 250,        /* a played leg that a mark moves by more than this is heard elsewhere */
+    PIECE = 480, /* samples read at a time */
+    MS_PER_S = 1000,
+    PAUSE_MS = 60, /* less than this between two live messages is jitter */
+    AHEAD_MS = 60, /* silence of a live leg that is further ahead of its clock is left out */
+    JUMP_MS = 250, /* a played leg that a mark moves by more than this is heard elsewhere */
     MIN_ROOM = 4096,
     MAX_KEPT = 65536
 };
@@ -35,7 +35,7 @@ void vm_track_free(vm_track *track) {
 }
 
 static int64_t samples_of_ms(const vm_track *track, int64_t ms) {
-    return ms * track->sample_rate / PAUSE_PART;
+    return ms * track->sample_rate / MS_PER_S;
 }
 
 static int64_t end_of(const vm_track *track) {
@@ -103,7 +103,7 @@ static int64_t pause_before(const vm_track *track, vm_tap_cursor behind, const v
     const int64_t end = end_of(track);
     int64_t n = (int64_t)(record->n_bytes / track->sample_bytes);
     int64_t late = vm_track_at(track, record->at_ns) - n - end;
-    const int64_t twice = 2 * n, least = samples_of_ms(track, PAUSE);
+    const int64_t twice = 2 * n, least = samples_of_ms(track, PAUSE_MS);
     const int64_t pause = record->n_lost > 0 ? 0 : twice > least ? twice : least;
     vm_tap_record next;
     const uint8_t *audio;
@@ -118,12 +118,12 @@ static int64_t pause_before(const vm_track *track, vm_tap_cursor behind, const v
 static int64_t gap_before(const vm_track *track, const vm_tap_record *record) {
     const int64_t gap = vm_track_at(track, record->at_ns) - end_of(track);
     const bool is_told = record->kind == VM_TAP_BEGINS || record->n_lost > 0;
-    return is_told || gap > samples_of_ms(track, JUMP) ? gap : 0;
+    return is_told || gap > samples_of_ms(track, JUMP_MS) ? gap : 0;
 }
 
 static bool is_needless(const vm_track *track, const vm_tap_record *record, const uint8_t *audio) {
     const int64_t n = (int64_t)(record->n_bytes / track->sample_bytes);
-    return end_of(track) + n - vm_track_at(track, record->at_ns) > samples_of_ms(track, AHEAD) &&
+    return end_of(track) + n - vm_track_at(track, record->at_ns) > samples_of_ms(track, AHEAD_MS) &&
            track->n_bytes % track->sample_bytes == 0 && record->n_bytes % track->sample_bytes == 0 &&
            vm_live_is_silent(track->encoding, audio, record->n_bytes);
 }
@@ -132,10 +132,7 @@ static bool is_needless(const vm_track *track, const vm_tap_record *record, cons
 static bool take(vm_track *track, const vm_tap_record *record, const uint8_t *audio, vm_tap_cursor behind) {
     const int64_t gap = track->is_live ? pause_before(track, behind, record) : gap_before(track, record);
     size_t n = record->n_bytes;
-    if (track->is_live && gap == 0 && is_needless(track, record, audio)) {
-        track->left_out += n;
-        return true;
-    }
+    if (track->is_live && gap == 0 && is_needless(track, record, audio)) return true;
     /* Of a sample that has lost a half the other is of no use. */
     const bool is_torn = record->n_lost % track->sample_bytes != 0;
     const bool was_split = track->n_bytes % track->sample_bytes != 0;

@@ -27,7 +27,6 @@ typedef struct vm_track {
     bool is_live;
     int64_t origin_ns;
     int64_t done;
-    uint64_t left_out; /* silent bytes of a live leg that ran ahead of its clock */
 } vm_track;
 
 void vm_track_init(vm_track *track, vm_encoding encoding, uint32_t sample_rate, bool is_live,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +42,7 @@ __all__ = [
     "VonageRate",
     "WebhookTimeoutS",
     "Workers",
+    "config_file",
     "option",
 ]
 
@@ -136,3 +138,9 @@ VapiWsAuth = Annotated[
 VapiHosts = Annotated[
     list[str] | None, _limit("--vapi-host", "Host suffix of call sockets; may repeat.", "vapi.ai")
 ]
+
+
+def config_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the file of ``--config``, or else of ``VAPIMEDIA_CONFIG``."""
+    named = environ.get("VAPIMEDIA_CONFIG", "").strip()
+    return Path(named) if given is None and named else given

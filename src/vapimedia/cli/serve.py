@@ -116,9 +116,7 @@ def prepare(
 
     What the bridge was built with counts where no other source says anything.
     """
-    if file is None and environ.get("VAPIMEDIA_CONFIG", "").strip():
-        file = Path(environ["VAPIMEDIA_CONFIG"].strip())
-    settings = load_config(flags=flags, environ=environ, file=file)
+    settings = load_config(flags=flags, environ=environ, file=options.config_file(file, environ))
     bridge = None
     if settings.app:
         from vapimedia.io.user_app import load_app  # noqa: PLC0415  loads picows and aiohttp

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from vapimedia.cli.options import config_file
 from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.config_sources import load_config
@@ -30,10 +31,8 @@ def call_settings(
 
     Raises ``ConfigError`` for an id without an API key, and for a URL on a host that is not allowed.
     """
-    if file is None and os.environ.get("VAPIMEDIA_CONFIG", "").strip():
-        file = Path(os.environ["VAPIMEDIA_CONFIG"].strip())
     flags = {"vapi_url": vapi_url, "vapi_hosts": vapi_hosts or None}
-    settings = load_config(flags=flags, environ=os.environ, file=file)
+    settings = load_config(flags=flags, environ=os.environ, file=config_file(file, os.environ))
     if call is None or not is_url(call):
         if not settings.vapi_api_key:
             other = "" if call is None else f", or give the call's {url_name}"

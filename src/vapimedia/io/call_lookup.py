@@ -88,8 +88,7 @@ async def _url_of(client: VapiClient, call: CallLike, kind: Literal["control", "
         check_monitor_url(url, kind)
         refusal = check_url_from_api(url, client.base_url, client.hosts)
         if refusal is not None:
-            how = "allow it by hosts (--vapi-host), or by the API's own host (--vapi-url)"
-            hint = f"; {how}" if is_about_host(refusal) else ""
+            hint = "; allow it by hosts, or by the API's own host" if is_about_host(refusal) else ""
             raise ConfigError(f"that {kind}Url cannot be used: {refusal.reason}{hint}")
         return url
     url = _own(call, kind) or client.known.url(id_of(call), kind)

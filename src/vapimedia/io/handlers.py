@@ -14,6 +14,7 @@ from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.hooks import Call
 from vapimedia.io.user_code import (
+    FAILED,
     LateError,
     Runner,
     UserCodeError,
@@ -113,7 +114,7 @@ class Handlers:
             # A dict in it was changed after it was made: it holds something that is no JSON now.
             except (TypeError, ValueError, OverflowError, RecursionError):
                 self._fault(name, "wrong", "returned an answer that cannot be written as JSON")
-        elif reply is not _NO_ANSWER:
+        elif reply is not FAILED:
             expected = wanted.__name__ if wanted is not None else "Reply"
             self._fault(name, "wrong", f"returned {_a(reply)}, not a vapimedia.protocols.vapi.{expected}")
         return self.fallback(name)
@@ -133,7 +134,7 @@ class Handlers:
         if name not in self._handlers:
             return True
         said = await self._ask(name, call, request, 0.0)
-        if said is not _NO_ANSWER and said is not None and not isinstance(said, bool):
+        if said is not FAILED and said is not None and not isinstance(said, bool):
             self._fault(name, "wrong", f"returned {_a(said)}, not None or False; the bridge acts")
         return said is not False
 
@@ -141,7 +142,7 @@ class Handlers:
         handler = self._handlers.get(name)
         if handler is None:
             self._fault(name, "missing", "is not registered")
-            return _NO_ANSWER
+            return FAILED
         limit_s = self.limit_s(request)
         try:
             return await self._runner.run(
@@ -151,7 +152,7 @@ class Handlers:
             self._fault(name, "late", f"took longer than {limit_s:g} s")
         except UserCodeError as failure:
             self._fault(name, "failed", f"raised {describe_failure(failure.error)}")
-        return _NO_ANSWER
+        return FAILED
 
     def limit_s(self, request: Event) -> float:
         """Return how long the answer to *request* may take."""
@@ -169,9 +170,6 @@ class Handlers:
     def close(self) -> None:
         """Let go of the threads; functions that still run are not waited for."""
         self._runner.close()
-
-
-_NO_ANSWER = object()
 
 
 def check_handler(name: str, function: Callable[..., Any], struct: type) -> None:

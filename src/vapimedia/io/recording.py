@@ -57,7 +57,7 @@ OpenFile = Callable[[Path, int, int], RecordingFile]
 
 
 class Recording:
-    """One call's. Made on the loop; what begins with ``write`` is the thread's."""
+    """One call's. Made on the loop; ``write`` and ``_open`` are the thread's, ``fail`` is either's."""
 
     def __init__(self, recorder: Recorder, session: CallSession) -> None:
         self._recorder = recorder

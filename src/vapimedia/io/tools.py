@@ -114,8 +114,7 @@ class ToolBox:
             arguments = msgspec.convert(wanted.arguments(), tool.arguments, strict=False)
         except msgspec.ValidationError as error:
             self._count("tool_misfit")
-            # What msgspec quotes may be what a caller said.
-            # What the __post_init__ of a user's Struct says may be what a caller said.
+            # What msgspec quotes, and what a Struct's __post_init__ says, may be what a caller said.
             why = without_values(str(error)) if error.__cause__ is None else describe_failure(error.__cause__)
             _log.warning("the arguments of tool %r do not fit: %s", wanted.name, why)
             return failed(f"the arguments do not fit: {error}")

@@ -24,7 +24,7 @@ __all__ = [
     "check_streams",
     "describe_failure",
     "is_async",
-    "parameters_of",
+    "is_our_cancelling",
     "place_in",
     "place_of",
 ]
@@ -39,16 +39,17 @@ _OURS = str(Path(__file__).parents[1])
 
 def is_async(function: object) -> bool:
     """Return whether calling *function* gives a coroutine; an object with an async ``__call__`` counts."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004  callable() does not tell whether it is async
-    )
+    return _is(inspect.iscoroutinefunction, function)
 
 
 def check_answers(
     what: str, function: Callable[..., Any], given: str, n_given: int = 2
 ) -> list[inspect.Parameter]:
-    """Return as ``parameters_of`` does; raise ``ConfigError`` for a generator of any kind too."""
-    parameters = parameters_of(what, function, given, n_given)
+    """Return the parameters of *function*, which is called with the *n_given* of *given*.
+
+    Raises ``ConfigError`` if it cannot be called so, nothing tells whether it can, or it is a generator of any kind.
+    """
+    parameters = _parameters_of(what, function, given, n_given)
     if _is(inspect.isgeneratorfunction, function) or _is(inspect.isasyncgenfunction, function):
         raise ConfigError(f"{what} takes a function that returns its answer; {_name(function)} yields")
     return parameters
@@ -56,7 +57,7 @@ def check_answers(
 
 def check_streams(what: str, function: Callable[..., Any], given: str) -> None:
     """Raise ``ConfigError`` if *function* does not take the one of *given*, or is a generator that is not async."""
-    parameters_of(what, function, given, 1)
+    _parameters_of(what, function, given, 1)
     if _is(inspect.isgeneratorfunction, function):
         raise ConfigError(f"{what} takes an async generator; write async def {_name(function)}")
 
@@ -69,13 +70,9 @@ def _name(function: object) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-def parameters_of(
+def _parameters_of(
     what: str, function: Callable[..., Any], given: str, n_given: int = 2
 ) -> list[inspect.Parameter]:
-    """Return the parameters of a user's function for *what*, which is called with the *n_given* of *given*.
-
-    Raises ``ConfigError`` if it cannot be called so, or nothing tells whether it can.
-    """
     called = _name(function)
     told: object = ""
     try:
@@ -129,7 +126,7 @@ def is_our_cancelling(error: BaseException) -> bool:
 
 
 FAILED = object()
-"""What ``ask_user`` returns when the user's function gave no answer."""
+"""What stands for an answer when the user's function gave none."""
 
 
 class LateError(Exception):

@@ -24,7 +24,6 @@ cdef extern from "track.h" nogil:
     ctypedef struct vm_track:
         int64_t origin_ns
         int64_t done
-        uint64_t left_out
     void vm_track_init(vm_track* track, vm_encoding encoding, uint32_t sample_rate, c_bool is_live,
                        size_t max_bytes) noexcept
     void vm_track_free(vm_track* track) noexcept

@@ -9,12 +9,10 @@ from typing import Literal
 import msgspec
 
 from vapimedia.errors import ConfigError
+from vapimedia.protocols.phone_numbers import E164, without_separators
 
 __all__ = ["ForwardTo", "forward_to"]
 
-# E.164, and what people write between its digits. No emergency number is of this form.
-_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
-_SEPARATORS = str.maketrans("", "", " ().-")
 # RFC 3261 s. 19.1, by its outline: what must not stand in a URI stands in none.
 _SIP_URI = re.compile(r"sips?:[!-;=?-~]{1,250}", re.IGNORECASE)
 _CALLER_NAME = re.compile(r"[A-Za-z0-9_.+-]{1,40}")
@@ -23,7 +21,7 @@ _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _HEADER_VALUE = re.compile(r"[ -~]{0,256}")
 _MAX_HEADERS = 32
 _MAX_MESSAGE = 1500
-RING_S = range(5, 121)
+_RING_S = range(5, 121)
 
 
 class ForwardTo(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,14 +54,14 @@ class ForwardTo(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("what says where a call goes on must be text")
         # No text quotes a number or an address: it ends in logs.
         if self.kind == "number":
-            if not _NUMBER.fullmatch(self.address):
+            if not E164.fullmatch(self.address):
                 raise ConfigError("a call is forwarded to a number in E.164: + and 7 to 15 digits")
         elif self.kind != "sip" or not _SIP_URI.fullmatch(self.address):
             raise ConfigError(
                 "a call is forwarded to a number, or to an address such as sip:desk@example.com"
             )
         is_name = self.kind == "sip" and _CALLER_NAME.fullmatch(self.caller_id)
-        if self.caller_id and not (is_name or _NUMBER.fullmatch(self.caller_id)):
+        if self.caller_id and not (is_name or E164.fullmatch(self.caller_id)):
             raise ConfigError("caller_id must be a number in E.164: + and 7 to 15 digits")
         if self.extension and (self.kind != "number" or not _KEYS.fullmatch(self.extension)):
             raise ConfigError("an extension is up to 32 keys of 0-9, * and #, after a number")
@@ -77,8 +75,8 @@ class ForwardTo(msgspec.Struct, frozen=True, kw_only=True):
             )
         if len(self.message) > _MAX_MESSAGE:
             raise ConfigError(f"what is said to the caller has more than {_MAX_MESSAGE} characters")
-        if self.ring_timeout_s not in RING_S:
-            raise ConfigError(f"ring_timeout_s must be within {RING_S[0]}..{RING_S[-1]} seconds")
+        if self.ring_timeout_s not in _RING_S:
+            raise ConfigError(f"ring_timeout_s must be within {_RING_S[0]}..{_RING_S[-1]} seconds")
 
     def is_same_place(self, other: ForwardTo) -> bool:
         """Whether both are the same phone, however the caller gets there."""
@@ -102,11 +100,11 @@ def forward_to(
     """
     address = address.strip(" ")
     is_sip = address.lower().startswith(("sip:", "sips:"))
-    shown = caller_id.strip(" ").translate(_SEPARATORS)
+    shown = without_separators(caller_id.strip(" "))
     return ForwardTo(
         kind="sip" if is_sip else "number",
-        address=address if is_sip else address.translate(_SEPARATORS),
-        caller_id=shown if _NUMBER.fullmatch(shown) else caller_id,
+        address=address if is_sip else without_separators(address),
+        caller_id=shown if E164.fullmatch(shown) else caller_id,
         extension=extension,
         headers=headers or {},
         message=message,

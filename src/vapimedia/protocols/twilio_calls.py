@@ -21,6 +21,7 @@ from vapimedia.protocols.commands import HttpCall
 from vapimedia.protocols.dialect import DialRequest, StatusReport, WebhookRequest
 from vapimedia.protocols.events import CallProgress, Problem, ProviderEvent, Stopped, UnknownMessage
 from vapimedia.protocols.forwarding import ForwardTo
+from vapimedia.protocols.phone_numbers import E164, without_separators
 from vapimedia.protocols.twilio_signature import read_fields
 from vapimedia.protocols.twilio_twiml import connect_stream, dial
 
@@ -45,9 +46,6 @@ _PROGRESS_EVENTS = ("initiated", "ringing", "answered", "completed")
 _RING_TIMEOUT_S = range(5, 601)
 _MACHINE_DETECTION = ("Enable", "DetectMessageEnd")
 _MAX_TWIML = 4000
-# E.164, and what people write between its digits. No emergency number is of this form.
-_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
-_SEPARATORS = str.maketrans("", "", " ().-")
 _ADDRESS = re.compile(r"(?:sips?|client):\S+", re.IGNORECASE)
 _MAX_ADDRESS = 512
 
@@ -227,8 +225,8 @@ def _numbers(request: DialRequest) -> tuple[str, str]:
 
 def _number(text: str) -> str:
     """Return a number in E.164 without what people write between its digits; empty if it is none."""
-    number = text.translate(_SEPARATORS)
-    return number if _NUMBER.fullmatch(number) else ""
+    number = without_separators(text)
+    return number if E164.fullmatch(number) else ""
 
 
 def _is_word(text: str) -> bool:

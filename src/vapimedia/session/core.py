@@ -33,11 +33,9 @@ from vapimedia.session.watch import NS_PER_MS, Deadlines, Health
 
 __all__ = ["CallCore", "sends"]
 
+# What waits for a provider that does not read is at most 200 ms late, the frame that is being made included.
 _MAX_LATE_MS = 180
-"""What waits for a provider that does not read is at most 200 ms late, the frame that is being made included."""
-
-
-# The provider's stream is over, and so is the call on our side: only its name is waited for.
+# How long the provider's answer to a forward is waited for once its stream has stopped.
 _STOPPED_NS = 2_000 * NS_PER_MS
 
 

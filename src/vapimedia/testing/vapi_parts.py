@@ -73,7 +73,7 @@ class Leg(Protocol):
     """What carries the caller's audio: a call socket, or a phone line."""
 
     async def send_text(self, text: str) -> bool:
-        """Send a text; ``False`` when the leg is gone."""
+        """Send a text; ``False`` when it broke off."""
 
     async def send_audio(self, chunk: bytes) -> bool:
         """Send the assistant's audio; ``False`` when the leg is gone."""

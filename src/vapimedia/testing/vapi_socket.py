@@ -25,7 +25,7 @@ class SocketLeg:
         self.closing: asyncio.Task[bool] | None = None
 
     async def send_text(self, text: str) -> bool:
-        """Send a text frame; nothing happens when the socket is closed."""
+        """Send a text frame; it is dropped when the socket is closed already."""
         if not self._ws.closed:
             try:
                 await self._ws.send_str(text)

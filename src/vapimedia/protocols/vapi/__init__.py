@@ -1,5 +1,6 @@
 """Vapi's side of a call: events and commands of the call socket, webhooks and answers, ``POST /call``."""
 
+from vapimedia.protocols._wire import without_values
 from vapimedia.protocols.vapi._decoding import peek_type
 from vapimedia.protocols.vapi.auth import WebhookSecrets, check_webhook_secret
 from vapimedia.protocols.vapi.call_records import (
@@ -84,7 +85,7 @@ from vapimedia.protocols.vapi.events import (
     decode_event,
     encode_event,
 )
-from vapimedia.protocols.vapi.malformed import describe_malformed, without_values
+from vapimedia.protocols.vapi.malformed import describe_malformed
 from vapimedia.protocols.vapi.parts import (
     Artifact,
     CallMessage,

@@ -9,10 +9,9 @@ from typing import Any
 import msgspec
 
 from vapimedia.errors import StateError
-from vapimedia.protocols._wire import BROKEN, printable
+from vapimedia.protocols._wire import BROKEN, describe_broken, printable
 from vapimedia.protocols.vapi._json import NO_JSON, Buffer
 from vapimedia.protocols.vapi.event import Event, Malformed, UnschemedEvent
-from vapimedia.protocols.vapi.malformed import without_values
 
 __all__ = ["TypedDecoder", "encode_flat", "peek_type"]
 
@@ -86,7 +85,6 @@ class TypedDecoder:
         by_type = {str(event.__struct_config__.tag): event for event in types}
         self._by_type = by_type | {alias: by_type[name] for alias, name in aliases.items()}
         self._unknown = unknown
-        self.types = types
 
     def decode(self, data: Buffer) -> Any:
         """Return a typed event, what *unknown* made, or ``Malformed``. Never raises."""
@@ -102,14 +100,14 @@ class TypedDecoder:
             except msgspec.DecodeError:
                 return self._decode_slowly(message)
         except BROKEN as error:
-            return Malformed("invalid_json", "", _without_values(error))
+            return Malformed("invalid_json", "", describe_broken(error))
 
     def _decode_slowly(self, message: bytes) -> Any:
         try:
             type_, inner = _unwrap(message)
         except msgspec.ValidationError as error:
             reason = "missing_type" if "$." in str(error) else "not_an_object"
-            return Malformed(reason, "", _without_values(error))
+            return Malformed(reason, "", describe_broken(error))
         if type_ is None:
             return Malformed("missing_type", "", "the message has no type")
         event = self._by_type.get(type_) or self._by_type.get(type_.partition(_SUFFIX)[0])
@@ -118,7 +116,7 @@ class TypedDecoder:
         try:
             return _decode_as(event, inner)
         except msgspec.ValidationError as error:
-            return Malformed("wrong_field", str(event.__struct_config__.tag), _without_values(error))
+            return Malformed("wrong_field", str(event.__struct_config__.tag), describe_broken(error))
 
 
 def _unwrap(message: bytes) -> tuple[str | None, bytes]:
@@ -155,12 +153,3 @@ def _union(types: tuple[type[Event], ...]) -> Any:
     for event in types[1:]:
         union = union | event
     return union
-
-
-def _without_values(error: Exception) -> str:
-    """Describe *error* without what the message held: an encoding error's text quotes it."""
-    if isinstance(error, msgspec.DecodeError):
-        return without_values(str(error)).replace("\n", " ")[:200]
-    return (
-        "the text is not valid UTF-8" if isinstance(error, UnicodeError) else "the JSON is nested too deeply"
-    )

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from vapimedia.errors import ConcurrencyBlocked, VapiError
-from vapimedia.protocols._wire import BROKEN
+from vapimedia.protocols._wire import BROKEN, describe_broken
 from vapimedia.protocols.vapi._json import NO_JSON
 from vapimedia.protocols.vapi._said import said
 from vapimedia.protocols.vapi.call_urls import bare_url
@@ -163,7 +163,7 @@ def decode_call(data: bytes | str | msgspec.Raw) -> CallRecord:
     try:
         call = msgspec.json.decode(data, type=CallRecord)
     except BROKEN as error:
-        raise VapiError(f"Vapi's answer is not a call: {_where(error)}") from None
+        raise VapiError(f"Vapi's answer is not a call: {describe_broken(error)}") from None
     if not call.id:
         raise VapiError("Vapi's answer is not a call: it has no id")
     call.__dict__["raw"] = data.encode() if isinstance(data, str) else data
@@ -176,7 +176,7 @@ def decode_calls(data: bytes) -> list[CallRecord]:
         # Each by itself: a view of its part would keep the whole answer in memory.
         return [decode_call(bytes(one)) for one in msgspec.json.decode(data, type=list[msgspec.Raw])]
     except BROKEN as error:
-        raise VapiError(f"Vapi's answer is not a list of calls: {_where(error)}") from None
+        raise VapiError(f"Vapi's answer is not a list of calls: {describe_broken(error)}") from None
 
 
 class _Transport(msgspec.Struct, rename="camel"):
@@ -247,10 +247,3 @@ def refused(status: int, body: bytes, hide: Iterable[str] = (), what: str = "the
 
 def _whole(number: float | None) -> int | None:
     return int(number) if number is not None else None
-
-
-def _where(error: Exception) -> str:
-    """Describe *error* without a value of the answer."""
-    if isinstance(error, msgspec.ValidationError):
-        return str(error).replace("\n", " ")[:200]
-    return "it is not JSON"

@@ -5,7 +5,6 @@ Source: docs.vapi.ai (calls: create, WebSocket transport) and its OpenAPI schema
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +13,7 @@ from msgspec.structs import force_setattr
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 from vapimedia.protocols._wire import BROKEN
+from vapimedia.protocols.phone_numbers import E164
 
 __all__ = ["CreateCall", "CreatePhoneCall", "Customer", "SchedulePlan", "decode_create_call"]
 
@@ -21,8 +21,6 @@ _MAX_NAME = 40
 _FAMILIES = ("assistant", "squad", "workflow")
 _WEBSOCKET = "vapi.websocket"
 _DEFAULT_RATES = {"pcm_s16le": 16000, "mulaw": 8000}
-# E.164. Vapi takes other numbers with numberE164CheckEnabled off only.
-_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -194,7 +192,7 @@ def _check_customer(customer: Customer) -> None:
     if (customer.number in (None, "")) == (customer.sip_uri in (None, "")):
         raise ConfigError("a customer needs one of number and sip_uri")
     checked = customer.number_e164_check_enabled is not False
-    if customer.number and checked and not _NUMBER.fullmatch(customer.number):
+    if customer.number and checked and not E164.fullmatch(customer.number):
         raise ConfigError(
             "the customer's number is not in E.164 (+ and 7 to 15 digits, nothing between them); "
             "number_e164_check_enabled=False lets others through"

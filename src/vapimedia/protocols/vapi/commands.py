@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import msgspec
 
 from vapimedia.errors import ConfigError, ProtocolError
-from vapimedia.protocols._wire import BROKEN, printable
+from vapimedia.protocols._wire import BROKEN, describe_broken
 from vapimedia.protocols.forwarding import forward_to
 from vapimedia.protocols.vapi.destinations import (
     AssistantDestination,
@@ -186,15 +186,8 @@ def decode_control(data: bytes | str) -> ControlMessage:
             return Say(**msgspec.structs.asdict(msgspec.json.decode(data, type=_OldSay)))
         except BROKEN:
             pass
-        raise ProtocolError(f"not a message for a Vapi call: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    if not isinstance(error, msgspec.ValidationError):
-        return "it is not JSON"
-    what, _, where = str(error).partition(" - at ")
-    # The value of an unknown word stands in quotes, after what is wrong with it.
-    return f"{what.partition(chr(39))[0].strip()} at {printable(where)}"
+        why = describe_broken(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
+        raise ProtocolError(f"not a message for a Vapi call: {why}") from None
 
 
 def end_call() -> bytes:

@@ -6,25 +6,17 @@ import re
 
 import msgspec
 
-from vapimedia.protocols._wire import BROKEN
+from vapimedia.protocols._wire import BROKEN, without_values
 from vapimedia.protocols.vapi.event import Malformed
 
-__all__ = ["describe_malformed", "without_values"]
+__all__ = ["describe_malformed"]
 
-# A value that is quoted may hold quotes of its own.
-_QUOTED = re.compile("'.*'", re.S)
-_UNKNOWN_FIELD = re.compile("unknown field `.*`(?= - at `)|unknown field `.*`", re.S)
 _PATH = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.S)
 
 
 class _Envelope(msgspec.Struct):
     message: msgspec.Raw = msgspec.Raw(b"")
     type: msgspec.Raw = msgspec.Raw(b"")
-
-
-def without_values(text: str) -> str:
-    """Return msgspec's *text* about a wrong field without the value or the name that it quotes."""
-    return _UNKNOWN_FIELD.sub("unknown field", _QUOTED.sub("'...'", text))
 
 
 def describe_malformed(message: Malformed, body: bytes) -> str:

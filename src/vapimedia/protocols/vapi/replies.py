@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from vapimedia.errors import ConfigError, ProtocolError
-from vapimedia.protocols._wire import BROKEN
+from vapimedia.protocols._wire import BROKEN, describe_broken
 from vapimedia.protocols.vapi.destinations import AssistantDestination, Destination, PhoneDestination
 from vapimedia.protocols.vapi.tools import ToolCallsReply
 
@@ -227,7 +227,7 @@ def decode_reply(type: str, data: bytes) -> Reply | ToolCallsReply:
     try:
         return cast("Reply | ToolCallsReply", decoder.decode(data))
     except BROKEN as error:
-        raise ProtocolError(f"this is no answer to {type}: {error}") from None
+        raise ProtocolError(f"this is no answer to {type}: {describe_broken(error)}") from None
 
 
 def _only_one(reply: Reply, *names: str, at_least: bool = True) -> list[str]:
