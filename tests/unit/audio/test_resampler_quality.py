@@ -9,7 +9,7 @@ import itertools
 import math
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,6 +20,7 @@ from vapimedia.audio import Resampler, mulaw_decode, mulaw_encode, resample
 
 COMMON_RATES = [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000]
 COMMON_PAIRS = list(itertools.permutations(COMMON_RATES, 2))
+TELEPHONY_RATES = {8000, 16000, 24000, 44100, 48000}  # the filters of the others are judged in the slow part
 OTHER_PAIRS = [(192_000, 8000), (8000, 192_000), (16_000, 11_000)]
 PRIMES = (7919, 8011)  # coefficients are interpolated
 
@@ -57,12 +58,19 @@ AMPLITUDE = 29_000
 
 qualities = pytest.mark.parametrize("quality", list(PROMISES))
 kinds = pytest.mark.parametrize(("from_hz", "to_hz"), KINDS)
-common = pytest.mark.parametrize(
-    ("from_hz", "to_hz", "quality"), [(*pair, quality) for pair in COMMON_PAIRS for quality in PROMISES]
-)
+
+
+def pairs_and_qualities(pairs: Iterable[tuple[int, int]]) -> list:
+    return [
+        pytest.param(*pair, quality, marks=() if TELEPHONY_RATES.issuperset(pair) else pytest.mark.slow)
+        for pair in pairs
+        for quality in PROMISES
+    ]
+
+
+common = pytest.mark.parametrize(("from_hz", "to_hz", "quality"), pairs_and_qualities(COMMON_PAIRS))
 all_pairs = pytest.mark.parametrize(
-    ("from_hz", "to_hz", "quality"),
-    [(*pair, quality) for pair in COMMON_PAIRS + OTHER_PAIRS for quality in PROMISES],
+    ("from_hz", "to_hz", "quality"), pairs_and_qualities(COMMON_PAIRS + OTHER_PAIRS)
 )
 
 
