@@ -36,6 +36,9 @@ from vapimedia.testing.fake_vapi import FakeVapi
 from vapimedia.testing.fake_vapi_call import FakeVapiCall
 from vapimedia.testing.fake_vonage import FakeVonageCall, Outbound
 from vapimedia.testing.fake_vonage_api import FakeVonageApi
+from vapimedia.testing.fault import Fault, parse_fault
+from vapimedia.testing.fault_connection import ProxiedConnection
+from vapimedia.testing.fault_proxy import FaultProxy
 from vapimedia.testing.faults import VapiFaults
 from vapimedia.testing.forwarded import Forwarded
 from vapimedia.testing.pacing import Pacing
@@ -104,6 +107,8 @@ __all__ = [
     "FakeVapiCall",
     "FakeVonageApi",
     "FakeVonageCall",
+    "Fault",
+    "FaultProxy",
     "Forwarded",
     "FrameReport",
     "HangUp",
@@ -113,6 +118,7 @@ __all__ = [
     "Outbound",
     "Pacing",
     "Pause",
+    "ProxiedConnection",
     "Say",
     "SecretAuth",
     "SendEvent",
@@ -140,6 +146,7 @@ __all__ = [
     "load_clip",
     "long_dialogue",
     "make_application_key",
+    "parse_fault",
     "read_wav",
     "speech_ratio",
     "transcribe",
