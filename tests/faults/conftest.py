@@ -21,9 +21,11 @@ def shown(capfd: pytest.CaptureFixture[str]) -> Iterator[io.StringIO]:
     level = root.level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
+    gc.freeze()  # only what the test leaves is looked through for what it may still tell
     yield text
     root.removeHandler(handler)
     root.setLevel(level)
     gc.collect()
+    gc.unfreeze()
     printed = capfd.readouterr()
     expect_no_canary(text.getvalue(), printed.out, printed.err)

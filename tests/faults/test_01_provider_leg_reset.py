@@ -4,10 +4,12 @@ no task and no descriptor after 1 s; one end is told, ``provider_reset``."""
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -18,6 +20,9 @@ from scene import Leg, Scene, Vapi, media, start, stream_url
 from wire import Wire, connected, frame, nothing_left, on_both_loops, until
 
 BOUND_MS = 200
+
+MakeCall = Callable[[Scene, int], AbstractAsyncContextManager[tuple[Wire, Leg]]]
+Fault = Callable[[Scene, Wire, Leg], None]
 
 
 def nothing(scene: Scene, phone: Wire, leg: Leg) -> None:
@@ -44,7 +49,7 @@ def a_phone_that_does_not_read(scene: Scene, phone: Wire, leg: Leg) -> None:
         live.socket_message(live.vapi, b"\x20" * 8000, False)
 
 
-BEFORE: dict[str, Callable[[Scene, Wire, Leg], None]] = {
+BEFORE: dict[str, Fault] = {
     "nothing": nothing,
     "half a frame": half_a_frame,
     "half a message": half_a_message,
@@ -76,7 +81,22 @@ async def test_a_reset_of_vonages_leg_is_no_different() -> None:
     await _reset(vonage_call, nothing, auth=False, providers=("twilio", "vonage"))
 
 
-async def _reset(call, before: Callable[[Scene, Wire, Leg], None], **settings: object) -> None:
+@on_both_loops
+async def test_what_is_owed_to_a_phone_that_was_reset_fills_no_log_and_is_counted(shown: io.StringIO) -> None:
+    async with faulty() as scene, live_call(scene) as (phone, leg):
+        live = scene.bridge.calls[0]
+        await leg.socket.send_bytes(b"\x20" * 800)
+        await phone.read_event("media")
+        phone.reset()
+        await asyncio.sleep(0)
+        for _ in range(200):  # no turn of the loop passes in which the end could be told
+            live.provider.send_text(b'{"event":"clear"}')
+        assert live.provider.unsent >= 198  # the first finds it out
+        await until(lambda: leg.is_over)
+    assert "write()" not in shown.getvalue()
+
+
+async def _reset(call: MakeCall, before: Fault, **settings: Any) -> None:
     numbers = itertools.count(1)
     async with faulty(**settings) as scene:
         await scene.get("/healthz")  # lets the first connections' costs be paid

@@ -10,6 +10,7 @@ cdef class Outlet:
     cdef int _raw_fd    # whether encrypted or not: valid while the connection is open
     cdef bint _masks
     cdef bint _has_backlog    # the transport holds bytes that the kernel has not taken
+    cdef bint _is_lost    # nothing written arrives any more; that the connection is lost is told in the next turn
     cdef uint8_t* _batch    # whose room is anybody's between two turns of the loop; NULL: none
     cdef size_t _n_batch
     cdef int64_t _looked_ns

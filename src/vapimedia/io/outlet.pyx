@@ -5,6 +5,7 @@ import os
 
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.errno cimport EAGAIN, EINTR, ENOBUFS, errno
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
@@ -122,13 +123,19 @@ cdef class Outlet:
 
     cdef void _write(self, const char* frames, size_t n):
         cdef ssize_t sent = 0
+        if self._is_lost:
+            return
         if self._has_backlog:
             self._has_backlog = self.backlog() > 0
         if self._fd >= 0 and not self._has_backlog:
             sent = c_send(self._fd, frames, n, SEND_FLAGS)
             if sent == <ssize_t>n:
                 return
+            self._is_lost = sent < 0 and errno not in (EAGAIN, EINTR, ENOBUFS)
             sent = max(sent, <ssize_t>0)    # what is wrong with the socket the transport finds out
+        if self._transport.is_closing():    # it would log every write that comes after
+            self._is_lost = True
+            return
         # It copies what it cannot write now.
         self._transport.write(PyMemoryView_FromMemory(<char*>frames + sent, <ssize_t>n - sent, PyBUF_READ))
         self._has_backlog = self.backlog() > 0
