@@ -25,7 +25,15 @@ _LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run an async test on asyncio's loop and on uvloop: the sockets' behaviour differs between them."""
+    return _on(list(_LOOPS), test)
 
+
+def on_uvloop_first(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """The same for what has many cases: on uvloop, and in the slow part on asyncio's loop too."""
+    return _on([pytest.param("asyncio", marks=pytest.mark.slow), "uvloop"], test)
+
+
+def _on(loops: list[Any], test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     @functools.wraps(test)
     def run(loop_name: str, **fixtures: Any) -> None:
         with asyncio.Runner(loop_factory=_LOOPS[loop_name]) as runner:
@@ -35,7 +43,7 @@ def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
     own = list(inspect.signature(test).parameters.values())
     name = inspect.Parameter("loop_name", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     run.__signature__ = inspect.Signature([name, *own])  # type: ignore[attr-defined]
-    return pytest.mark.parametrize("loop_name", list(_LOOPS))(run)
+    return pytest.mark.parametrize("loop_name", loops)(run)
 
 
 @dataclass

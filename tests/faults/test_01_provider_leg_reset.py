@@ -17,7 +17,7 @@ from canaries import CANARIES
 from fault_scene import elapsed_ms, faulty
 from faulty_call import live_call, soon
 from scene import Leg, Scene, Vapi, media, start, stream_url
-from wire import Wire, connected, frame, nothing_left, on_both_loops, until
+from wire import Wire, connected, frame, nothing_left, on_both_loops, on_uvloop_first, until
 
 BOUND_MS = 200
 
@@ -70,7 +70,7 @@ async def vonage_call(scene: Scene, number: int = 1) -> AsyncIterator[tuple[Wire
         yield phone, leg
 
 
-@on_both_loops
+@on_uvloop_first
 @pytest.mark.parametrize("before", list(BEFORE))
 async def test_vapis_leg_is_told_and_closed_in_time_and_nothing_is_left(before: str) -> None:
     await _reset(live_call, BEFORE[before])
