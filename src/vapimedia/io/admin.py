@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
+from vapimedia.io.http_port import close_after_answer
 from vapimedia.io.metrics import expose
 from vapimedia.io.snapshot import CallFigures, Snapshot
 from vapimedia.media import HopStats, distribution
@@ -59,6 +60,7 @@ def admin_app(source: Callable[[], Awaitable[Snapshot]]) -> web.Application:
         return web.Response(text="ok\n")
 
     app = web.Application()
+    app.on_response_prepare.append(close_after_answer)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/calls", calls)
     app.router.add_get("/status", status)

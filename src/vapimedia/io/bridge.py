@@ -19,6 +19,7 @@ from vapimedia.io.config import BridgeConfig
 from vapimedia.io.desk import Desk, FrontDesk, LocalDesk, names_of
 from vapimedia.io.hooks import Call, CallOptions
 from vapimedia.io.http_head import Head
+from vapimedia.io.http_port import HttpPort
 from vapimedia.io.leftovers import Leftovers
 from vapimedia.io.live_call import LiveCall
 from vapimedia.io.media_socket import MediaSocket
@@ -29,6 +30,7 @@ from vapimedia.io.reception import Reception
 from vapimedia.io.recording import Recorder
 from vapimedia.io.registry import Registry
 from vapimedia.io.snapshot import source_of
+from vapimedia.io.tls import client_context
 from vapimedia.io.user_code import describe_failure
 from vapimedia.io.vapi_client import VapiClient
 from vapimedia.io.webhooks import public_app
@@ -70,6 +72,7 @@ class Bridge(Registry):
         self._is_closing = False
         self._closed = asyncio.Event()
         self._public: PublicPort | None = None
+        self._admin: HttpPort | None = None
         self._runners: list[web.AppRunner] = []
 
     def configure(self, config: BridgeConfig) -> None:
@@ -102,14 +105,14 @@ class Bridge(Registry):
             self.port = public.start(self.config.host, self.config.port)
             host, port = self.config.admin_address()
             admin = await self._runner(admin_app(source_of(self)))
-            await web.TCPSite(admin, host, port).start()
+            self._admin = HttpPort(admin.server)  # type: ignore[arg-type]  # set by setup()
+            self.admin_port = self._admin.start(host, port)
         except (OSError, UnicodeError) as error:  # UnicodeError: no host can be called so
             await self.close()
             why = getattr(error, "strerror", None) or error
             # Whatever is bound already has told its port.
             which = "--admin" if self.port else "--host or --port"
             raise ConfigError(f"cannot listen: {why}; choose another {which}") from None
-        self.admin_port = admin.addresses[0][1]
 
     def check(self) -> None:
         """Raise what keeps the bridge from starting: ``ConfigError``, or ``StateError`` if it was started before."""
@@ -129,6 +132,8 @@ class Bridge(Registry):
         self.pump = Pump(asyncio.get_running_loop())
         self.pump.reactor.coalesce_us = self.config.coalesce_us
         self.client = VapiClient.of(self.config)
+        if self.config.vapi_url.startswith("https:"):
+            await client_context()  # now, and not when the first call wants it
         self.recorder = Recorder(self.config.record, self.count) if self.config.record else None
         runner = await self._runner(public_app(self))
         self._public = PublicPort(
@@ -198,6 +203,8 @@ class Bridge(Registry):
         if self._public is not None:
             await self._public.close()
         await self._leftovers.settle(self.client.timeout_s)
+        if self._admin is not None:
+            await self._admin.close()
         for runner in self._runners:
             await runner.cleanup()
         self.pump.close()

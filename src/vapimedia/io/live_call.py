@@ -22,6 +22,7 @@ from vapimedia.io.media_socket import MediaSocket
 from vapimedia.io.phone_requests import PhoneRequests
 from vapimedia.io.pump import Pump, now_ns
 from vapimedia.io.recording import Recorder, Recording
+from vapimedia.io.tls import trouble_of
 from vapimedia.io.vapi_client import USER_AGENT, VapiClient
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendBinary, SendText
 from vapimedia.protocols.dialect import Dialect, Document, Refusal
@@ -44,7 +45,7 @@ __all__ = ["CallHost", "LiveCall"]
 
 _log = logging.getLogger("vapimedia.call")
 
-_CONNECT_TIMEOUT_S = 5.0
+_CONNECT_TIMEOUT_S = 4.8
 _T = TypeVar("_T")
 
 
@@ -199,7 +200,7 @@ class LiveCall:
             raise VapiError(f"Vapi's call socket did not open within {_CONNECT_TIMEOUT_S:g} s") from None
         except (OSError, ValueError, RuntimeError, picows.WSError) as error:
             # The text of these may hold the URL, which is a secret. RuntimeError: an answer that is not HTTP.
-            raise VapiError(f"Vapi's call socket could not be opened: {type(error).__name__}") from None
+            raise VapiError(f"Vapi's call socket could not be opened: {trouble_of(error)}") from None
 
     def record(self, recorder: Recorder) -> None:
         """Have both legs recorded, from the provider's start message on, or from now if that was before."""

@@ -13,6 +13,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its
 
 from vapimedia.io.http_head import Head
 from vapimedia.io.media_socket import MediaSocket
+from vapimedia.io.tls import client_context
 
 __all__ = ["HANDSHAKE_TIMEOUT_S", "accept", "connect"]
 
@@ -70,7 +71,7 @@ async def connect(
         lambda: protocol,
         parts.hostname,
         parts.port or (443 if is_secure else 80),
-        ssl=True if is_secure else None,
+        ssl=await client_context() if is_secure else None,
     )
     try:
         await protocol.wait_until_handshake_complete()

@@ -17,10 +17,11 @@ from aiohttp import web
 from vapimedia.io import media_transport
 from vapimedia.io.front_door import FrontDoor, address_of
 from vapimedia.io.http_head import Head
+from vapimedia.io.http_port import serve_http
 from vapimedia.io.media_socket import MediaSocket
 from vapimedia.protocols.dialect import Refusal
 
-__all__ = ["PublicPort", "RouteUpgrade", "close_after_answer"]
+__all__ = ["PublicPort", "RouteUpgrade"]
 
 _POLL_S = 0.02
 
@@ -73,7 +74,7 @@ class PublicPort:
 
     def to_http(self, connection: socket.socket) -> None:
         """Give *connection*, on which a request waits to be read, to the HTTP server."""
-        self._handovers.give(connection, self._serve(connection))
+        self._handovers.give(connection, serve_http(self._http, connection))
 
     async def wait_answered(self, timeout_s: float) -> None:
         """Wait until every request that came has its answer, for *timeout_s* at most."""
@@ -82,16 +83,3 @@ class PublicPort:
             if time.monotonic() >= until:
                 break
             await asyncio.sleep(_POLL_S)
-
-    async def _serve(self, connection: socket.socket) -> None:
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._http, connection)
-        except OSError:
-            connection.close()
-
-
-async def close_after_answer(_request: web.Request, response: web.StreamResponse) -> None:
-    """Hook for ``on_response_prepare`` of an application behind the port: every answer closes and says so."""
-    response.force_close()
-    # aiohttp has written its own Connection header before it asks this hook.
-    response.headers["Connection"] = "close"

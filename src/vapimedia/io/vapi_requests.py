@@ -15,6 +15,7 @@ from yarl import URL
 
 from vapimedia._version import __version__
 from vapimedia.errors import VapiError
+from vapimedia.io.tls import trouble_of
 
 __all__ = ["CONTROL", "CREATE", "READ", "USER_AGENT", "Answer", "Repetition", "Requests", "repeat"]
 
@@ -187,6 +188,4 @@ def _why(error: aiohttp.ClientConnectorError) -> str:
 
 def _tls_trouble(error: aiohttp.ClientSSLError) -> str:
     cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else None
-    if cause is not None:
-        return f"its certificate is not good: {getattr(cause, 'verify_message', '') or type(cause).__name__}"
-    return "the TLS handshake failed"
+    return trouble_of(cause or error.os_error)

@@ -13,8 +13,8 @@ import msgspec
 from aiohttp import web
 
 from vapimedia.io.errands import Reply, refused
+from vapimedia.io.http_port import close_after_answer
 from vapimedia.io.phone_page import add_phone_page
-from vapimedia.io.public_port import close_after_answer
 from vapimedia.io.request_body import read_body
 from vapimedia.protocols import get_dialect
 from vapimedia.protocols.dialect import Refusal, WebhookRequest

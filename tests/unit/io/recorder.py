@@ -10,9 +10,10 @@ from aiohttp import web
 from wire import PING, PONG, Wire, connected, until
 
 from vapimedia.io.http_head import Head
+from vapimedia.io.http_port import close_after_answer
 from vapimedia.io.lane import Reactor
 from vapimedia.io.media_socket import MediaSocket
-from vapimedia.io.public_port import PublicPort, close_after_answer
+from vapimedia.io.public_port import PublicPort
 from vapimedia.protocols.dialect import Refusal
 
 

@@ -20,6 +20,7 @@ from vapimedia.io.desk import FrontDesk, name_of
 from vapimedia.io.errands import Errand, Reply
 from vapimedia.io.front_door import FrontDoor, address_of
 from vapimedia.io.http_head import Head
+from vapimedia.io.http_port import HttpPort
 from vapimedia.io.snapshot import Snapshot, merge, retire
 from vapimedia.io.workers import messages as say
 from vapimedia.io.workers.process import WorkerProcess
@@ -57,6 +58,7 @@ class Supervisor:
         self._door = FrontDoor(self._take)
         self._retired: Snapshot | None = None
         self._admin: web.AppRunner | None = None
+        self._admin_door: HttpPort | None = None
         self._closing: asyncio.Future[None] | None = None
         self._n_silent = 0
         self._closed = asyncio.Event()
@@ -81,12 +83,12 @@ class Supervisor:
                 admin_app(self.snapshot), access_log=None, handle_signals=False, shutdown_timeout=1.0
             )
             await self._admin.setup()
-            await web.TCPSite(self._admin, *self._config.admin_address()).start()
+            self._admin_door = HttpPort(self._admin.server)  # type: ignore[arg-type]  # set by setup()
+            self.admin_port = self._admin_door.start(*self._config.admin_address())
         except (OSError, UnicodeError) as error:  # UnicodeError: no host can be called so
             why = getattr(error, "strerror", None) or error
             which = "--admin" if self.port else "--host or --port"
             raise ConfigError(f"cannot listen: {why}; choose another {which}") from None
-        self.admin_port = self._admin.addresses[0][1]
 
     async def wait_closed(self) -> None:
         """Wait until all is closed. Raises ``VapimediaError`` when no worker can be had."""
@@ -118,6 +120,8 @@ class Supervisor:
             self._front.drain()
             await self._door.close()
             await self._roster.close()
+            if self._admin_door is not None:
+                await self._admin_door.close()
             if self._admin is not None:
                 await self._admin.cleanup()
         finally:
