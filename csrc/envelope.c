@@ -11,6 +11,7 @@ typedef struct scan {
     const char *end;
     const char *payload;
     size_t n_payload;
+    int64_t number;    /* -1: none was found */
     uint32_t seen;     /* bit i: rule i met; bit VM_ENVELOPE_RULES: payload met */
     bool has_controls; /* somewhere; allowed between values, not in strings */
     bool foreign;
@@ -139,9 +140,35 @@ static bool note_payload(scan *s) {
     return true;
 }
 
+enum { MAX_DIGITS = 18 }; /* of a number that fits */
+
+/* A count, written as an integer or as a string of digits. */
+static bool note_number(scan *s, uint32_t bit) {
+    span digits;
+    int64_t number = 0;
+    skip_space(s);
+    if ((s->seen & bit) != 0 || s->at >= s->end) return false;
+    digits.text = s->at;
+    if (*s->at == '"') {
+        if (!plain_string(s, &digits)) return false;
+    } else {
+        if (!skip_number(s)) return false;
+        digits.n = (size_t)(s->at - digits.text);
+    }
+    if (digits.n == 0 || digits.n > MAX_DIGITS) return false;
+    for (size_t i = 0; i < digits.n; i++) {
+        if (digits.text[i] < '0' || digits.text[i] > '9') return false;
+        number = 10 * number + (digits.text[i] - '0');
+    }
+    s->seen |= bit;
+    s->number = number;
+    return true;
+}
+
 static bool note_rule(scan *s, unsigned index) {
     const vm_envelope_rule *rule = &s->envelope->rules[index];
     span value;
+    if (rule->is_number) return note_number(s, 1u << index);
     if ((s->seen & (1u << index)) != 0 || !plain_string(s, &value)) return false;
     s->seen |= 1u << index;
     if (value.n != rule->n || memcmp(value.text, rule->value, value.n) != 0) {
@@ -257,9 +284,9 @@ static bool is_ascii(const char *text, size_t n, bool *has_controls) {
     return (high & EVERY_BYTE(0x80)) == 0;
 }
 
-vm_envelope_kind vm_envelope_scan(const vm_envelope *envelope, const char *message, size_t n,
-                                  const char **payload, size_t *n_payload) {
-    scan s = {.envelope = envelope, .at = message, .end = message + n};
+vm_envelope_kind vm_envelope_scan_numbered(const vm_envelope *envelope, const char *message, size_t n,
+                                           const char **payload, size_t *n_payload, int64_t *number) {
+    scan s = {.envelope = envelope, .at = message, .end = message + n, .number = -1};
     const uint32_t rules = (1u << envelope->n_rules) - 1u;
     const uint32_t payload_bit = 1u << VM_ENVELOPE_RULES;
     if (!is_ascii(message, n, &s.has_controls) || !scan_object(&s, rules | payload_bit, 0))
@@ -272,7 +299,14 @@ vm_envelope_kind vm_envelope_scan(const vm_envelope *envelope, const char *messa
     if (s.foreign) return VM_ENVELOPE_FOREIGN;
     *payload = s.payload;
     *n_payload = s.n_payload;
+    *number = s.number;
     return VM_ENVELOPE_MEDIA;
+}
+
+vm_envelope_kind vm_envelope_scan(const vm_envelope *envelope, const char *message, size_t n,
+                                  const char **payload, size_t *n_payload) {
+    int64_t number = -1;
+    return vm_envelope_scan_numbered(envelope, message, n, payload, n_payload, &number);
 }
 
 size_t vm_envelope_size(const vm_envelope *envelope, size_t n) {

@@ -29,7 +29,8 @@ typedef struct vm_envelope_path {
 
 typedef struct vm_envelope_rule {
     vm_envelope_path path;
-    bool required; /* absent or different: not media. Otherwise: different means foreign. */
+    bool required;  /* absent or different: not media. Otherwise: different means foreign. */
+    bool is_number; /* no value is expected: here stands the message's number */
     uint8_t n;
     char value[VM_ENVELOPE_VALUE];
 } vm_envelope_rule;
@@ -50,6 +51,10 @@ typedef struct vm_envelope {
  * keys. */
 vm_envelope_kind vm_envelope_scan(const vm_envelope *envelope, const char *message, size_t n,
                                   const char **payload, size_t *n_payload);
+
+/* The same, and where a rule says that messages are numbered, the number of this one; -1 if it has none. */
+vm_envelope_kind vm_envelope_scan_numbered(const vm_envelope *envelope, const char *message, size_t n,
+                                           const char **payload, size_t *n_payload, int64_t *number);
 
 /* Size of a message that carries `n` bytes of audio, and the message itself. */
 size_t vm_envelope_size(const vm_envelope *envelope, size_t n);

@@ -9,6 +9,7 @@ from vapimedia.media.envelope import Envelope
 from vapimedia.media.live import LivePath
 from vapimedia.media.path import MediaPath
 from vapimedia.media.playout import PlayoutPath
+from vapimedia.media.reorder import ReorderPath
 
 __all__ = [
     "Distribution",
@@ -20,4 +21,5 @@ __all__ = [
     "PathStats",
     "PlayoutPath",
     "PlayoutPolicy",
+    "ReorderPath",
 ]

@@ -97,6 +97,8 @@ class PathStats(msgspec.Struct, frozen=True, gc=False):
     (playout paths)."""
     dropped_wrong_size_ms: float = 0.0
     """The audio of the messages in ``wrong_size``."""
+    dropped_disorder_ms: float = 0.0
+    """Audio that came after its place in the stream was given up (providers whose media may come out of order)."""
     cleared_ms: float = 0.0
     """Audio dropped by clears: our queue and what the provider had not played."""
     clears: int = 0
@@ -107,6 +109,10 @@ class PathStats(msgspec.Struct, frozen=True, gc=False):
     """How long it was dry then, all together."""
     foreign: int = 0
     """Messages of another stream or track."""
+    duplicates: int = 0
+    """Messages that had come before, by their number; dropped, and counted nowhere else."""
+    reordered: int = 0
+    """Messages that came after later ones and were put right."""
     invalid: int = 0
     """Media messages that could not be read (base64, empty)."""
     wrong_size: int = 0

@@ -1,5 +1,5 @@
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 
 cdef extern from "envelope.h" nogil:
     enum:
@@ -19,6 +19,7 @@ cdef extern from "envelope.h" nogil:
     ctypedef struct vm_envelope_rule:
         vm_envelope_path path
         bint required
+        bint is_number
         uint8_t n
         char* value
     ctypedef struct vm_envelope:
@@ -32,6 +33,9 @@ cdef extern from "envelope.h" nogil:
         char* suffix
     vm_envelope_kind vm_envelope_scan(const vm_envelope* envelope, const char* message, size_t n,
                                       const char** payload, size_t* n_payload) noexcept
+    vm_envelope_kind vm_envelope_scan_numbered(const vm_envelope* envelope, const char* message, size_t n,
+                                               const char** payload, size_t* n_payload,
+                                               int64_t* number) noexcept
     size_t vm_envelope_size(const vm_envelope* envelope, size_t n) noexcept
     size_t vm_envelope_write(const vm_envelope* envelope, char* dst, const uint8_t* audio, size_t n) noexcept
 

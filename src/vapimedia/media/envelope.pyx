@@ -45,7 +45,7 @@ cdef int _fill_path(vm_envelope_path* path, object keys) except -1:
     return 0
 
 
-cdef int _fill_rules(vm_envelope* c, object rules, bint required) except -1:
+cdef int _fill_rules(vm_envelope* c, object rules, bint required, bint is_number=False) except -1:
     cdef vm_envelope_rule* rule
     cdef bytes value
     cdef int other
@@ -61,6 +61,7 @@ cdef int _fill_rules(vm_envelope* c, object rules, bint required) except -1:
                 raise ConfigError("two rules of an envelope share a path; give each its own")
         value = _ascii(text, VM_ENVELOPE_VALUE, "a value")
         rule.required = required
+        rule.is_number = is_number
         rule.n = <uint8_t>len(value)
         _copy(rule.value, value)
         c.n_rules += 1
@@ -73,22 +74,26 @@ cdef class Envelope:
     ``text=False``: a whole binary message is the payload, and nothing else here matters. ``text=True``: the message
     is JSON and the payload is base64 at the key path *payload*. A message is media when every path in *match* holds
     its value. Where a path of *expect* is present it must hold its value too, else the message is foreign: counted
-    and dropped. To write, *prefix* and *suffix* go around the base64. Key paths have one or two ASCII keys. Raises
-    ``ConfigError`` when something is too long for the C structure (keys 31, values 95, affixes 255 bytes).
+    and dropped. *number* is the key path of what counts the stream's media messages, each by one, where they may come
+    out of order (``caps.reorder``). To write, *prefix* and *suffix* go around the base64. Key paths have one or two
+    ASCII keys. Raises ``ConfigError`` when something is too long for the C structure (keys 31, values 95, affixes 255
+    bytes).
     """
 
     def __cinit__(self, *, bint text, tuple payload=(), object match=None, object expect=None,
-                  bytes prefix=b"", bytes suffix=b""):
+                  tuple number=(), bytes prefix=b"", bytes suffix=b""):
         memset(&self.c, 0, sizeof(vm_envelope))
         self.c.is_text = text
         if not text:
             return
         if payload:
             _fill_path(&self.c.payload, payload)
-        elif match or expect:
+        elif match or expect or number:
             raise ConfigError("an envelope with rules needs the key path of its payload")
         _fill_rules(&self.c, match or {}, True)
         _fill_rules(&self.c, expect or {}, False)
+        if number:
+            _fill_rules(&self.c, {number: ""}, False, True)
         prefix = _bounded(prefix, VM_ENVELOPE_AFFIX, "the prefix")
         suffix = _bounded(suffix, VM_ENVELOPE_AFFIX, "the suffix")
         self.c.n_prefix = <uint8_t>len(prefix)

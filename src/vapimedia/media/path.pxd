@@ -50,6 +50,10 @@ cdef enum Hop:
     HOPS = 3
 
 cdef enum:
+    PIECE = 768    # audio bytes handled at a time, at most
+    PIECE_TEXT = 1024    # the same as base64
+
+cdef enum:
     NS_PER_MS = 1000000
     NS_PER_S = 1000000000
 

@@ -26,8 +26,6 @@ adopt(<uintptr_t>&vm_dispatch, __name__)
 __all__ = ["MediaPath"]
 
 cdef enum:
-    PIECE = 768    # audio bytes handled at a time, at most
-    PIECE_TEXT = 1024    # the same as base64
     CONVERTED = 3200    # room for what comes of it: enough from 8 kHz mulaw to 16 kHz PCM; else less is taken
 
 cdef vm_queue_pool _pages    # of the process

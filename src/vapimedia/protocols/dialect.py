@@ -41,7 +41,7 @@ class Caps(msgspec.Struct, frozen=True):
     ``exact_frames``: every message to the provider must be exactly one 20 ms frame; otherwise any size goes.
     ``max_lead_ms``: how far ahead of playout we send at most (always below the provider's own buffer).
     ``marks``: whether the provider reports playout; ``clear``: whether it can drop what it has queued.
-    ``reorder``: media may arrive out of order and must be put right by its number.
+    ``reorder``: media may arrive out of order and is put right by its number (``Envelope(number=)``).
     ``unannounced``: a media socket may come without a webhook before it; its upgrade proves who it is.
     ``dials``: the provider makes calls when its API is asked to; ``forwards``: it lets one go on elsewhere.
     """

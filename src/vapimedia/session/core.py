@@ -9,7 +9,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
-from vapimedia.media import Envelope, LivePath, MediaPath, PlayoutPath, PlayoutPolicy
+from vapimedia.media import Envelope, LivePath, MediaPath, PlayoutPath, PlayoutPolicy, ReorderPath
 from vapimedia.protocols.commands import CloseSocket, Command, SendBinary, SendText
 from vapimedia.protocols.dialect import Dialect
 from vapimedia.protocols.events import Started
@@ -263,6 +263,7 @@ def _paths(dialect: Dialect, config: SessionConfig, leg_format: AudioFormat) -> 
         paced=config.paced,
     )
     quality = config.quality
-    uplink = LivePath(leg_format, config.vapi_format, policy=live, wrap=raw, quality=quality)
+    live_path = ReorderPath if caps.reorder else LivePath
+    uplink = live_path(leg_format, config.vapi_format, policy=live, wrap=raw, quality=quality)
     downlink = PlayoutPath(config.vapi_format, leg_format, policy=playout, unwrap=raw, quality=quality)
     return uplink, downlink

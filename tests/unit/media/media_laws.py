@@ -65,5 +65,5 @@ def _came_ms(stats: PathStats) -> float:
 
 def _left_out_ms(stats: PathStats) -> float:
     dropped_ms = stats.dropped_flood_ms + stats.dropped_overflow_ms + stats.dropped_closed_ms
-    dropped_ms += stats.dropped_late_ms + stats.dropped_wrong_size_ms
+    dropped_ms += stats.dropped_late_ms + stats.dropped_wrong_size_ms + stats.dropped_disorder_ms
     return stats.cleared_ms + stats.repaid_silence_ms + stats.caught_up_ms + dropped_ms

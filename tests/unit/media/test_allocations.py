@@ -8,7 +8,7 @@ import pytest
 from media_laws import MS, MULAW, PCM_16K, TEXT_IN, TEXT_OUT, loud, twilio
 
 from vapimedia.formats import AudioFormat
-from vapimedia.media import LivePath, MediaPath, PlayoutPath
+from vapimedia.media import Envelope, LivePath, MediaPath, PlayoutPath, ReorderPath
 from vapimedia.media._probe import count_allocations
 
 N = 50
@@ -39,6 +39,21 @@ def test_uplink_media_makes_no_object(vapi: AudioFormat, n_bytes: int, is_text: 
     path.due(20 * MS)  # the frame of silence before the first media
     messages = [twilio(audio) for audio in frames(MULAW)] if is_text else frames(MULAW)
     run(path, messages, is_text=is_text, n_out=N * n_bytes)
+
+
+def test_media_out_of_order_makes_no_object() -> None:
+    path = ReorderPath(
+        MULAW, MULAW, unwrap=Envelope(text=True, payload=("media", "payload"), number=("chunk",))
+    )
+    path.open(0)
+    path.due(20 * MS)
+    numbers = [1] + [number for at in range(2, 49, 4) for number in (at + 1, at + 3, at + 2, at)] + [N]
+    messages = [
+        twilio(audio).replace(b"{", b'{"chunk":%d,' % number, 1)
+        for audio, number in zip(frames(MULAW), numbers, strict=True)
+    ]
+    run(path, messages, is_text=True, n_out=N * 160)
+    assert path.stats(0).reordered > 30
 
 
 @pytest.mark.parametrize("vapi", [MULAW, PCM_16K], ids=str)

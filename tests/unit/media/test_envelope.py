@@ -276,11 +276,31 @@ def test_what_does_not_fit_is_a_config_error(arguments: dict[str, Any]) -> None:
         {"payload": ("media", "payload"), "match": {("media",): "x"}},
         {"payload": ("x",), "match": {("event",): "a"}, "expect": {("event",): "b"}},
         {"match": {("event",): "a"}},
+        {"number": ("chunk",)},
+        {"payload": ("x",), "match": {("event",): "a"}, "number": ("event",)},
     ],
 )
 def test_rules_that_could_never_all_be_seen_are_a_config_error(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="envelope"):
         Envelope(text=True, **arguments)
+
+
+NUMBERED = Envelope(text=True, payload=("payload",), number=("chunk",))
+
+
+@pytest.mark.parametrize("chunk", ['"7"', "7", "0", '"0007"', '"' + "9" * 18 + '"'])
+def test_a_number_may_be_an_integer_or_a_string_of_digits(chunk: str) -> None:
+    assert NUMBERED.scan(f'{{"chunk":{chunk},"payload":"{AUDIO}"}}'.encode()) == AUDIO.encode()
+    assert NUMBERED.scan(f'{{"payload":"{AUDIO}"}}'.encode()) == AUDIO.encode()
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    ['""', '"-1"', "-1", "1.0", "1e3", "07", "null", "true", "{}", "[]", '"9\\u0030"', '"' + "9" * 19 + '"'],
+)
+def test_what_is_no_number_is_left_to_the_parser(chunk: str) -> None:
+    assert NUMBERED.scan(f'{{"chunk":{chunk},"payload":"{AUDIO}"}}'.encode()) is None
+    assert NUMBERED.scan(f'{{"chunk":1,"chunk":{chunk},"payload":"{AUDIO}"}}'.encode()) is None
 
 
 def test_limits_are_inclusive() -> None:
