@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from vapimedia.cli import bench_calls, report
+from vapimedia.cli import bench_calls, bench_soak, report
 from vapimedia.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ class _FramesUnlessNamed(TyperGroup):
 app = typer.Typer(
     cls=_FramesUnlessNamed,
     rich_markup_mode="rich",
-    help="Time one 20 ms frame, or load a bridge with [bold]calls[/]."
+    help="Time one 20 ms frame, or load a bridge with [bold]calls[/], for long with [bold]soak[/]."
     " [bold]vapimedia bench[/] alone is [bold]vapimedia bench frames[/] and takes its flags: --only, --calls, --json,"
     " --budget with a TOML file whose \\[budget_us] replaces limits.",
 )
 app.command("calls", epilog=bench_calls.EPILOG)(bench_calls.calls)
+app.command("soak", epilog=bench_soak.EPILOG)(bench_soak.soak)
 
 
 @app.command(_DEFAULT)

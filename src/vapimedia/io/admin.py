@@ -27,6 +27,8 @@ class WorkerStatus(msgspec.Struct):
     cpu_s: float
     memory_bytes: int | None
     loop_lag: HopStats | None
+    allocated_bytes: int | None = None
+    python_blocks: int = 0
 
 
 class Status(msgspec.Struct):
@@ -78,6 +80,8 @@ def _status(snapshot: Snapshot) -> Status:
             ended=one.ended,
             cpu_s=one.cpu_s,
             memory_bytes=one.memory_bytes,
+            allocated_bytes=one.allocated_bytes,
+            python_blocks=one.python_blocks,
             loop_lag=distribution.hop_of(one.loop_lag),
         )
         for one in snapshot.workers

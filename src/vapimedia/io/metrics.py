@@ -154,6 +154,16 @@ class _Families:
         memory = GaugeMetricFamily(
             "vapimedia_worker_resident_memory_bytes", "Resident memory of a worker.", labels=label
         )
+        allocated = GaugeMetricFamily(
+            "vapimedia_worker_allocated_bytes",
+            "What the C library's allocator has given out in a worker.",
+            labels=label,
+        )
+        blocks = GaugeMetricFamily(
+            "vapimedia_worker_python_blocks",
+            "What Python's allocator has given out in a worker.",
+            labels=label,
+        )
         lag = HistogramMetricFamily(
             "vapimedia_loop_lag_seconds", "How late a worker's media timer was.", labels=label
         )
@@ -163,8 +173,11 @@ class _Families:
             cpu.add_metric(name, worker.cpu_s)
             if worker.memory_bytes is not None:
                 memory.add_metric(name, worker.memory_bytes)
+            if worker.allocated_bytes is not None:
+                allocated.add_metric(name, worker.allocated_bytes)
+            blocks.add_metric(name, worker.python_blocks)
             _add_histogram(lag, name, worker.loop_lag, _LAG_BOUNDS_S, _NS)
-        yield from (calls, cpu, memory, lag)
+        yield from (calls, cpu, memory, allocated, blocks, lag)
 
 
 def _counter(name: str, text: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:

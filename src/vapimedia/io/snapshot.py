@@ -10,13 +10,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from vapimedia import audio
 from vapimedia._version import __version__
+from vapimedia.io.memory import allocated_bytes, python_blocks, resident_bytes
 from vapimedia.io.pump import now_ns
 from vapimedia.io.totals import PathTotals, merge_paths
 from vapimedia.media import Distribution, distribution
@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 _SLICE = 20  # calls that are looked at before media has its turn
-_STATM = Path("/proc/self/statm")
 
 
 class MarkFigures(msgspec.Struct, frozen=True):
@@ -84,6 +83,10 @@ class WorkerFigures(msgspec.Struct):
     """Resident; ``None`` where the system does not tell."""
     loop_lag: Distribution
     """How late the media timer was, in ns."""
+    allocated_bytes: int | None = None
+    """Given out by the C library's allocator; ``None`` where it does not tell."""
+    python_blocks: int = 0
+    """Given out by Python's own allocator, which lies beside the C library's."""
 
 
 class Backlog(msgspec.Struct):
@@ -170,7 +173,9 @@ class _Taking:
             calls=len(self._calls),
             ended=sum(self._ended.values()),
             cpu_s=time.process_time(),
-            memory_bytes=_resident_bytes(),
+            memory_bytes=resident_bytes(),
+            allocated_bytes=allocated_bytes(),
+            python_blocks=python_blocks(),
             loop_lag=pump.lag.read(),
         )
         return Snapshot(
@@ -250,11 +255,3 @@ def _merge_backlogs(parts: Iterable[Backlog]) -> list[Backlog]:
     for part in parts:
         found.setdefault((part.leg, part.where), []).append(part.sizes)
     return [Backlog(leg, where, distribution.merge(sizes)) for (leg, where), sizes in found.items()]
-
-
-def _resident_bytes() -> int | None:
-    try:
-        pages = int(_STATM.read_bytes().split()[1])
-    except OSError:  # not Linux
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")

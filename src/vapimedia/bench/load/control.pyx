@@ -3,15 +3,22 @@
 
 from libc.stdint cimport int64_t, uint8_t
 
-from vapimedia.bench.load.flow cimport Histogram, flow_counts, histogram_figures, histogram_merge
-from vapimedia.bench.load.generator cimport UP, Generator
+from libc.string cimport memcpy, memset
+
+from vapimedia.bench.load.flow cimport (
+    Histogram, flow_counts, flow_forgive, flow_free, flow_open, histogram_figures, histogram_merge)
+from vapimedia.bench.load.generator cimport DOWN, UP, Call, Generator
 from vapimedia.bench.load.marks cimport mark_reader_open
 from vapimedia.bench.load.net cimport (
-    EPOLLIN, EPOLLOUT, HEAD, LISTENING, OPEN, PHONE, VAPI, Conn, Kind, clock_ns, conn_close, conn_send, conn_unread,
-    conn_watch, net_add)
-from vapimedia.bench.load.wire cimport HEAD_ROOM, TEXT, keep
+    CUT, EPOLLIN, EPOLLOUT, HEAD, LISTENING, OPEN, PHONE, VAPI, Conn, Kind, clock_ns, conn_close, conn_reset,
+    conn_send, conn_unread, conn_watch, net_add)
+from vapimedia.bench.load.phone cimport SID
+from vapimedia.bench.load.wire cimport CLOSE, HEAD_ROOM, TEXT, keep
 
 __all__ = ["Control"]
+
+cdef enum:
+    UNDER_WAY = 50  # frames: a second
 
 
 cdef class Control(Generator):
@@ -51,6 +58,10 @@ cdef class Control(Generator):
         """Return whether both legs are open."""
         return self.calls[call].phone >= 0 and self.calls[call].vapi >= 0
 
+    def is_open(self, int call):
+        """Return whether the phone and the Vapi leg are open now."""
+        return self.calls[call].phone >= 0, self.calls[call].vapi >= 0
+
     def ends(self, int call):
         """Return how the phone and the Vapi leg ended: 0 not, 1 by a close frame, 2 without one."""
         return <int>self.calls[call].phone_end, <int>self.calls[call].vapi_end
@@ -61,10 +72,33 @@ cdef class Control(Generator):
 
     def send_text(self, int call, bytes text not None):
         """Send one of the phone's messages. Does nothing when its socket is gone."""
-        cdef bytearray room = bytearray(HEAD_ROOM) + text
-        if self.calls[call].phone >= 0:
-            self.send_message(&self.net.conns[self.calls[call].phone], <uint8_t*><char*>room + HEAD_ROOM,
-                              <size_t>len(text), TEXT)
+        self._say(self.calls[call].phone, text, TEXT)
+
+    def send_event(self, int call, bytes text not None):
+        """Send one of Vapi's messages. Does nothing when its socket is gone."""
+        self._say(self.calls[call].vapi, text, TEXT)
+
+    def send_close(self, int call, int code, *, bint vapi):
+        """Begin to close one leg: the phone's, or Vapi's."""
+        cdef int place = self.calls[call].vapi if vapi else self.calls[call].phone
+        if place >= 0:
+            self.net.conns[place].said_close = True
+            self._say(place, code.to_bytes(2, "big"), CLOSE)
+
+    cdef _say(self, int place, bytes payload, int opcode):
+        cdef bytearray room = bytearray(HEAD_ROOM) + payload
+        if place >= 0:
+            self.send_message(&self.net.conns[place], <uint8_t*><char*>room + HEAD_ROOM, <size_t>len(payload), opcode)
+
+    def cut(self, int call, *, bint vapi, bint reset):
+        """End one leg's connection without a close frame: by FIN, or by a reset."""
+        cdef int place = self.calls[call].vapi if vapi else self.calls[call].phone
+        if place < 0:
+            return
+        if reset:
+            conn_reset(&self.net.conns[place])
+        self.net.conns[place].end = CUT
+        self.leg_ended(&self.net.conns[place])
 
     def sequence(self, int call):
         """Return the number of the phone's next message."""
@@ -77,10 +111,61 @@ cdef class Control(Generator):
 
     def hang_up(self, int call):
         """Close both sockets without a word; what they were is forgotten."""
-        for place in (self.calls[call].phone, self.calls[call].vapi):
-            if place >= 0:
-                conn_close(&self.net, &self.net.conns[place])
+        cdef int phone = self.calls[call].phone
+        cdef int vapi = self.calls[call].vapi
+        if phone >= 0:
+            conn_close(&self.net, &self.net.conns[phone])
+        if vapi >= 0:
+            conn_close(&self.net, &self.net.conns[vapi])
         self.calls[call].phone = self.calls[call].vapi = -1
+
+    def is_whole(self, int call):
+        """Return whether no leg of the call has ended."""
+        return self.calls[call].phone_end == OPEN and self.calls[call].vapi_end == OPEN
+
+    def let_end(self, int call):
+        """The call's legs may end now: nothing more is sent, and what is under way may be lost."""
+        self.calls[call].is_ending = True
+        flow_forgive(&self.calls[call].up, UNDER_WAY)
+        flow_forgive(&self.calls[call].down, UNDER_WAY)
+
+    def renew(self, int call, bytes stream not None):
+        """Another call takes the place of one whose sockets are gone; its figures of frames begin anew.
+
+        *stream* is its name, of the length of Twilio's. Raises ``ValueError`` for another.
+        """
+        cdef Call* renewed = &self.calls[call]
+        if len(stream) != SID:
+            raise ValueError("a stream's name has 34 characters")
+        mulaw = renewed.is_mulaw
+        self.hang_up(call)
+        flow_free(&renewed.up)
+        flow_free(&renewed.down)
+        memset(renewed, 0, sizeof(Call))
+        renewed.number = call
+        renewed.phone = renewed.vapi = -1
+        renewed.is_mulaw = mulaw
+        memcpy(renewed.sid, <const char*>stream, SID)
+        if not flow_open(&renewed.up, call, UP, mulaw, &self.figures.up, &self.figures.held_age,
+                         &self.figures.after_age):
+            raise MemoryError
+        if not flow_open(&renewed.down, call, DOWN, True, &self.figures.down, &self.figures.held_age,
+                         &self.figures.after_age):
+            raise MemoryError
+
+    def count_from(self, int call, int64_t at_ns):
+        """Frames that the call sends before then do not count."""
+        self.calls[call].counts_from_ns = at_ns
+
+    def counts_of(self, int call):
+        """Return the counts of both directions of one call."""
+        return flow_counts(&self.calls[call].up), flow_counts(&self.calls[call].down)
+
+    def forget_latencies(self):
+        """Times begin anew, those of sends too."""
+        memset(&self.figures.up, 0, sizeof(Histogram))
+        memset(&self.figures.down, 0, sizeof(Histogram))
+        memset(&self.figures.late, 0, sizeof(Histogram))
 
     def set_apart(self, int n_calls):
         """The latencies of the first calls do not go into the figures."""

@@ -5,6 +5,7 @@ from vapimedia.bench.load.marks cimport FRAME_NUMBERS, MarkReader
 cdef enum:
     SUB_BITS = 7  # 128 buckets an octave: a figure is off by 0.4 % at most
     BUCKETS = 34 << SUB_BITS
+    FORGIVEN_FRAMES = 1024  # how far back frames are that may still be under way
 
 cdef struct Histogram:
     uint64_t count
@@ -56,5 +57,5 @@ cdef void flow_free(Flow* flow) noexcept nogil
 cdef uint64_t flow_send(Flow* flow, bint counted, int64_t now_ns) noexcept nogil
 cdef void flow_hear(Flow* flow, const uint8_t* audio, size_t n, int64_t now_ns, bint counting) noexcept nogil
 cdef int flow_in_flight(Flow* flow) noexcept nogil
-cdef void flow_forgive(Flow* flow) noexcept nogil
+cdef void flow_forgive(Flow* flow, int n_frames) noexcept nogil
 cdef dict flow_counts(Flow* flow)

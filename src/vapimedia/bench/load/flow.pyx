@@ -11,9 +11,6 @@ from vapimedia.bench.load.marks cimport (
 
 __all__ = ["Account"]
 
-cdef enum:
-    FORGIVEN_FRAMES = 1024  # how far back frames are that may still be under way
-
 cdef int16_t linear[256]
 cdef bytes _decoded = mulaw_decode(bytes(range(256)))
 memcpy(linear, <const char*>_decoded, sizeof(linear))
@@ -213,10 +210,10 @@ cdef int flow_in_flight(Flow* flow) noexcept nogil:
     return <int>n
 
 
-cdef void flow_forgive(Flow* flow) noexcept nogil:
-    """What was sent and not heard yet may be lost from now on, and a frame cut in two is no damage."""
+cdef void flow_forgive(Flow* flow, int n_frames) noexcept nogil:
+    """What was sent last and not heard yet may be lost from now on, and a frame cut in two is no damage."""
     cdef uint32_t back, number
-    for back in range(1, min(flow.n_sent, <uint32_t>FORGIVEN_FRAMES) + 1):
+    for back in range(1, min(flow.n_sent, <uint32_t>n_frames) + 1):
         number = (flow.n_sent - back) & (FRAME_NUMBERS - 1)
         if flow.states[number] & COUNTED and not flow.states[number] & SEEN:
             flow.states[number] &= <uint8_t>~COUNTED
@@ -266,7 +263,7 @@ cdef class Account:
         flow_hear(&self.flow, <const uint8_t*><const char*>audio, <size_t>len(audio), now_ns, True)
 
     def forgive(self):
-        flow_forgive(&self.flow)
+        flow_forgive(&self.flow, FORGIVEN_FRAMES)
 
     def counts(self):
         return flow_counts(&self.flow)

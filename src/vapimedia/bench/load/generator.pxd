@@ -33,6 +33,8 @@ cdef struct Call:
     unsigned marks_back
     Pending marks[MARKS]
     bint is_bursting
+    bint is_ending  # its legs may end now, and its frames are no more sent
+    int64_t counts_from_ns  # frames of before do not count
     int64_t interrupted_ns
 
 cdef struct Figures:

@@ -11,7 +11,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from vapimedia.bench.load.flow cimport (
-    Flow, flow_forgive, flow_free, flow_hear, flow_in_flight, flow_open, flow_send, histogram_add)
+    FORGIVEN_FRAMES, Flow, flow_forgive, flow_free, flow_hear, flow_in_flight, flow_open, flow_send, histogram_add)
 from vapimedia.bench.load.marks cimport CALL_NUMBERS, LONGEST_FRAME, mark_write_mulaw, mark_write_pcm
 from vapimedia.bench.load.net cimport (
     CLOSED, CUT, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, FREE, HEAD, LISTENING, OPEN, PHONE, VAPI, Conn, clock_ns,
@@ -155,7 +155,7 @@ cdef class Generator:
         cdef int phase = <int>((self.cycle + call.number) % BARGE_IN_CYCLES)
         if direction == UP and call.n_marks != call.marks_back:
             self.give_marks_back(call, now_ns)
-        if not self.sending or (call.phone < 0 if direction == UP else call.vapi < 0):
+        if not self.sending or call.is_ending or (call.phone < 0 if direction == UP else call.vapi < 0):
             return
         if self.window:
             if call.phone >= 0 and call.vapi >= 0:
@@ -186,7 +186,7 @@ cdef class Generator:
     cdef void interrupt(self, Call* call) noexcept nogil:
         cdef uint8_t room[HEAD_ROOM + 64]
         memcpy(&room[HEAD_ROOM], INTERRUPTED, 27)
-        flow_forgive(&call.down)
+        flow_forgive(&call.down, FORGIVEN_FRAMES)
         call.is_bursting = False
         call.interrupted_ns = clock_ns()
         self.figures.interruptions += 1
@@ -204,8 +204,10 @@ cdef class Generator:
         cdef uint8_t mulaw[FRAME_BYTES]
         cdef uint8_t* payload = &room[HEAD_ROOM]
         cdef size_t n
+        cdef int64_t now = clock_ns()
+        cdef bint counts = self.counting and now >= call.counts_from_ns
         if direction == UP:
-            mark_write_mulaw(mulaw, flow_send(&call.up, self.counting, clock_ns()))
+            mark_write_mulaw(mulaw, flow_send(&call.up, counts, now))
             call.sequence += 1
             call.chunk += 1
             n = phone_media(<char*>payload, call.sid, call.sequence, call.chunk, mulaw)
@@ -213,10 +215,10 @@ cdef class Generator:
             return
         if call.is_mulaw:
             n = FRAME_BYTES
-            mark_write_mulaw(payload, flow_send(&call.down, self.counting, clock_ns()))
+            mark_write_mulaw(payload, flow_send(&call.down, counts, now))
         else:
             n = 2 * LONGEST_FRAME
-            mark_write_pcm(<int16_t*>payload, flow_send(&call.down, self.counting, clock_ns()), 8)
+            mark_write_pcm(<int16_t*>payload, flow_send(&call.down, counts, now), 8)
         self.send_message(&self.net.conns[call.vapi], payload, n, BINARY)
 
     cdef void send_message(self, Conn* conn, uint8_t* payload, size_t n, int opcode) noexcept nogil:
@@ -295,7 +297,8 @@ cdef class Generator:
                 self.send_message(conn, &room[HEAD_ROOM], frame.n, PONG)
                 return
             conn.end = CLOSED
-            self.send_message(conn, &room[HEAD_ROOM], frame.n, CLOSE)
+            if not conn.said_close:
+                self.send_message(conn, &room[HEAD_ROOM], frame.n, CLOSE)
             if conn.kind != FREE:
                 conn_say_no_more(conn)
                 self.leg_ended(conn)
@@ -340,7 +343,7 @@ cdef class Generator:
     cdef void leg_ended(self, Conn* conn) noexcept nogil:
         """One side of a call is over, by whomever."""
         cdef Call* call = &self.calls[conn.call]
-        self.figures.died += not self.is_ending
+        self.figures.died += not self.is_ending and not call.is_ending
         if conn.kind == PHONE:
             call.phone = -1
             call.phone_end = conn.end

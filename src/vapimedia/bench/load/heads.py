@@ -8,11 +8,20 @@ from typing import NamedTuple
 
 import msgspec
 
-__all__ = ["Request", "accept_key", "answer", "call_answer", "phone_request", "read_request", "wanted_format"]
+__all__ = [
+    "Request",
+    "accept_key",
+    "answer",
+    "call_answer",
+    "form_request",
+    "phone_request",
+    "read_request",
+    "wanted_format",
+]
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 s. 1.3
 _KEY = base64.b64encode(b"vapimedia's load")
-_REASONS = {101: "Switching Protocols", 201: "Created", 404: "Not Found", 409: "Conflict"}
+_REASONS = {101: "Switching Protocols", 200: "OK", 201: "Created", 404: "Not Found", 409: "Conflict"}
 
 
 class Request(NamedTuple):
@@ -47,6 +56,14 @@ def phone_request(host: str, port: int, path: str) -> bytes:
         f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {_KEY.decode()}\r\n\r\n"
     ).encode()
+
+
+def form_request(host: str, port: int, path: str, form: bytes) -> bytes:
+    """Return a webhook with *form* as its body."""
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(form)}\r\n\r\n"
+    ).encode() + form
 
 
 def accept_key(key: str) -> str:

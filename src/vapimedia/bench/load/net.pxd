@@ -55,3 +55,4 @@ cdef void conn_close(Net* net, Conn* conn) noexcept nogil
 cdef ssize_t conn_receive(Conn* conn, uint8_t* dst, size_t n) noexcept nogil
 cdef int conn_unread(const Conn* conn) noexcept nogil
 cdef void conn_say_no_more(Conn* conn) noexcept nogil
+cdef void conn_reset(Conn* conn) noexcept nogil

@@ -26,7 +26,12 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int fd, void* data, size_t n, int flags)
     int setsockopt(int fd, int level, int name, const void* value, unsigned length)
     int shutdown(int fd, int how)
+    ctypedef struct linger_t "struct linger":
+        int l_onoff
+        int l_linger
     enum:
+        SOL_SOCKET
+        SO_LINGER
         SOCK_NONBLOCK
         SOCK_CLOEXEC
         MSG_NOSIGNAL
@@ -195,3 +200,11 @@ cdef int conn_unread(const Conn* conn) noexcept nogil:
 
 cdef void conn_say_no_more(Conn* conn) noexcept nogil:
     shutdown(conn.fd, SHUT_WR)
+
+
+cdef void conn_reset(Conn* conn) noexcept nogil:
+    """Its close will be a reset, not a FIN."""
+    cdef linger_t now
+    now.l_onoff = 1
+    now.l_linger = 0
+    setsockopt(conn.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now))

@@ -59,6 +59,14 @@ class Meter:
                 sizes.append(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page_kb)
         return sum(sizes) if sizes else None
 
+    def n_descriptors(self) -> int | None:
+        """Return how many descriptors are open."""
+        counts = []
+        for pid in self._tree():
+            with contextlib.suppress(OSError):
+                counts.append(sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()))
+        return sum(counts) if counts else None
+
     def _tree(self) -> list[int]:
         parents = {}
         for folder in Path("/proc").iterdir():

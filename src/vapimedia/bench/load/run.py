@@ -14,13 +14,13 @@ from vapimedia.bench.load.control import Control
 from vapimedia.bench.load.generator import now_ns
 from vapimedia.errors import ConfigError, VapimediaError
 
-__all__ = ["LoadRun", "Span", "Times", "sid"]
+__all__ = ["ACCOUNT", "LoadRun", "Span", "Times", "sid"]
 
 _NS = 1_000_000_000
 _JOIN_TIMEOUT_S = 5.0
 _END_TIMEOUT_S = 5.0
 _SMALL_BUFFER = 4096
-_ACCOUNT = "AC" + "0" * 32
+ACCOUNT = "AC" + "0" * 32
 
 
 class Times(msgspec.Struct, frozen=True):
@@ -88,6 +88,10 @@ class LoadRun(Control):
 
     # --- phases ----------------------------------------------------------------------------------------------
 
+    def serial(self, call: int) -> int:
+        """Return the number that names the call at a place: the place's own, as each has one call."""
+        return call
+
     def begin(self, n_calls: int, *, mulaw: bool, window: int = 0) -> None:
         """Make room for *n_calls*; a *window* above 0 is a closed loop."""
         self.prepare(n_calls, mulaw=mulaw)
@@ -153,14 +157,7 @@ class LoadRun(Control):
         """
         self.is_ending = True
         for call in range(self._n_calls):
-            stop = {"accountSid": _ACCOUNT, "callSid": sid("CA", call)}
-            message = {
-                "event": "stop",
-                "sequenceNumber": str(self.sequence(call)),
-                "stop": stop,
-                "streamSid": sid("MZ", call),
-            }
-            self.send_text(call, msgspec.json.encode(message))
+            self.say_stop(call)
             self.pass_time(0.001)
         self.pass_time(
             _END_TIMEOUT_S, until=lambda: all(all(self.ends(call)) for call in range(self._n_calls))
@@ -169,6 +166,16 @@ class LoadRun(Control):
         for call in range(self._n_calls):
             self.hang_up(call)
         return sum(not all(pair) for pair in ends), sum(2 in pair for pair in ends)
+
+    def say_stop(self, call: int) -> None:
+        """Have the phone say that its caller has hung up."""
+        message = {
+            "event": "stop",
+            "sequenceNumber": str(self.sequence(call)),
+            "stop": {"accountSid": ACCOUNT, "callSid": sid("CA", self.serial(call))},
+            "streamSid": sid("MZ", self.serial(call)),
+        }
+        self.send_text(call, msgspec.json.encode(message))
 
     def pass_time(self, seconds: float, *, until: Callable[[], bool] | None = None) -> bool:
         """Run the loop for so long, or until *until* holds; return whether it did."""
@@ -187,6 +194,12 @@ class LoadRun(Control):
     # --- heads -----------------------------------------------------------------------------------------------
 
     def _dial(self, call: int, *, small: bool) -> None:
+        place = self._connect(small=small)
+        self._phones[place] = call
+        self._begin_head(place, call)
+
+    def _connect(self, *, small: bool = False) -> int:
+        """Return the place of a new connection to the bridge."""
         phone = socket.socket()
         try:
             if small:
@@ -199,8 +212,10 @@ class LoadRun(Control):
                 f"cannot connect to the bridge at {self._host}:{self._port}: {error.strerror or error}"
             ) from None
         phone.setblocking(False)
-        place = self.watch(phone.detach())
-        self._phones[place] = call
+        return self.watch(phone.detach())
+
+    def _begin_head(self, place: int, call: int) -> None:
+        """Send what the phone says first on a new connection."""
         self.send_raw(place, heads.phone_request(self._host, self._port, self._path))
 
     def on_head(self, place: int, data: bytes) -> None:
@@ -233,11 +248,11 @@ class LoadRun(Control):
                 f"call {call + 1}: the bridge answered the phone's handshake with {head.target}"
             )
         self.become_phone(place, call, head.rest)
-        stream = sid("MZ", call)
+        stream = sid("MZ", self.serial(call))
         start = {
-            "accountSid": _ACCOUNT,
+            "accountSid": ACCOUNT,
             "streamSid": stream,
-            "callSid": sid("CA", call),
+            "callSid": sid("CA", self.serial(call)),
             "tracks": ["inbound"],
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
             "customParameters": {},
@@ -263,13 +278,13 @@ class LoadRun(Control):
             )
         self._formats[self._dialled] = mulaw
         self._seen = "it did not open the call's socket"
-        return heads.call_answer(self._dialled, self.vapi_port, audio_format)
+        return heads.call_answer(self.serial(self._dialled), self.vapi_port, audio_format)
 
     def _on_upgrade(self, place: int, request: heads.Request) -> None:
         name = request.target.strip("/").partition("/")[0]
-        call = int(name.removeprefix("load-")) if name.removeprefix("load-").isdigit() else -1
+        call, number = self._dialled, name.removeprefix("load-")
         del self._data[place]
-        if call != self._dialled:
+        if call < 0 or number != str(self.serial(call)):
             self.send_raw(place, heads.answer(404))
             self.drop(place)
             return

@@ -8,6 +8,7 @@ import resource
 import sys
 import urllib.request
 from collections.abc import Iterator
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +17,8 @@ from vapimedia.bench.load.process import BridgeProcess, Meter, command_of, free_
 from vapimedia.bench.load.run import LoadRun
 
 __all__ = ["Target", "target"]
+
+_T = TypeVar("_T")
 
 
 class ToldPath(msgspec.Struct):
@@ -30,6 +33,17 @@ class ToldCall(msgspec.Struct):
     provider_backlog_bytes: int = 0
 
 
+class ToldWorker(msgspec.Struct):
+    """What is read of a process there."""
+
+    allocated_bytes: int | None = None
+    python_blocks: int = 0
+
+
+class ToldStatus(msgspec.Struct):
+    workers: list[ToldWorker]
+
+
 class Target(msgspec.Struct):
     """*meter* is ``None`` for a bridge whose process is not known, *admin_port* 0 for one that is not ours."""
 
@@ -41,13 +55,21 @@ class Target(msgspec.Struct):
 
     def calls(self) -> list[ToldCall]:
         """Return what the bridge's admin port says of its calls; nothing if it has none."""
+        return self._ask("/calls", list[ToldCall]) or []
+
+    def workers(self) -> list[ToldWorker]:
+        """Return what the bridge's admin port says of its processes; nothing if it has none."""
+        told = self._ask("/status", ToldStatus)
+        return told.workers if told is not None else []
+
+    def _ask(self, path: str, kind: type[_T]) -> _T | None:
         if not self.admin_port:
-            return []
+            return None
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/calls", timeout=2) as answer:
-                return msgspec.json.decode(answer.read(), type=list[ToldCall])
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}{path}", timeout=2) as answer:
+                return msgspec.json.decode(answer.read(), type=kind)
         except (OSError, msgspec.DecodeError):
-            return []
+            return None
 
 
 @contextlib.contextmanager
