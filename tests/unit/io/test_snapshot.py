@@ -160,7 +160,7 @@ def test_prometheus_reads_the_metrics_in_both_of_its_formats(parts: list[Snapsho
 
 
 def test_every_metric_is_named_by_the_conventions_and_none_grows_with_the_calls() -> None:
-    worker = WorkerFigures(0, 1, 2, 1, 1, 0.5, 4096, distribution([5_000]))
+    worker = WorkerFigures(0, 1, 2, 1, 1, 0.5, 4096, distribution([5_000]), 70_000, 300)
     paths = {name: PathTotals(hops={"send": distribution([7_000])}) for name in ("uplink", "downlink")}
     few, many = (
         text(
@@ -183,7 +183,7 @@ def test_every_metric_is_named_by_the_conventions_and_none_grows_with_the_calls(
 @pytest.mark.skipif(not METRICS.exists(), reason="an installed package has no docs")
 def test_every_metric_and_every_fate_of_audio_is_documented_and_nothing_else() -> None:
     page = METRICS.read_text(encoding="utf-8")
-    one = WorkerFigures(0, 1, 2, 1, 1, 0.5, 4096, distribution([5_000]))
+    one = WorkerFigures(0, 1, 2, 1, 1, 0.5, 4096, distribution([5_000]), 70_000, 300)
     backlogs = [Backlog("vapi", "user", distribution([1]))]
     paths = {"uplink": PathTotals(audio_ms={"sent": 20.0}, hops={"send": distribution([7_000])})}
     snapshot = Snapshot("1", "avx2", [one], [], {"drain": 1}, {"late": 1}, 0, paths, backlogs)
