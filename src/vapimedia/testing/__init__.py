@@ -42,6 +42,7 @@ from vapimedia.testing.fault_proxy import FaultProxy
 from vapimedia.testing.faults import VapiFaults
 from vapimedia.testing.forwarded import Forwarded
 from vapimedia.testing.pacing import Pacing
+from vapimedia.testing.phone_faults import PhoneFaults
 from vapimedia.testing.phone_line import Callee, long_dialogue
 from vapimedia.testing.script import (
     Ask,
@@ -118,6 +119,7 @@ __all__ = [
     "Outbound",
     "Pacing",
     "Pause",
+    "PhoneFaults",
     "ProxiedConnection",
     "Say",
     "SecretAuth",

@@ -16,6 +16,7 @@ from vapimedia.formats import AudioFormat
 from vapimedia.testing.caller import CallerStep, Tick
 from vapimedia.testing.ear import Ear
 from vapimedia.testing.fake_phone import FakePhone
+from vapimedia.testing.phone_faults import PhoneFaults
 from vapimedia.testing.webhook_http import WebhookHttp
 
 __all__ = ["FakeBrowserCall"]
@@ -44,6 +45,10 @@ class FakeBrowserCall(FakePhone):
     ``voice_status`` is the status of the answer to the request, ``texts`` what the page was told, in order.
     """
 
+    lacks = frozenset(
+        {"no_start", "early_media", "second_start_after_s", "wrong_rate", "wrong_encoding"}
+    )  # its format and its start are the request's
+
     def __init__(
         self,
         call_url: str,
@@ -55,7 +60,7 @@ class FakeBrowserCall(FakePhone):
         origin: str | None = None,
         speed: float = 1.0,
         max_s: float = 120.0,
-        start_delay_s: float = 0.0,
+        faults: PhoneFaults | None = None,
         on_media_start: Callable[[FakeBrowserCall], None] | None = None,
     ) -> None:
         self.call_url, self.public_url, self.key = call_url, public_url, key
@@ -65,7 +70,7 @@ class FakeBrowserCall(FakePhone):
             ear=Ear(AudioFormat("pcm_s16le", rate), buffer_ms=None),
             speed=speed,
             max_s=max_s,
-            start_delay_s=start_delay_s,
+            faults=faults,
             on_media_start=on_media_start,
         )
         own = urlsplit(public_url or call_url)
@@ -88,8 +93,6 @@ class FakeBrowserCall(FakePhone):
                 ws = await self._upgraded(http, self._web.dialled(url), {})
                 if ws is not None:
                     await self._stream(ws)
-                    # The last chunk was never full: it has not left the page.
-                    del self.sent[len(self.sent) - len(self._recorded) :]
         return self
 
     # --- the request --------------------------------------------------------------------------------
@@ -134,14 +137,20 @@ class FakeBrowserCall(FakePhone):
                 self.ear.tick(now_ns)
                 await self._emit(ws, next(voice), now_ns, n_ticks)
             chunk = bytes(self._recorded[: self._chunk_bytes])
-            await ws.send_bytes(chunk)
+            await super()._send_audio(ws, chunk, n_ticks)
             del self._recorded[: self._chunk_bytes]
 
-    async def _open(self, ws: aiohttp.ClientWebSocketResponse) -> None:
-        await asyncio.sleep(self.start_delay_s)
+    def _n_unsent(self) -> int:
+        return super()._n_unsent() + len(self._recorded)
 
-    async def _send_frame(self, ws: aiohttp.ClientWebSocketResponse, audio: bytes, n_ticks: int) -> None:
+    async def _open(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        """A page just begins."""
+
+    async def _send_audio(self, ws: aiohttp.ClientWebSocketResponse, audio: bytes, n_ticks: int) -> None:
         self._recorded += audio
+
+    def _frame(self, audio: bytes, n_ticks: int) -> bytes:
+        return audio
 
     async def _send_digit(self, ws: aiohttp.ClientWebSocketResponse, digit: str) -> None:
         await ws.send_str(json.dumps({"type": "dtmf", "digit": digit}))

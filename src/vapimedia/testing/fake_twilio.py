@@ -17,6 +17,7 @@ from vapimedia.formats import AudioFormat
 from vapimedia.testing.caller import CallerStep
 from vapimedia.testing.ear import Ear
 from vapimedia.testing.fake_phone import FakePhone, Said
+from vapimedia.testing.phone_faults import PhoneFaults
 from vapimedia.testing.twilio_http import TwilioHttp
 from vapimedia.testing.twilio_wire import Twiml, judge_message, parse_twiml, sign
 
@@ -54,7 +55,7 @@ class FakeTwilioCall(FakePhone):
         status_url: str | None = None,
         speed: float = 1.0,
         max_s: float = 120.0,
-        start_delay_s: float = 0.0,
+        faults: PhoneFaults | None = None,
         on_media_start: Callable[[FakeTwilioCall], None] | None = None,
         twiml: str | None = None,
     ) -> None:
@@ -68,7 +69,7 @@ class FakeTwilioCall(FakePhone):
             ear=Ear(_MULAW),
             speed=speed,
             max_s=max_s,
-            start_delay_s=start_delay_s,
+            faults=faults,
             on_media_start=on_media_start,
         )
         self.direction = "inbound" if twiml is None else "outbound-api"
@@ -172,9 +173,10 @@ class FakeTwilioCall(FakePhone):
         message = {"event": event, "sequenceNumber": str(self._sequence), event: body}
         await ws.send_str(json.dumps({**message, "streamSid": self.stream_sid}, separators=(",", ":")))
 
-    async def _open(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+    async def _greet(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         await ws.send_str('{"event":"connected","protocol":"Call","version":"1.0.0"}')
-        await asyncio.sleep(self.start_delay_s)
+
+    async def _open(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         await self._send(
             ws,
             "start",
@@ -183,7 +185,11 @@ class FakeTwilioCall(FakePhone):
                 "streamSid": self.stream_sid,
                 "callSid": self.call_sid,
                 "tracks": ["inbound"],
-                "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+                "mediaFormat": {
+                    "encoding": self.faults.wrong_encoding or "audio/x-mulaw",
+                    "sampleRate": self.faults.wrong_rate or 8000,
+                    "channels": 1,
+                },
                 "customParameters": self.twiml.parameters if self.twiml is not None else {},
             },
         )
@@ -199,12 +205,12 @@ class FakeTwilioCall(FakePhone):
     async def _send_digit(self, ws: aiohttp.ClientWebSocketResponse, digit: str) -> None:
         await self._send(ws, "dtmf", {"track": "inbound_track", "digit": digit})
 
-    async def _send_frame(self, ws: aiohttp.ClientWebSocketResponse, audio: bytes, n_ticks: int) -> None:
+    def _frame(self, audio: bytes, n_ticks: int) -> str:
         self._chunk += 1
         self._sequence += 1
         payload = base64.b64encode(audio).decode()
         # Written by hand: fifty calls in one process send 2500 of these a second.
-        await ws.send_str(
+        return (
             f'{{"event":"media","sequenceNumber":"{self._sequence}","media":{{"track":"inbound",'
             f'"chunk":"{self._chunk}","timestamp":"{n_ticks * 20 - 15}","payload":"{payload}"}},'
             f'"streamSid":"{self.stream_sid}"}}'

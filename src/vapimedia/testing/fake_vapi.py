@@ -15,6 +15,7 @@ from aiohttp import web
 
 from vapimedia.testing.assistant import EchoAssistant, ScriptedAssistant, StreamingAssistant
 from vapimedia.testing.fake_vapi_call import FakeVapiCall
+from vapimedia.testing.fault_proxy import PATH_BYTES, FaultProxy
 from vapimedia.testing.faults import VapiFaults
 from vapimedia.testing.listen import ListenSettings, serve_listener
 from vapimedia.testing.pacing import Pacing
@@ -125,6 +126,9 @@ class FakeVapi:
         self.calls: dict[str, FakeVapiCall] = {}
         self.requests: list[ApiRequest] = []
         self.webhooks: list[WebhookPost] = []
+        self.closing = asyncio.Event()
+        self.socket_proxy: FaultProxy | None = None
+        self._socket_url: str | None = None
         self._new_call = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self._give_ups: list[asyncio.TimerHandle] = []
@@ -134,6 +138,15 @@ class FakeVapi:
     def url(self) -> str:
         """Base URL of the API, without a slash at its end."""
         return f"http://{self.host}:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        """Base URL that call sockets are announced at, of a proxy on the way to them perhaps; may be set."""
+        return self._socket_url or self.url.replace("http", "ws", 1)
+
+    @socket_url.setter
+    def socket_url(self, url: str | None) -> None:
+        self._socket_url = url
 
     @property
     def server_url(self) -> str | None:
@@ -181,11 +194,24 @@ class FakeVapi:
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port).start()
         self.port = self._runner.addresses[0][1]
+        if self.faults.network:
+            self.socket_proxy = FaultProxy(
+                self.host,
+                self.port,
+                faults=self.faults.network,
+                listen_host=self.host,
+                buffer_bytes=PATH_BYTES,
+            )
+            await self.socket_proxy.start()
+            self.socket_url = self.socket_proxy.url("ws")
 
     async def close(self) -> None:
         """End what is still running, wait for the webhooks, stop listening."""
+        self.closing.set()
         for timer in self._give_ups:
             timer.cancel()
+        if self.socket_proxy is not None:
+            await self.socket_proxy.let_go()
         live = [
             call for call in self.calls.values() if call.status in {"ringing", "in-progress", "forwarding"}
         ]
@@ -198,6 +224,8 @@ class FakeVapi:
         if begun:
             waits = [asyncio.ensure_future(call.ended(_MAX_WEBHOOK_WAIT_S)) for call in begun]
             await asyncio.gather(*waits, return_exceptions=True)
+        if self.socket_proxy is not None:
+            await self.socket_proxy.close()
         if self._runner is not None:
             await self._runner.cleanup()
         if self.sender.http is not None:
@@ -228,6 +256,8 @@ class FakeVapi:
             retries = Backoff(max_retries=retries, base_delay_s=0.0)
         full = {"timestamp": time.time_ns() // 1_000_000, **message}
         server = {} if url is None else {"url": url}
+        if self.faults.webhook_delay_s:
+            await asyncio.sleep(self.faults.webhook_delay_s)
         post = await self.sender.deliver(full, server, timeout_s=timeout_s, auth=auth, retries=retries)
         self.webhooks.append(post)
         return post
@@ -253,7 +283,7 @@ class FakeVapi:
         call = FakeVapiCall(
             call_id, request=body, headers=headers, fmt=fmt, settings=self.settings, random=random
         )
-        call.json = call_json(call_id, body, fmt, self.url, call.status)
+        call.json = call_json(call_id, body, fmt, self.url, call.status, call_socket_url=self.socket_url)
         return call
 
     async def place_call(

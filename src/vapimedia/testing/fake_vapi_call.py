@@ -386,6 +386,8 @@ class FakeVapiCall(Questions):
             if isinstance(self.request.get(name), dict):
                 full[name] = self.request[name]
         server = server_of(message, self.setting)
+        if self.settings.faults.webhook_delay_s:
+            await asyncio.sleep(self.settings.faults.webhook_delay_s)
         post = await self.settings.sender.deliver(full, server, timeout_s=timeout_s)
         if post.statuses:
             self.webhooks.append(post)

@@ -17,6 +17,7 @@ from vapimedia.formats import AudioFormat
 from vapimedia.testing.caller import CallerStep
 from vapimedia.testing.ear import Ear
 from vapimedia.testing.fake_phone import FakePhone
+from vapimedia.testing.phone_faults import PhoneFaults
 from vapimedia.testing.vonage_http import VonageHttp
 from vapimedia.testing.vonage_ncco import Ncco, parse_ncco, read_actions, read_endpoint
 from vapimedia.testing.vonage_outbound import CallOutcome, Outbound
@@ -28,7 +29,7 @@ __all__ = ["CallOutcome", "FakeVonageCall", "Outbound"]
 _PCM16 = AudioFormat("pcm_s16le", 16000)
 _DTMF_MS = 260
 # Ends of the media socket that were not Vonage's doing: they raise "disconnected".
-_LOST = {"bridge", "reset", "wrong size"}
+_LOST = {"bridge", "reset", "cut", "wrong size"}
 _LEG_HUNG_UP = "api leg"
 _DETAILS = {"failed": "cannot_route", "unanswered": "timeout"}
 
@@ -50,6 +51,8 @@ class FakeVonageCall(FakePhone):
     nobody ends. Nothing is raised for what the bridge does wrong: it is recorded.
     """
 
+    lacks = frozenset({"stop_twice", "media_after_stop"})  # it says no stop
+
     def __init__(
         self,
         answer_url: str,
@@ -70,7 +73,7 @@ class FakeVonageCall(FakePhone):
         clear_returns_notifies: bool = False,
         speed: float = 1.0,
         max_s: float = 120.0,
-        start_delay_s: float = 0.0,
+        faults: PhoneFaults | None = None,
         signed: bool = True,
         on_media_start: Callable[[FakeVonageCall], None] | None = None,
         outbound: Outbound | None = None,
@@ -80,7 +83,7 @@ class FakeVonageCall(FakePhone):
             ear=Ear(_PCM16),
             speed=speed,
             max_s=max_s,
-            start_delay_s=start_delay_s,
+            faults=faults,
             on_media_start=on_media_start,
         )
         self.answer_url, self.answer_method, self.public_url = answer_url, answer_method, public_url
@@ -279,16 +282,18 @@ class FakeVonageCall(FakePhone):
         self.violations.extend(f"fallback: {text}" for text in read_actions(actions).violations)
 
     async def _open(self, ws: aiohttp.ClientWebSocketResponse) -> None:
-        await asyncio.sleep(self.start_delay_s)
-        ncco = self.ncco or Ncco()
-        connected = {"event": "websocket:connected", "content-type": ncco.content_type, **ncco.headers}
+        ncco, faults = self.ncco or Ncco(), self.faults
+        told = ncco.content_type
+        if faults.wrong_rate or faults.wrong_encoding:
+            told = f"{faults.wrong_encoding or 'audio/l16'};rate={faults.wrong_rate or ncco.fmt.sample_rate}"
+        connected = {"event": "websocket:connected", "content-type": told, **ncco.headers}
         await ws.send_str(compact(connected))
 
     async def _farewell(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         """Say nothing: Vonage just closes."""
 
-    async def _send_frame(self, ws: aiohttp.ClientWebSocketResponse, audio: bytes, n_ticks: int) -> None:
-        await ws.send_bytes(audio)
+    def _frame(self, audio: bytes, n_ticks: int) -> bytes:
+        return audio
 
     async def _send_digit(self, ws: aiohttp.ClientWebSocketResponse, digit: str) -> None:
         await ws.send_str(compact({"event": "websocket:dtmf", "digit": digit, "duration": _DTMF_MS}))

@@ -14,6 +14,8 @@ from vapimedia.testing.fault_pipe import READ_BYTES, Pipe, detach, release
 __all__ = ["ProxiedConnection"]
 
 _LINGER_S = 1.0
+# tcpi_state after a FIN or a RST came (Linux, net/tcp_states.h): TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING.
+_ENDED_BY_PEER = frozenset((6, 7, 8, 9, 11))
 _CONNECT_S = 10.0
 
 
@@ -30,6 +32,8 @@ class ProxiedConnection:
         self._task: asyncio.Task[None] | None = None
         self._is_relayed = True
         self._over = asyncio.Event()
+        self.broken_by: str | None = None
+        """The kind of fault that ended it, or left it half-open; ``None`` for an end that a peer made."""
 
     # --- what became of it --------------------------------------------------------------------------
 
@@ -51,6 +55,13 @@ class ProxiedConnection:
     async def closed(self, timeout_s: float = 10.0) -> None:
         """Wait until it is not open. Raises ``TimeoutError``."""
         await asyncio.wait_for(self._over.wait(), timeout_s)
+
+    def is_left(self, side: Literal["client", "server"]) -> bool:
+        """Return whether that peer has ended it, as the kernel knows: a half-open one reads nothing (Linux only)."""
+        sock = self._client if side == "client" else self._server
+        if sock is None or sock.fileno() < 0:
+            return not self.is_open
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _ENDED_BY_PEER
 
     # --- what can be done to it ---------------------------------------------------------------------
 
@@ -82,7 +93,9 @@ class ProxiedConnection:
 
         What is on its way is lost. Where it is to one, the other gets a FIN.
         """
-        self._stop()
+        if self._is_relayed:
+            self._stop()
+            self.broken_by = "reset"
         release(self._client, reset=side != "server")
         if self._server is not None:
             release(self._server, reset=side != "client")
@@ -90,13 +103,16 @@ class ProxiedConnection:
 
     def half_open(self) -> None:
         """Relay nothing from now on and keep both sockets open until the proxy closes, whatever the peers do."""
-        self._stop()
+        if self._is_relayed:
+            self._stop()
+            self.broken_by = "half-open"
 
     def cut(self) -> None:
         """Send a FIN both ways, with what was relayed before it: to WebSockets an end without a close frame."""
         if not self._is_relayed:
             return
         self._stop()
+        self.broken_by = "cut"
         loop = asyncio.get_running_loop()
         for sock in self._sockets():
             with suppress(OSError):
@@ -124,6 +140,7 @@ class ProxiedConnection:
         """Begin to relay."""
         if any(fault.kind == "refuse" for fault in self._faults):
             self.reset()
+            self.broken_by = "refuse"
             return
         self._task = asyncio.get_running_loop().create_task(self._run(host, port, buffer_bytes))
 

@@ -19,8 +19,10 @@ from vapimedia.testing.fault import NETWORK_KINDS, Fault
 from vapimedia.testing.fault_connection import ProxiedConnection
 from vapimedia.testing.fault_pipe import release
 
-__all__ = ["FaultProxy"]
+__all__ = ["PATH_BYTES", "FaultProxy"]
 
+PATH_BYTES = 16384
+"""What the fakes let wait in each socket of a faulty path: little, so that a reader who stops is felt soon."""
 _BACKLOG = 512
 _ACCEPT_AGAIN_S = 0.1
 
@@ -107,6 +109,13 @@ class FaultProxy:
             self._listener = None
         for connection in self.connections:
             await connection.close()
+
+    async def let_go(self) -> None:
+        """Resume what is stalled and close what is half-open, so that no peer waits for the other's last word."""
+        for connection in self.connections:
+            connection.resume()
+            if connection.broken_by == "half-open":
+                await connection.close()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+from vapimedia.testing.fault import Fault
 
 __all__ = ["GARBAGE", "VapiFaults"]
 
@@ -25,16 +28,20 @@ GARBAGE = (
 class VapiFaults:
     """Faults of a ``FakeVapi``; fields may be changed while it runs.
 
-    ``create_statuses`` answers successive ``POST /call`` with these HTTP statuses (0: accept), then accepts;
+    ``create_statuses`` answers successive ``POST /call`` with these HTTP statuses (0: accept; ``"hang"``: no answer,
+    and no call), then accepts; ``create_delay_s`` makes the call that late, whether it is waited for or not.
     ``api_statuses`` does so for ``"list"``, ``"get"``, ``"update"`` and ``"delete"``. ``drop_after_s`` cuts the
     call socket without a close frame, ``close_after_s`` closes it with ``close_code`` and no
     ``status-update``. ``stall_after_s`` stops reading the socket for ``stall_s``.
+
+    ``network`` is what call sockets suffer on their way, through the ``FaultProxy`` of the fake (``socket_proxy``);
+    set it before the fake starts. Webhooks are posted ``webhook_delay_s`` late.
 
     ``control_status`` answers every control message with this HTTP status, ``control_delay_s`` does so late.
     The first ``listen_refusals`` listeners get 503; each is cut off ``listen_drop_after_s`` after it came.
     """
 
-    create_statuses: tuple[int, ...] = ()
+    create_statuses: tuple[int | Literal["hang"], ...] = ()
     create_delay_s: float = 0.0
     retry_after_s: int | None = None
     upgrade_status: int | None = None
@@ -51,13 +58,16 @@ class VapiFaults:
     control_delay_s: float = 0.0
     listen_refusals: int = 0
     listen_drop_after_s: float | None = None
+    webhook_delay_s: float = 0.0
+    network: tuple[Fault, ...] = ()
 
-    def next_status(self, operation: str) -> int:
+    def next_status(self, operation: str) -> int | Literal["hang"]:
         """Take the next planned status of a REST operation; 0 when there is none."""
+        planned: int | Literal["hang"]
         if operation == "create":
             planned, *rest = self.create_statuses or (0,)
             self.create_statuses = tuple(rest)
         else:
-            planned, *rest = self.api_statuses.get(operation) or (0,)
-            self.api_statuses[operation] = tuple(rest)
+            planned, *later = self.api_statuses.get(operation) or (0,)
+            self.api_statuses[operation] = tuple(later)
         return planned

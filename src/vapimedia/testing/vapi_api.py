@@ -28,7 +28,7 @@ _CONCURRENCY = 10
 
 @dataclass
 class ApiRequest:
-    """One ``POST /call`` and the HTTP status it was given."""
+    """One ``POST /call`` and the HTTP status it was given; 0 while there is none."""
 
     body: Any
     headers: dict[str, str]
@@ -61,15 +61,17 @@ class VapiApi:
         vapi = self._vapi
         faults = vapi.faults
         body = decoded(await request.read())
+        asked = ApiRequest(body, dict(request.headers), 0)
+        vapi.requests.append(asked)
         if faults.create_delay_s:
             await asyncio.sleep(faults.create_delay_s)
         try:
-            self._check("create", request)
+            await self._check("create", request)
             call = vapi.make_call(body, request.headers)
         except RefusalError as refusal:
-            vapi.requests.append(ApiRequest(body, dict(request.headers), refusal.status))
+            asked.status = refusal.status
             return self._refuse(refusal)
-        vapi.requests.append(ApiRequest(body, dict(request.headers), 201))
+        asked.status = 201
         live = sum(one.status in {"in-progress", "ringing"} for one in vapi.calls.values())
         limits = {
             "concurrencyBlocked": faults.subscription_blocked,
@@ -82,7 +84,7 @@ class VapiApi:
 
     async def _list(self, request: web.Request) -> web.Response:
         try:
-            self._check("list", request)
+            await self._check("list", request)
             calls = (self._record(call) for call in self._vapi.calls.values() if not call.deleted)
             return web.json_response(listed(calls, request.query))
         except RefusalError as refusal:
@@ -90,7 +92,7 @@ class VapiApi:
 
     async def _get(self, request: web.Request) -> web.Response:
         try:
-            self._check("get", request)
+            await self._check("get", request)
             return web.json_response(self._record(self._found(request)))
         except RefusalError as refusal:
             return self._refuse(refusal)
@@ -98,7 +100,7 @@ class VapiApi:
     async def _update(self, request: web.Request) -> web.Response:
         body = decoded(await request.read())
         try:
-            self._check("update", request)
+            await self._check("update", request)
             call = self._found(request)
             check_update(body)
         except RefusalError as refusal:
@@ -109,7 +111,7 @@ class VapiApi:
     async def _delete(self, request: web.Request) -> web.Response:
         body = decoded(await request.read())
         try:
-            self._check("delete", request)
+            await self._check("delete", request)
             ids = body.get("ids", ()) if isinstance(body, dict) else ()
             found = [self._found(request), *(self._vapi.calls[one] for one in ids if one in self._vapi.calls)]
         except RefusalError as refusal:
@@ -124,8 +126,11 @@ class VapiApi:
 
     # --- what they share ----------------------------------------------------------------------------------
 
-    def _check(self, operation: str, request: web.Request) -> None:
+    async def _check(self, operation: str, request: web.Request) -> None:
         status = self._vapi.faults.next_status(operation)
+        if status == "hang":
+            await self._vapi.closing.wait()
+            raise RefusalError(503, "the fake closes")
         if status:
             raise RefusalError(status, "made to fail")
         check_key(request.headers, self._vapi.api_key)

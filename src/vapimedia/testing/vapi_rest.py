@@ -133,7 +133,13 @@ def now_iso() -> str:
 
 
 def call_json(
-    call_id: str, body: Mapping[str, Any], fmt: AudioFormat, base_url: str, status: str
+    call_id: str,
+    body: Mapping[str, Any],
+    fmt: AudioFormat,
+    base_url: str,
+    status: str,
+    *,
+    call_socket_url: str,
 ) -> dict[str, Any]:
     """Return the ``Call`` object."""
     socket_url = base_url.replace("http", "ws", 1)
@@ -158,7 +164,7 @@ def call_json(
             "provider": "vapi.websocket",
             "conversationType": "voice",
             "audioFormat": {"format": fmt.encoding, "container": "raw", "sampleRate": fmt.sample_rate},
-            "websocketCallUrl": f"{socket_url}/{call_id}/transport",
+            "websocketCallUrl": f"{call_socket_url}/{call_id}/transport",
         }
     else:
         call["phoneCallProvider"] = "twilio"
