@@ -2,8 +2,9 @@
  *
  * After n input samples in all, exactly ceil(n * to / from) output samples have been returned; output k
  * stands for the input at time k - latency. Any chunking gives the same bits: every output is one sum in a
- * fixed order over the same window. Equal rates copy, without delay. Sample buffers may have any alignment
- * and must not overlap. */
+ * fixed order over the same window; only how far infinite floats and those that are no number spread depends
+ * on the chunks. Equal rates copy, without delay. Sample buffers may have any alignment and must not overlap.
+ */
 #ifndef VM_FIR_H
 #define VM_FIR_H
 

@@ -125,6 +125,7 @@ def test_no_c_file_and_no_test_is_longer_than_400_lines() -> None:
     top = ROOT.parent.parent
     others = [
         *(top / "csrc").rglob("*.[ch]"),
+        *(top / "fuzz").rglob("*.[ch]"),
         *(top / "tests").rglob("*.py"),
         *(top / "benchmarks").rglob("*.py"),
         *(top / "benchmarks").rglob("*.[ch]"),

@@ -1,0 +1,113 @@
+"""Write the corpora's first files from the recorded conversations: ``python fuzz/seeds.py``.
+
+Files that begin with ``seed-`` are this script's; the others were found by fuzzing and stay.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CORPUS = HERE / "corpus"
+DATA = HERE.parent / "tests" / "data"
+
+EVERY_VARIANT = range(5)
+CUTS = (bytes([160, 0, 1, 7, 33, 250, 2, 80]), bytes([1] * 8), bytes(8))
+# As a target's take_rate reads them.
+RATES = {8000: 0, 16_000: 1, 24_000: 2, 48_000: 3, 11_025: 4, 44_100: 6, 7000: 206, 13_000: 212, 50_000: 249}
+
+
+def spoken() -> tuple[list[dict[str, object]], bytes, bytes]:
+    """Return the text messages of a Twilio call, its audio, and that of a Vonage call."""
+    twilio = (DATA / "twilio" / "twilio_bidirectional.jsonl").read_text(encoding="utf-8").splitlines()
+    messages = [json.loads(line) for line in twilio]
+    texts = [json.loads(message["wire"]) for message in messages if message["kind"] == "text"]
+    mulaw = [base64.b64decode(text["media"]["payload"]) for text in texts if text["event"] == "media"]
+    vonage = (DATA / "vonage" / "vonage_16k.jsonl").read_text(encoding="utf-8").splitlines()
+    frames = [base64.b64decode(m["b64"]) for m in map(json.loads, vonage) if m["kind"] == "binary"]
+    return texts, b"".join(mulaw[:12]), b"".join(frames[:4])
+
+
+def rate_byte(hz: int) -> bytes:
+    return bytes([RATES[hz]])
+
+
+def envelopes(texts: list[dict[str, object]], mulaw: bytes) -> Iterator[bytes]:
+    events = {str(text["event"]): text for text in texts}
+    for text in events.values():
+        yield b"\0" + json.dumps(text, separators=(",", ":")).encode()
+    media = {"event": "media", "streamSid": "MZ18ad00000000000000000000000000b2"}
+    for track in ("inbound", "outbound", "in\u00e9", 5, None):
+        message = media | {"media": {"track": track, "payload": base64.b64encode(mulaw[:20]).decode()}}
+        yield b"\0" + json.dumps(message).encode()
+        yield b"\0" + json.dumps(message, indent=1, ensure_ascii=False).encode()
+    yield b'\1{"a":{"c":"x","b":"AAAA","d":"y"},"e":{"b":"z"},"f":""}'
+    yield b'\1{"g":[[{}],-1.5e+3,true],"a":{"c":"x","b":"AAAA","d":"n"},"e":{"b":"z","b":"z"}}'
+    yield b'\2{"p":"AA==","q":' + b"[" * 32 + b"]" * 32 + b"}"
+    yield b'\2{"p":"AA==","q":' + b"[" * 33 + b"]" * 33 + b"}"
+    yield b'\2{"p":"AA=\\u003d"}'
+    yield b'\3{"":{"p":"1","pay":"AAAA"},"p":{"":"2"}}'
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """Return what each target starts from."""
+    texts, mulaw, pcm = spoken()
+    samples = struct.pack("<8h", 0, 1, -1, 32_767, -32_768, 132, -8159, 255) + pcm[:1200]
+    pairs = [
+        (8000, 16_000),
+        (16_000, 8000),
+        (24_000, 16_000),
+        (8000, 24_000),
+        (44_100, 16_000),
+        (16_000, 44_100),
+    ]
+    pairs += [(11_025, 8000), (48_000, 7000), (13_000, 16_000), (8000, 8000), (50_000, 8000)]
+    rates = [rate_byte(from_hz) + rate_byte(to_hz) for from_hz, to_hz in pairs]
+    found: dict[str, list[bytes]] = {
+        "base64": [base64.b64encode(mulaw[:n]) for n in (0, 1, 2, 3, 160)]
+        + [b"AA=A", b"====", b"AB==", b"QUJD-_"],
+        "envelope": list(envelopes(texts, mulaw)),
+        "g711": [
+            bytes([variant, 3 * variant]) + bytes(range(256)) + samples[:300] for variant in EVERY_VARIANT
+        ],
+        "slicer": [
+            struct.pack("<BH", 0, 159) + CUTS[0] + mulaw[:900],
+            struct.pack("<BH", 1, 319) + CUTS[1] + pcm[:700],
+            struct.pack("<BH", 0, 0) + CUTS[2] + mulaw[:50],
+        ],
+        "resampler": [],
+        "converter": [],
+        "line": [],
+        "ws": [
+            bytes.fromhex("8185 37fa213d 7f9f4d5158".replace(" ", "")),
+            b"\x82\x7e\x01\x00" + bytes(256),
+            b"\x82\x7f" + (1 << 16).to_bytes(8, "big") + bytes(8),
+            b"\x89\x05Hello",
+            b"\x88\x02\x03\xe8",
+            b"\xf3\xff" + bytes([255] * 12),
+        ],
+    }
+    for i, pair in enumerate(rates):
+        tail = CUTS[i % 3] + samples[: 300 + 90 * i]
+        found["resampler"].append(pair + bytes([i % 3, i % 5, i]) + tail)
+        found["converter"].append(bytes([i % 3, i // 3 % 3]) + pair + bytes([i % 3, i % 5]) + tail)
+        found["line"].append(pair + bytes([i % 5, i % 6, i % 3, 128 * (i % 2) + 4]) + samples[: 300 + 90 * i])
+    return found
+
+
+def main() -> None:
+    for target, contents in seeds().items():
+        folder = CORPUS / target
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("seed-*"):
+            old.unlink()
+        for i, content in enumerate(contents):
+            (folder / f"seed-{i:02}").write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()
