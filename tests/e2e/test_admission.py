@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -252,64 +250,6 @@ async def test_a_host_that_no_machine_can_have_is_an_error_of_the_settings() -> 
         other = Bridge(msgspec.structs.replace(scene.bridge.config, host="a" * 70, port=0))
         with pytest.raises(ConfigError, match="cannot listen"):
             await other.start()
-
-
-# --- a proxy that keeps connections --------------------------------------------------------------
-
-
-NGINX = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
-  uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
-  map $http_upgrade $wanted {{ default upgrade; '' ''; }}
-  upstream bridge {{ server 127.0.0.1:{port}; keepalive 8; }}
-  server {{
-    listen 127.0.0.1:{front};
-    location / {{
-      proxy_pass http://bridge; proxy_http_version 1.1; proxy_set_header Host $host;
-      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $wanted;
-    }}
-  }}
-}}
-"""
-
-
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
-async def test_a_call_comes_through_nginx_that_keeps_its_connections(
-    tmp_path: Path, unused_tcp_port: int
-) -> None:
-    async with running() as scene:
-        settings = tmp_path / "nginx.conf"
-        settings.write_text(NGINX.format(folder=tmp_path, port=scene.bridge.port, front=unused_tcp_port))
-        nginx = await asyncio.create_subprocess_exec(
-            *("nginx", "-p", str(tmp_path), "-c", str(settings), "-e", str(tmp_path / "error.log"))
-        )
-        behind, scene.bridge.port = scene.bridge.port, unused_tcp_port
-        try:
-            await _reachable(unused_tcp_port)
-            for number in range(1, 4):  # the POST's connection must not be taken for the upgrade
-                async with scene.call(number) as (phone, leg):
-                    await leg.socket.send_bytes(b"\x20" * 1600)
-                    await phone.read_event("media")
-                    phone.close(1000)
-                    await phone.close_code()
-        finally:
-            scene.bridge.port = behind
-            nginx.terminate()
-            await nginx.wait()
-
-
-async def _reachable(port: int) -> None:
-    async with asyncio.timeout(5):
-        while True:
-            try:
-                async with connected(port):
-                    return
-            except OSError:
-                await asyncio.sleep(0.02)
 
 
 # --- Vapi's webhooks -----------------------------------------------------------------------------

@@ -164,19 +164,6 @@ def shorten(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
     )
 
 
-async def test_a_call_whose_media_socket_never_comes_ends_at_vapi_too(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shorten(monkeypatch, media_timeout_ms=100)
-    async with running() as scene:
-        url = stream_url(await scene.voice())
-        await until(lambda: scene.ended)
-        assert scene.ended[0].reason == "media_timeout"
-        await until(lambda: scene.vapi.controls == [("vapi-call-1", {"type": "end-call"})])
-        async with connected(scene.bridge.port) as wire:
-            assert (await wire.upgrade(url.removeprefix("wss://bridge.test"))).status == 403
-
-
 async def test_a_media_socket_that_never_starts_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten(monkeypatch, start_timeout_ms=100)
     async with running() as scene:

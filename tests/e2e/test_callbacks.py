@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from scene import STOP, running
+from scene import running
 from wire import until
 
 from vapimedia import Bridge, Call, CallInfo, CallOptions, ConfigError, Reject
@@ -135,28 +135,6 @@ def test_an_async_on_event_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="plain function"):
         Bridge().on_event(event)
-
-
-async def test_an_exception_in_on_event_ends_its_call_with_1011_and_no_other() -> None:
-    def prepare(bridge: Bridge) -> None:
-        @bridge.on_event
-        def on_event(call: Call | None, event: object) -> None:
-            if type(event).__name__ == "Hang" and call is not None:
-                raise RuntimeError("a bug of the user's")
-
-    async with (
-        running(prepare=prepare) as scene,
-        scene.call(1) as (broken, leg),
-        scene.call(2) as (whole, other),
-    ):
-        await leg.say({"type": "hang"})
-        assert await broken.close_code() == 1011
-        await until(lambda: leg.close_code == 1011)
-        assert scene.bridge.book.ended_by_reason == {"callback_error": 1}
-        assert scene.bridge.counters["callback_error"] == 1
-        assert len(scene.bridge.calls) == 1 and not other.is_over
-        whole.text(STOP)
-        assert await whole.close_code() == 1000
 
 
 async def test_a_hang_up_in_a_callback_leaves_call_ended_the_last_event() -> None:

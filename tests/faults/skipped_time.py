@@ -26,12 +26,9 @@ class SkippingLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         timers = [timer.when() for timer in self._scheduled if not timer.cancelled()]
-        if not self._ready and timers and min(timers) > self.time() + _QUIET_S:
-            found = self._selector.select(_QUIET_S)
-            if found:
-                self._process_events(found)
-            else:
-                self._skipped_s += max(0.0, min(timers) - self.time())
+        is_waiting = not self._ready and timers and min(timers) > self.time() + _QUIET_S
+        if is_waiting and not self._selector.select(_QUIET_S):  # what it finds, the loop finds too
+            self._skipped_s += max(0.0, min(timers) - self.time())
         super()._run_once()  # type: ignore[misc]  # asyncio's own, not in its stubs
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "LeadMs",
     "LogLevel",
     "MaxCalls",
+    "OnCallbackError",
     "OnVapiLost",
     "PingIntervalS",
     "Port",
@@ -124,6 +125,9 @@ WebhookTimeoutS = Annotated[
 ]
 OnVapiLost = Annotated[
     str | None, _limit("--on-vapi-lost", "When Vapi goes away: hang_up, continue.", "hang_up")
+]
+OnCallbackError = Annotated[
+    str | None, _limit("--on-callback-error", "When on_event raises: hang_up, continue.", "hang_up")
 ]
 VapiTransfers = Annotated[
     str | None, _limit("--vapi-transfers", "When Vapi transfers to a number: forward, ignore.", "forward")

@@ -72,6 +72,7 @@ def serve(
     tool_timeout_s: options.ToolTimeoutS = None,
     webhook_timeout_s: options.WebhookTimeoutS = None,
     on_vapi_lost: options.OnVapiLost = None,
+    on_callback_error: options.OnCallbackError = None,
     vapi_transfers: options.VapiTransfers = None,
     auth: options.Auth = None,
     unpaced: options.Unpaced = None,

@@ -303,15 +303,20 @@ class Bridge(Registry):
         self.counters[what] += n
 
     def tell(self, call: LiveCall | None, event: object) -> None:
-        """Show *event* to the user's callback. If that raises, the call ends and the others go on."""
+        """Show *event* to the user's callback. If that raises, the call ends, or goes on by setting; others go on."""
         callbacks = [*self._watchers] if self._on_event is None else [*self._watchers, self._on_event]
         try:
             for callback in callbacks:
                 callback(call.handle if call is not None else None, event)
-        except (Exception, SystemExit) as error:  # a user's function may raise anything
+        except KeyboardInterrupt:
+            raise
+        except (
+            BaseException
+        ) as error:  # a user's function may raise anything, CancelledError and SystemExit too
             _log.error("on_event raised %s at %s", describe_failure(error), type(event).__name__)
             self.count("callback_error")
-            if call is not None and not call.is_over:
+            goes_on = self.config.on_callback_error == "continue"
+            if call is not None and not call.is_over and not goes_on:
                 call.hang_up("callback_error")
 
     def started(self, call: LiveCall, call_id: str) -> None:

@@ -85,6 +85,8 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
     barge_in: Literal["user-interrupted", "speech-update", "off"] = "user-interrupted"
     interrupt_guard_ms: Annotated[int, Meta(ge=0, le=5000, description="milliseconds, 0..5000")] = 0
     on_vapi_lost: Literal["hang_up", "continue"] = "hang_up"
+    on_callback_error: Literal["hang_up", "continue"] = "hang_up"
+    """What becomes of a call about which ``on_event`` raises. It is logged and counted in any case."""
     vapi_transfers: Literal["forward", "ignore"] = "forward"
     vapi_ws_auth: bool = True
     vapi_hosts: Annotated[tuple[str, ...], Meta(description="a list of host names")] = ("vapi.ai",)

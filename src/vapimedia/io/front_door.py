@@ -22,6 +22,9 @@ _log = logging.getLogger("vapimedia.io")
 HANDSHAKE_TIMEOUT_S = 5.0
 _ACCEPT_PAUSE_S = 0.2
 _BACKLOG = 512
+_AT_ONCE = 65536
+_MAX_UNREAD = 1 << 20
+"""What a refused peer may still say, in bytes, before it is cut off."""
 
 
 class Handovers:
@@ -195,8 +198,10 @@ async def _answer_and_close(connection: socket.socket, answer: bytes) -> None:
         async with asyncio.timeout(1.0):
             await loop.sock_sendall(connection, answer)
             connection.shutdown(socket.SHUT_WR)
-            while await loop.sock_recv(connection, 65536):
-                pass
+            for _ in range(_MAX_UNREAD // _AT_ONCE):
+                if not await loop.sock_recv(connection, _AT_ONCE):
+                    break
+                await asyncio.sleep(0)  # what is there already is returned without a turn of the loop
     except (OSError, TimeoutError):
         pass
     finally:

@@ -35,6 +35,7 @@ ON_CALL_TIMEOUT_S = 10.0
 """Providers wait about 15 s for the answer to a voice webhook."""
 _MEANT: frozenset[EndReason] = frozenset({"vapi_ended", "hang_up", "forwarded", "drain", "callback_error"})
 _WITHOUT_VAPI: frozenset[EndReason] = frozenset({"vapi_closed", "vapi_lost", "vapi_failed"})
+_UNCHOSEN = Reject("on_call failed")
 _Said = Document | Reject | Refusal | Reply
 
 
@@ -188,12 +189,14 @@ class Reception:
             return CallOptions()
         chosen = await ask_user("on_call", lambda: on_call(info), ON_CALL_TIMEOUT_S)
         if chosen is FAILED:
-            return Reject("on_call failed")
+            self._bridge.count("on_call_failed")
+            return _UNCHOSEN
         if chosen is None:
             return CallOptions()
         if not isinstance(chosen, CallOptions | Reject):
             _log.error("on_call returned %s instead of CallOptions or Reject", type(chosen).__name__)
-            return Reject("on_call failed")
+            self._bridge.count("on_call_failed")
+            return _UNCHOSEN
         return chosen
 
     async def fall_back(self, call: EndedCall, status: str) -> Document | None:
@@ -205,11 +208,14 @@ class Reception:
         if on_fallback is None or self._was_to_end(call):
             return None
         chosen = await ask_user("on_fallback", lambda: on_fallback(info, status), ON_CALL_TIMEOUT_S)
+        if chosen is FAILED:
+            self._bridge.count("on_fallback_failed")
         if chosen is FAILED or chosen is None:
             return None
         try:
             return self._bridge.dialects.new(info.provider, info.call_id).fallback(chosen)
         except ConfigError as error:
+            self._bridge.count("on_fallback_failed")
             _log.error("on_fallback: %s", error)
             return None
 
@@ -242,7 +248,7 @@ class Reception:
         if call.is_over:
             return
         if isinstance(options, Reject):
-            call.hang_up("rejected")
+            call.hang_up("callback_error" if options is _UNCHOSEN else "rejected")
             return
         try:
             call.start_vapi(self.request(options, wanted))

@@ -90,7 +90,8 @@ class Registry:
         """Decorator: a plain function ``(call, event)`` that sees every event; it must return at once.
 
         ``event`` is one of ``vapimedia.session.CallEvent``, or a webhook's message from Vapi that wants no answer or
-        has no handler; ``call`` is ``None`` for a message about a call that is not (any more) here.
+        has no handler; ``call`` is ``None`` for a message about a call that is not (any more) here. If it raises, the
+        call ends with 1011 on both legs, unless ``on_callback_error`` is ``continue``.
         """
         if is_async(function):
             raise ConfigError("on_event takes a plain function; start a task in it for what must be awaited")
