@@ -84,8 +84,8 @@ cdef class MediaSocket(WSListener):
         return self._is_open()
 
     cdef bint _is_open(self) noexcept:
-        return self._transport is not None and not (
-            self._is_cut or self._outlet._is_lost or self._transport.is_close_frame_sent or self._transport.is_disconnected)
+        return not (self._transport is None or self._is_cut or self._outlet._is_lost or
+                    self._transport.is_close_frame_sent or self._transport.is_disconnected)
 
     @property
     def is_connected(self):
