@@ -218,11 +218,11 @@ class Scene:
         return await self.post(path, json.dumps({"message": message}).encode(), headers)
 
     @asynccontextmanager
-    async def socket(self, media_url: str) -> AsyncIterator[Wire]:
-        """The media socket at the URL of a TwiML, with a valid signature."""
+    async def socket(self, media_url: str, port: int | None = None) -> AsyncIterator[Wire]:
+        """The media socket at the URL of a TwiML, with a valid signature; *port* may be that of a proxy."""
         path = urlsplit(media_url).path
         signature = RequestValidator(self.auth_token).compute_signature(media_url, {})
-        async with connected(self.bridge.port) as wire:
+        async with connected(port or self.bridge.port) as wire:
             answer = await wire.upgrade(path, {"X-Twilio-Signature": signature})
             assert answer.status == 101, answer
             yield wire

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from canaries import CANARIES
 from scene import Leg, Scene, start, stream_url
 from wire import Wire, frame, until
 
-__all__ = ["LEGS", "FarEnd", "live_call", "rst", "said", "soon"]
+from vapimedia.testing import FaultProxy, ProxiedConnection
+
+__all__ = ["LEGS", "FarEnd", "live_call", "proxied_call", "rst", "said", "soon"]
 
 LEGS = ("provider", "vapi")
 
@@ -45,19 +49,39 @@ class FarEnd:
 
 
 @asynccontextmanager
-async def live_call(scene: Scene, number: int = 1) -> AsyncIterator[tuple[Wire, Leg]]:
-    """A call of Twilio's whose number, parameters and URL at Vapi are canaries, once Vapi hears it."""
+async def live_call(
+    scene: Scene, number: int = 1, proxies: Mapping[str, FaultProxy] = MappingProxyType({})
+) -> AsyncIterator[tuple[Wire, Leg]]:
+    """A call of Twilio's whose number, parameters and URL at Vapi are canaries, once Vapi hears it.
+
+    *proxies* stand in the way of the legs that they are named for.
+    """
     vapi, digits = scene.vapi, CANARIES["the digits of a number"]
     n_legs = len(vapi.legs)
     call, token = f"vapi-call-{len(vapi.requests) + 1}", CANARIES["the token in Vapi's URLs"]
-    vapi.socket_url = f"{vapi.url.replace('http', 'ws')}/{call}/transport?token={token}"
+    base = proxies["vapi"].url("ws") if "vapi" in proxies else vapi.url.replace("http", "ws")
+    vapi.socket_url = f"{base}/{call}/transport?token={token}"
     answer = await scene.voice(number, From=f"+1{digits}", To=f"+1{digits}")
-    async with scene.socket(stream_url(answer)) as phone:
+    port = proxies["provider"].port if "provider" in proxies else None
+    async with scene.socket(stream_url(answer), port) as phone:
         phone.text({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         phone.text(start(number, customParameters={"word": CANARIES["a custom parameter"]}))
         leg = await vapi.leg(n_legs + 1)
         await until(lambda: leg.audio)
         yield phone, leg
+
+
+@asynccontextmanager
+async def proxied_call(
+    scene: Scene, leg_name: str, number: int = 1
+) -> AsyncIterator[tuple[Wire, Leg, ProxiedConnection]]:
+    """A live call, and the connection of one of its legs, which a proxy holds."""
+    ports = {"provider": scene.bridge.port, "vapi": urlsplit(scene.vapi.url).port}
+    async with (
+        FaultProxy("127.0.0.1", ports[leg_name] or 0) as proxy,
+        live_call(scene, number, {leg_name: proxy}) as (phone, leg),
+    ):
+        yield phone, leg, proxy.connections[0]
 
 
 def said(text: str = CANARIES["a transcript"]) -> dict[str, Any]:

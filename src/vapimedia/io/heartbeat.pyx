@@ -32,14 +32,15 @@ cdef class Heartbeat:
 
     cdef Beat _look(self, int64_t now_ns) noexcept:
         cdef int64_t silent_ns = now_ns - self._heard_ns
-        self._look_ns = now_ns + min(LOOK_NS, self._interval_ns // 8)
+        cdef int64_t look_ns = min(LOOK_NS, self._interval_ns // 32)
+        self._look_ns = now_ns + look_ns
         if self.pinged_ns == 0:
             if silent_ns < self._interval_ns * 2 // 3 and now_ns < self._echo_due_ns:
                 return BEAT_NONE
             self.pinged_ns = now_ns
             self._echo_due_ns = now_ns + ECHO_EVERY_NS
             return BEAT_PING
-        if silent_ns >= self._interval_ns:
+        if silent_ns >= self._interval_ns - 2 * look_ns:    # the next look may come after the interval
             self._look_ns = INT64_MAX
             return BEAT_GONE
         if self._does_echo and not self.is_late and now_ns - self.pinged_ns >= ECHO_LATE_NS:
