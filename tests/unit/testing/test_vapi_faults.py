@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from loopback import on_loopback
 
-from vapimedia.testing import FakeVapi, FaultProxy, VapiFaults, parse_fault
+from vapimedia.testing import FakeVapi, Fault, FaultProxy, VapiFaults, parse_fault
 
 BODY = {
     "assistantId": "asst_1",
@@ -43,12 +43,13 @@ async def test_a_request_that_hangs_gets_no_answer_and_makes_no_call() -> None:
 
 @pytest.mark.parametrize("kind", ["reset", "cut"])
 async def test_only_the_call_socket_goes_the_faulty_way(kind: str) -> None:
-    faults = VapiFaults(network=(parse_fault(f"{kind}@50ms"),))
+    faults = VapiFaults(network=(parse_fault("latency=1ms"),))
     async with FakeVapi(faults=faults) as vapi, client(vapi) as http:
         assert vapi.socket_proxy is not None
         url = await made_call(vapi, http)
         assert not vapi.socket_proxy.connections and f":{vapi.socket_proxy.port}/" in url
         async with http.ws_connect(url) as ws:
+            vapi.socket_proxy.connections[0].apply(Fault(kind))
             while not ws.closed:
                 await ws.receive(timeout=5.0)
             assert ws.close_code == 1006
@@ -58,14 +59,11 @@ async def test_only_the_call_socket_goes_the_faulty_way(kind: str) -> None:
 
 
 async def test_a_half_open_call_socket_does_not_keep_the_fake_from_closing() -> None:
-    faults = VapiFaults(network=(parse_fault("half-open@20ms"),))
+    faults = VapiFaults(network=(parse_fault("latency=1ms"),))
     async with FakeVapi(faults=faults) as vapi, client(vapi) as http:
         ws = await http.ws_connect(await made_call(vapi, http))
         assert vapi.socket_proxy is not None
-        connection = await vapi.socket_proxy.connection()
-        async with asyncio.timeout(5.0):
-            while connection.broken_by is None:
-                await asyncio.sleep(0.005)
+        vapi.socket_proxy.connections[0].half_open()
         begun = time.monotonic()
         await vapi.close()
         assert time.monotonic() - begun < 4.0  # what a close frame without an answer would take is 5 s
