@@ -249,12 +249,12 @@ async def test_the_first_example_of_the_client_page_runs(monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [0, 1, 2, 3])
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
 def test_the_examples_of_the_testing_page_run(number: int) -> None:
     blocks = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(encoding="utf-8"), re.S
     )
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     subprocess.run([sys.executable, "-W", "error", "-c", blocks[number]], check=True, timeout=50)
 
 

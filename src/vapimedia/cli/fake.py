@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from vapimedia.cli import fake_call, report
+from vapimedia.cli import fake_call, fake_faults, report
 from vapimedia.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vapimedia.testing import FakeVapiCall
     from vapimedia.testing.vapi_webhooks import ToolCall, WebhookPost
@@ -55,6 +55,7 @@ def vapi(
             "--phone-call", metavar="", help="Start a phone call at once, to listen to and to control."
         ),
     ] = False,
+    fault: fake_faults.Faults = None,
 ) -> int:
     """Run a fake Vapi until Ctrl-C. It takes the key in VAPI_API_KEY (unset: vapi-test-key).
 
@@ -75,6 +76,7 @@ def vapi(
             tool_spelling=tool_spelling,
             listen_channels=listen_channels,
             phone_call=phone_call,
+            asked=fault or (),
         )
     )
 
@@ -126,10 +128,12 @@ async def _serve_vapi(
     tool_spelling: Any,
     listen_channels: int,
     phone_call: bool,
+    asked: Sequence[str],
 ) -> int:
     from vapimedia.testing import Callee, Echo, FakeVapi, default_script, long_dialogue  # noqa: PLC0415  loads aiohttp
 
     console = report.stdout()
+    faults, pacing = fake_faults.vapi_faults(asked)
 
     def line(call: FakeVapiCall, what: str, text: str) -> None:
         console.print(f"{call.id[:8]}  {what:<20} {escape(text)}", soft_wrap=True)
@@ -149,6 +153,8 @@ async def _serve_vapi(
         tool_spelling=tool_spelling,
         listen_channels=listen_channels,
         listen_events=True,
+        faults=faults,
+        pacing=pacing,
         on_event=lambda call, event: line(call, event["type"], event_text(event)),
         on_tool_reply=lambda call, tool: line(call, "tool reply", tool_reply(tool)),
         on_webhook=show_trouble,
@@ -184,6 +190,8 @@ async def _serve_vapi(
         if ending is not None:
             ending.cancel()
         await vapi.close()
+        for text in fake_faults.told_of_vapi(vapi, asked):
+            console.print(text, markup=False, soft_wrap=True)
 
 
 async def _tell_end(call: FakeVapiCall, line: Callable[[FakeVapiCall, str, str], None]) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 import typer
 
-from vapimedia.cli import report
+from vapimedia.cli import fake_faults, report
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 
@@ -46,14 +46,16 @@ def twilio(
     wav: Wav = None,
     out: Out = None,
     max_s: MaxS = 60.0,
+    fault: fake_faults.Faults = None,
 ) -> int:
     """Make one call to a bridge, signed with TWILIO_AUTH_TOKEN (unset: twilio-test-token).
 
-    Exit code 1, with the reason, if it went wrong.
+    Exit code 1, with the reason, if it went wrong. What --fault asks for is no reason where the bridge copes.
 
     Example: vapimedia fake twilio http://127.0.0.1:8080/twilio/voice --public-url https://bridge.example.com
     """
     _check("voice", voice_url, wav, out)
+    faults = fake_faults.phone_faults(fault or (), says_stop=True)
     from vapimedia.io.loop import run  # noqa: PLC0415
     from vapimedia.testing import FakeTwilioCall, default_caller  # noqa: PLC0415  loads aiohttp
 
@@ -64,8 +66,10 @@ def twilio(
         public_url=public_url,
         max_s=max_s,
         on_media_start=lambda call: _speak(call, wav),
+        faults=faults,
     )
-    return _tell(run(call.run()), out, wav)
+    is_alive = run(_made(call, voice_url, fault))
+    return _tell(call, out, wav, fault or (), is_alive)
 
 
 @report.ends_with_exit_code
@@ -86,12 +90,14 @@ def vonage(
     wav: Wav = None,
     out: Out = None,
     max_s: MaxS = 60.0,
+    fault: fake_faults.Faults = None,
 ) -> int:
     """Make one call to a bridge, signed with VONAGE_SIGNATURE_SECRET (unset: vonage-test-secret-for-signatures).
 
     It comes from VONAGE_API_KEY (unset: vonage-test-key) and VONAGE_APPLICATION_ID (unset:
     vonage-test-application), at the rate that the bridge's NCCO asks for. A message of a wrong size drops the
-    call, as Vonage does. Exit code 1, with the reason, if it went wrong.
+    call, as Vonage does. Exit code 1, with the reason, if it went wrong. What --fault asks for is no reason where
+    the bridge copes.
 
     Example: vapimedia fake vonage http://127.0.0.1:8080/vonage/answer --public-url https://bridge.example.com
     """
@@ -101,6 +107,7 @@ def vonage(
     _check("answer", answer_url, wav, out)
     if event_url is not None:
         _check("event", event_url, None, None)
+    faults = fake_faults.phone_faults(fault or (), says_stop=False)
     from vapimedia.io.loop import run  # noqa: PLC0415
     from vapimedia.testing import FakeVonageCall, default_caller  # noqa: PLC0415  loads aiohttp
 
@@ -118,8 +125,10 @@ def vonage(
         answer_method=verb,
         max_s=max_s,
         on_media_start=lambda call: _speak(call, wav),
+        faults=faults,
     )
-    return _tell(run(call.run()), out, wav)
+    is_alive = run(_made(call, answer_url, fault))
+    return _tell(call, out, wav, fault or (), is_alive)
 
 
 def wav_for(path: Path, fmt: AudioFormat) -> bytes:
@@ -163,7 +172,24 @@ def _speak(call: FakeTwilioCall | FakeVonageCall, wav: Path | None) -> None:
         call.caller = (Say(wav_for(wav, call.ear.fmt)),)
 
 
-def _tell(call: FakeTwilioCall | FakeVonageCall, out: Path | None, wav: Path | None) -> int:
+async def _made(call: FakeTwilioCall | FakeVonageCall, url: str, faults: Sequence[str] | None) -> bool:
+    """Make the call; with *faults*, returns whether the bridge answers still."""
+    await call.run()
+    if not faults or call.voice_status != 200:
+        return True
+    from vapimedia.testing.webhook_http import answers  # noqa: PLC0415  loads aiohttp
+
+    parts = urlsplit(url)
+    return await answers(f"{parts.scheme}://{parts.netloc}/")
+
+
+def _tell(
+    call: FakeTwilioCall | FakeVonageCall,
+    out: Path | None,
+    wav: Path | None,
+    faults: Sequence[str],
+    is_alive: bool,
+) -> int:
     """Print what came of the call and return the exit code."""
     from vapimedia.audio import Converter  # noqa: PLC0415  loads the compiled kernels
     from vapimedia.testing import FakeVonageCall, write_wav  # noqa: PLC0415
@@ -181,7 +207,12 @@ def _tell(call: FakeTwilioCall | FakeVonageCall, out: Path | None, wav: Path | N
             console.print(f"took the bridge's fallback NCCO: {_actions(call.fallback_ncco)}", markup=False)
         if call.ear.max_queued_messages:
             console.print(f"at most {call.ear.max_queued_messages} messages waited to be played")
+    if faults and call.voice_status == 200:
+        for line in fake_faults.told(call, faults):
+            console.print(line, markup=False, soft_wrap=True)
     found = [*call.violations, *trouble(call, listens=wav is not None)]
+    if not is_alive:
+        found.append("the bridge does not answer any more")
     for text in found:
         report.print_error(text)
     if out is not None:
@@ -199,18 +230,20 @@ def trouble(call: FakeTwilioCall | FakeVonageCall, *, listens: bool = False) -> 
 
     *listens*: the caller stays until the time is over, which is no trouble then.
     """
-    from vapimedia.testing import FakeTwilioCall  # noqa: PLC0415
+    from vapimedia.testing import FakeTwilioCall, PhoneFaults  # noqa: PLC0415
 
     refused = _twilio_refused(call) if isinstance(call, FakeTwilioCall) else _vonage_refused(call)
     if refused:
         return [refused]
     if call.upgrade_status is None:
-        return [_unreached(call)]
+        return [] if call.faults.network and fake_faults.broken_by(call) else [_unreached(call)]
     if call.upgrade_status != 101:
         return [f"the media stream was refused ({call.upgrade_status}); {_LOG}"]
     if call.ended_by == "wrong size":
         n_frame = call.ear.fmt.frame_bytes()
         return [f"the call was dropped (1006): each message to Vonage must be exactly {n_frame} bytes, 20 ms"]
+    if call.faults != PhoneFaults():
+        return fake_faults.coped(call, listens=listens)
     if call.ended_by == "timeout" and not listens:
         return [f"nobody ended the call: it was cut after {call.max_s:g} s (--max-s)"]
     if call.close_code != 1000:

@@ -239,6 +239,7 @@ class FakePhone(ABC):
 
         async def put_down(after_s: float) -> None:
             await asyncio.sleep(after_s)
+            self.injected["hang_up_after_s"] += 1
             self.hang_up()
 
         if faults.second_start_after_s is not None:

@@ -9,7 +9,17 @@ from typing import Literal, NamedTuple
 
 from vapimedia.errors import ConfigError
 
-__all__ = ["NETWORK_KINDS", "Direction", "Fault", "Kind", "parse_fault", "spellings"]
+__all__ = [
+    "NETWORK_KINDS",
+    "PHONE_KINDS",
+    "STOP_KINDS",
+    "VAPI_KINDS",
+    "Direction",
+    "Fault",
+    "Kind",
+    "parse_fault",
+]
+__all__ += ["spellings"]
 
 Direction = Literal["up", "down", "both"]
 
@@ -17,8 +27,8 @@ Direction = Literal["up", "down", "both"]
 class Kind(NamedTuple):
     """How a kind of fault is spelled: an example, and what may stand behind the name.
 
-    ``value`` is ``""`` where there is none, ``"seconds"``, ``"number"`` or the words that may be given;
-    ``optional`` says that it may be left out.
+    ``value`` is ``""`` where there is none, ``"seconds"``, ``"number"``, ``"count"``, ``"counts"`` or the words that
+    may be given; ``optional`` says that it may be left out.
     """
 
     example: str
@@ -34,17 +44,55 @@ NETWORK_KINDS = {
     "reset": Kind("reset@12s", at=True, directed=True),
     "half-open": Kind("half-open@10s", at=True),
     "cut": Kind("cut@8s", at=True),
-    "slice": Kind("slice=1", "number", at=True, directed=True),
-    "rate": Kind("rate=16000", "number", at=True, directed=True),
+    "slice": Kind("slice=1", "count", at=True, directed=True),
+    "rate": Kind("rate=16000", "count", at=True, directed=True),
     "refuse": Kind("refuse"),
 }
 """What a ``FaultProxy`` does; see the table in docs/testing.md."""
+
+PHONE_KINDS = {
+    "late-start": Kind("late-start=3s", "seconds"),
+    "no-start": Kind("no-start"),
+    "early-media": Kind("early-media"),
+    "second-start": Kind("second-start@5s", at=True),
+    "wrong-rate": Kind("wrong-rate=16000", "count"),
+    "flood": Kind("flood=20@5s", "number", at=True),
+    "duplicate": Kind("duplicate=0.05", "number"),
+    "reorder": Kind("reorder=3", "count"),
+    "sizes": Kind("sizes=118,25,2048", "counts"),
+    "odd-bytes": Kind("odd-bytes"),
+    "stop-reading": Kind("stop-reading=5s@10s", "seconds", optional=True, at=True),
+    "hang-up": Kind("hang-up@5s", at=True),
+}
+"""What every fake phone does of its own."""
+
+STOP_KINDS = {
+    "stop-twice": Kind("stop-twice@5s", at=True),
+    "media-after-stop": Kind("media-after-stop=5@5s", "count", at=True),
+}
+"""What a phone does whose provider says a stop."""
+
+VAPI_KINDS = {
+    "create": Kind("create=401|403|429|500|503|hang", ("401", "403", "429", "500", "503", "hang")),
+    "create-slow": Kind("create-slow=3s", "seconds"),
+    "retry-after": Kind("retry-after=2s", "seconds"),
+    "webhook-slow": Kind("webhook-slow=2s", "seconds"),
+    "late-socket": Kind("late-socket=3s", "seconds"),
+    "upgrade": Kind("upgrade=403", "count"),
+    "close": Kind("close=1011@8s", "count", at=True),
+    "garbage": Kind("garbage"),
+    "odd-bytes": Kind("odd-bytes"),
+    "sizes": Kind("sizes=170,743", "counts"),
+    "stop-reading": Kind("stop-reading=5s@10s", "seconds", optional=True, at=True),
+}
+"""What the fake Vapi does of its own."""
 
 _SPELLING = re.compile(
     r"(?P<kind>[a-z-]+)(=(?P<value>[^@:]+))?(@(?P<at>[^@:]+))?(:(?P<direction>up|down|both))?"
 )
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_COUNTS = re.compile(r"[1-9]\d*(,[1-9]\d*)*")
 
 
 @dataclass(frozen=True)
@@ -113,9 +161,11 @@ def _value(text: str, kind: Kind) -> float | str | None:
     if kind.value == "seconds":
         return _seconds(text)
     if kind.value == "number":
-        if not _NUMBER.fullmatch(text) or not float(text):
-            return None
-        return float(text) if "." in text else int(text)
+        return float(text) if _NUMBER.fullmatch(text) and float(text) else None
+    if kind.value == "count":
+        return int(text) if text.isdecimal() and int(text) else None
+    if kind.value == "counts":
+        return text if _COUNTS.fullmatch(text) else None
     return text if text in kind.value else None
 
 

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
-__all__ = ["Answer", "CallbackPost", "WebhookHttp"]
+__all__ = ["Answer", "CallbackPost", "WebhookHttp", "answers"]
 
+_ANSWER_S = 5.0
 _AS_SOCKET = {"http": "ws", "https": "wss"}
 
 
@@ -105,3 +106,13 @@ class WebhookHttp:
             answer.error = f"the connection broke ({type(error).__name__})"
         self.posts.append(CallbackPost(url, form, answer.status, attempt))
         return answer
+
+
+async def answers(url: str) -> bool:
+    """Return whether anything answers HTTP at the host of *url*, whatever it says."""
+    try:
+        timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url, allow_redirects=False):
+            return True
+    except (aiohttp.ClientError, TimeoutError):
+        return False
