@@ -105,6 +105,7 @@ def test_a_fake_vapis_faults_are_its_switches() -> None:
         ({"ended_by": "reset", "close_code": 1006, "received": b""}, None),
         ({"close_code": 1008, "received": b""}, None),  # the bridge refused it, in order
         ({"close_code": 1006}, "without a close frame"),
+        ({"close_code": 1006, "faults": PhoneFaults(network=(Fault("stall", direction="down"),))}, None),
         ({"ended_by": "timeout"}, "nobody ended the call"),
         ({"ended_by": "timeout", "faults": PhoneFaults(no_start=True)}, "for a start that did not come"),
         ({"upgrade_status": 403}, "stream was refused (403)"),
