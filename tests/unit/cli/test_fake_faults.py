@@ -29,24 +29,21 @@ VONAGE = ("http://127.0.0.1:9/vonage/answer",)
         ("vapi", (), "webhook-slow=2s", "wrong-rate"),
     ],
 )
-@pytest.mark.parametrize("text", ["resett@12s", "reset@12", "latency"])
 def test_a_wrong_spelling_is_exit_code_2_with_those_of_that_fake(
     fake_: str,
     argv: tuple[str, ...],
     its_own: str,
     not_its_own: str,
-    text: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["fake", fake_, *argv, "--fault", "cut@8s", "--fault", text]) == 2
+    assert main(["fake", fake_, *argv, "--fault", "cut@8s", "--fault", "reset@12"]) == 2
     [line] = capsys.readouterr().err.strip().splitlines()
-    assert f"fault '{text}' is spelled wrong" in line and "latency=40ms" in line
+    assert "fault 'reset@12' is spelled wrong" in line and "latency=40ms" in line
     assert its_own in line and not_its_own not in line
 
 
-@pytest.mark.parametrize("argv", [("twilio", *TWILIO), ("vonage", *VONAGE)])
-def test_a_value_out_of_range_is_exit_code_2(argv: tuple[str, ...]) -> None:
-    assert main(["fake", *argv, "--fault", "duplicate=2"]) == 2
+def test_a_value_out_of_range_is_exit_code_2() -> None:
+    assert main(["fake", "vonage", *VONAGE, "--fault", "duplicate=2"]) == 2
 
 
 @pytest.mark.parametrize(
