@@ -123,9 +123,12 @@ cdef class LivePath(MediaPath):
 
     cdef int64_t next_due(self) noexcept:
         cdef int64_t expires_ns
+        cdef bint is_late
         if self._is_closed:
             return INT64_MAX
         if not self._is_stalled:
-            return vm_live_next_ns(&self._live)
+            # Whole frames are left only by a stall that has ended: they have waited for long enough.
+            is_late = self._live.is_open and self._queue.n_bytes >= self._frame_bytes
+            return 0 if is_late else vm_live_next_ns(&self._live)
         expires_ns = self._expires_ns()
         return expires_ns if expires_ns == INT64_MAX else expires_ns + 1

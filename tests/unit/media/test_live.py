@@ -311,6 +311,19 @@ def test_a_stalled_path_keeps_the_newest_200_ms() -> None:
     assert line.stats.inserted_silence_ms <= 20
 
 
+def test_what_waited_for_a_stall_goes_on_when_it_ends_however_far_ahead_the_stream_is() -> None:
+    line = Line().open()
+    burst, rest = loud(MULAW, 1000), loud(MULAW, 100, seed=1)
+    line.feed(burst)
+    line.path.set_stalled(True)
+    line.feed(rest)
+    line.wait(20)
+    assert line.take() == burst
+    line.path.set_stalled(False)
+    line.wait(0)
+    assert line.take() == rest
+
+
 def test_silence_is_not_saved_up_during_a_stall() -> None:
     line = Line().open()
     line.wait(100)
