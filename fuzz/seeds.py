@@ -10,6 +10,8 @@ import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
@@ -53,8 +55,8 @@ def envelopes(texts: list[dict[str, object]], mulaw: bytes) -> Iterator[bytes]:
     yield b'\3{"":{"p":"1","pay":"AAAA"},"p":{"":"2"}}'
 
 
-def seeds() -> dict[str, list[bytes]]:
-    """Return what each target starts from."""
+def kernels() -> dict[str, list[bytes]]:
+    """Return what each of the kernels' targets starts from."""
     texts, mulaw, pcm = spoken()
     samples = struct.pack("<8h", 0, 1, -1, 32_767, -32_768, 132, -8159, 255) + pcm[:1200]
     pairs = [
@@ -99,8 +101,74 @@ def seeds() -> dict[str, list[bytes]]:
     return found
 
 
+def conversations(folder: str) -> dict[str, list[dict[str, object]]]:
+    """Return the entries of every recorded conversation by its name."""
+    files = sorted((DATA / folder).glob("*.jsonl"))
+    return {file.stem: [json.loads(line) for line in file.read_text().splitlines()] for file in files}
+
+
+def parsers() -> dict[str, list[bytes]]:
+    """Return what each parser of text starts from."""
+    vapi = {file.name: file.read_bytes() for file in sorted((DATA / "vapi").glob("*.json"))}
+    events = [compact(content) for name, content in vapi.items() if name.startswith("ws.")]
+    other = ("ws.", "control.", "response.", "rest.", "transcriber.", "listen.")
+    webhooks = [compact(content) for name, content in vapi.items() if not name.startswith(other)]
+    controls = [compact(content) for name, content in vapi.items() if name.startswith("control.")]
+    heard = [compact(vapi[name]) for name in vapi if name.startswith(("listen.", "transcriber."))]
+    created = compact(vapi["rest.create-call.response.json"])
+    sockets, requests, heads = [], [], []
+    for folder in ("twilio", "vonage"):
+        for entries in conversations(folder).values():
+            texts = [str(entry["wire"]).encode() for entry in entries if entry["kind"] == "text"]
+            sockets.append(b"\0".join(different(texts)))
+            requests += [request(entry) for entry in entries if entry["kind"] == "http" and "url" in entry]
+            heads += [head(entry) for entry in entries if entry["kind"] == "ws-open"]
+    sockets.append(b'{"type":"dtmf","digit":"5"}\0{"type":"hangup"}\0{"type":"end-call"}')
+    return {
+        "vapi_event": events,
+        "vapi_webhook": sorted(webhooks, key=len)[::3] + controls,
+        "vapi_answer": [
+            b"\0" + created,
+            b"\0[" + created + b"]",
+            b'\3{"message":["too many"],"statusCode":429}',
+        ],
+        "listen": [*heard, b"\0".join([*heard, events[-1], b"odd"])],
+        "provider_socket": sockets,
+        "provider_webhook": list(dict.fromkeys(requests)),
+        "answer": [b"name\0value", b"a<&>\"'\0\xc3\xa9\n]]>", b"call_id\0\xef\xbf\xbe"],
+        "http_head": [*heads, b"POST /vapi/webhook HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}"],
+    }
+
+
+def compact(content: bytes) -> bytes:
+    return json.dumps(json.loads(content), separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def different(texts: list[bytes]) -> list[bytes]:
+    """Return the first of each event, without those that carry audio."""
+    kinds = {json.loads(one).get("event"): one for one in reversed(texts) if b"payload" not in one}
+    return list(reversed(kinds.values()))
+
+
+def request(entry: dict[str, Any]) -> bytes:
+    """Return a webhook as ``parsers.provider_webhook`` takes it apart."""
+    path = "/" + entry["url"].split("/", 3)[3]
+    headers = "\n".join(f"{name}: {value}" for name, value in entry.get("headers", {}).items())
+    body = entry["wire"] if "wire" in entry else urlencode(entry.get("form", {}))
+    return "\0".join((path, headers, body)).encode()
+
+
+def head(entry: dict[str, Any]) -> bytes:
+    """Return an upgrade as it stands on the wire."""
+    path = "/" + entry["url"].split("/", 3)[3]
+    headers = {"Host": "bridge.example.com", "Upgrade": "websocket", "Connection": "Upgrade"}
+    headers |= {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}
+    lines = [f"{name}: {value}" for name, value in (headers | entry["headers"]).items()]
+    return "\r\n".join((f"GET {path} HTTP/1.1", *lines, "", "")).encode()
+
+
 def main() -> None:
-    for target, contents in seeds().items():
+    for target, contents in (kernels() | parsers()).items():
         folder = CORPUS / target
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("seed-*"):

@@ -9,11 +9,18 @@ seconds=60 targets=()
 for argument; do
     if [[ $argument =~ ^[0-9]+$ ]]; then seconds=$argument; else targets+=("$argument"); fi
 done
+python=${PYTHON:-python3}
 known=()
 for source in fuzz/targets/*.c; do known+=("$(basename "$source" .c)"); done
+if parsers=$("$python" fuzz/run_parser.py 2>/dev/null); then
+    read -ra parsers <<<"$parsers"
+    known+=("${parsers[@]}")
+else
+    echo "the parsers of text are left out: $python has no atheris, or no vapimedia; pip install atheris" >&2
+fi
 if [ "${#targets[@]}" -eq 0 ]; then targets=("${known[@]}"); fi
 for target in "${targets[@]}"; do
-    if [ ! -e "fuzz/targets/$target.c" ]; then
+    if [[ " ${known[*]} " != *" $target "* ]]; then
         echo "there is no target $target; there are: ${known[*]}" >&2
         exit 2
     fi
@@ -47,18 +54,22 @@ for target in "${targets[@]}"; do
     options=("${common[@]}" "-artifact_prefix=$work/found/$target-")
     if [ -e "fuzz/$target.dict" ]; then options+=("-dict=fuzz/$target.dict"); fi
     result=0
-    program=$work/running-$target-$$ # a build that comes meanwhile does not change what runs
-    cp "$work/cmake/$target" "$program"
-    "$program" "${options[@]}" "$work/corpus/$target" "fuzz/corpus/$target" >"$log" 2>&1 || result=$?
-    rm "$program"
+    if [ -e "fuzz/targets/$target.c" ]; then
+        program=("$work/running-$target-$$") # a build that comes meanwhile does not change what runs
+        cp "$work/cmake/$target" "${program[0]}"
+    else
+        program=("$python" fuzz/run_parser.py "$target")
+    fi
+    "${program[@]}" "${options[@]}" "$work/corpus/$target" "fuzz/corpus/$target" >"$log" 2>&1 || result=$?
+    rm -f "$work/running-$target-$$"
     coverage=$(grep -o 'cov: [0-9]* ft: [0-9]*' "$log" | tail -n 1) || coverage="no coverage told"
     found=none
     if [ "$result" -ne 0 ]; then
         failed=1
-        found=$(grep -m 1 -E 'law broken|runtime error|SUMMARY' "$log" || echo "exit code $result")
+        found=$(grep -m 1 -E 'law broken|Error: |runtime error|SUMMARY' "$log" || echo "exit code $result")
         found="$found; $(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1); $log"
     fi
-    printf '%-10s %9s executions, %7s/s, %s, found: %s\n' "$target" "$(figure "$log" stat::number_of_executed_units)" \
+    printf '%-16s %9s executions, %7s/s, %s, found: %s\n' "$target" "$(figure "$log" stat::number_of_executed_units)" \
         "$(figure "$log" stat::average_exec_per_sec)" "$coverage" "$found"
 done
 exit "$failed"

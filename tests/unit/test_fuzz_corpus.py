@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import runpy
 import shlex
 import subprocess
 import sysconfig
 from pathlib import Path
 
 import pytest
+import seeds
 
 from vapimedia import get_include, get_library_dir
 
@@ -51,6 +51,6 @@ def test_no_law_is_broken_by_what_was_found_before(target: str, replay: Path, tm
 
 def test_the_corpora_begin_with_the_recorded_conversations() -> None:
     """What ``python fuzz/seeds.py`` would write is what stands there."""
-    for target, contents in runpy.run_path(str(FUZZ / "seeds.py"))["seeds"]().items():
+    for target, contents in (seeds.kernels() | seeds.parsers()).items():
         found = sorted((FUZZ / "corpus" / target).glob("seed-*"))
         assert [file.read_bytes() for file in found] == contents, f"python fuzz/seeds.py: {target}"

@@ -12,6 +12,7 @@ MAX_HEAD_BYTES = 8192
 _END = b"\r\n\r\n"
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 _MAX_HEADERS = 128  # picows' limit
+_METHOD = re.compile(r"[A-Z]{1,16}")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 s. 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _REASONS = {
@@ -41,9 +42,9 @@ class Head(msgspec.Struct, frozen=True):
     """The head's length on the wire, its empty line included."""
 
     def __repr__(self) -> str:
-        return (
-            f"<Head {self.method} with {len(self.headers)} headers>"  # the rest holds tokens and signatures
-        )
+        # The rest holds tokens and signatures, and of a broken head so may what stands where the method belongs.
+        method = self.method if _METHOD.fullmatch(self.method) else "?"
+        return f"<Head {method} with {len(self.headers)} headers>"
 
     @property
     def is_upgrade(self) -> bool:

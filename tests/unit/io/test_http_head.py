@@ -45,6 +45,11 @@ def test_a_head_shows_neither_its_target_nor_its_headers() -> None:
     assert repr(read_head(UPGRADE)) == "<Head GET with 4 headers>"
 
 
+@pytest.mark.parametrize("line", [b"/media/token-of-a-call", b"G\0ET / HTTP/1.1", b"a\rb", b"", b"\xff\n"])
+def test_a_head_that_begins_with_no_method_does_not_show_what_it_begins_with(line: bytes) -> None:
+    assert repr(read_head(line + b"\r\nHost: h\r\n\r\n")) == "<Head ? with 1 headers>"
+
+
 @given(st.binary(max_size=200))
 @settings(max_examples=100)
 def test_no_bytes_make_the_reader_raise(data: bytes) -> None:
