@@ -95,7 +95,7 @@ HARMLESS = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(HARMLESS, max_size=3),
     st.lists(st.binary(min_size=1, max_size=2000), min_size=1, max_size=5),
@@ -126,7 +126,7 @@ def test_every_byte_arrives_in_order_whatever_the_fault(
 
 @on_both_loops
 async def test_more_than_all_buffers_hold_passes_a_stalled_proxy_once_it_resumes() -> None:
-    sent = bytes(range(256)) * 40_000
+    sent = bytes(range(256)) * 24_000
     async with relayed(buffer_bytes=16384, target=Target(echo=False)) as (proxy, target):
         _, writer, connection = await opened(proxy)
         connection.stall(direction="up")
@@ -135,7 +135,7 @@ async def test_more_than_all_buffers_hold_passes_a_stalled_proxy_once_it_resumes
         await asyncio.sleep(0.02)
         assert connection.n_bytes_up == 0 and len(target.received) == 0
         held = writer.transport.get_write_buffer_size()
-        assert held > len(sent) // 4  # the sender feels it: most of it is still there
+        assert held > len(sent) // 8  # the sender feels it: most of it is still there
         connection.resume()
         await asyncio.wait_for(target.ended.wait(), WITHIN_S)
         assert target.received == sent and target.ends == ["FIN"]
@@ -334,12 +334,12 @@ async def test_closing_leaves_no_task_and_no_socket() -> None:
         ProxiedConnection.reset,
         ProxiedConnection.stall,
     ]
-    target = Target(greeting=b"x" * 100_000)
+    target = Target(greeting=b"x" * 30_000)
     async with relayed(Fault("latency", value=0.02), target=target) as (proxy, _):
         ends = []
         for act in actions:
             reader, writer, connection = await opened(proxy)
-            writer.write(b"x" * 100_000)
+            writer.write(b"x" * 30_000)
             act(connection)
             ends.append((reader, writer))
         await asyncio.sleep(0.01)
