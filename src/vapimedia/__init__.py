@@ -21,6 +21,7 @@ from vapimedia.errors import (
     VapimediaError,
 )
 from vapimedia.formats import AudioFormat
+from vapimedia.secret import Secret
 
 if TYPE_CHECKING:
     from vapimedia._build_info import get_include, get_library_dir
@@ -71,6 +72,7 @@ __all__ = [
     "ProviderError",
     "Reconnected",
     "Reject",
+    "Secret",
     "StateError",
     "TranscriberStream",
     "VapiClient",

@@ -32,7 +32,8 @@ async def test_whatever_stops_it_midway_leaves_a_file_that_plays(
     async with FakeVapi(listen_channels=2) as vapi, VapiClient(vapi.api_key, base_url=vapi.url) as client:
         wanted = CreateCall(format=AudioFormat("pcm_s16le", 16000), assistant_id="asst_1")
         call = await client.create_call(wanted)
-        async with aiohttp.ClientSession() as http, http.ws_connect(call.websocket_call_url) as caller:
+        url = call.websocket_call_url.reveal()
+        async with aiohttp.ClientSession() as http, http.ws_connect(url) as caller:
 
             async def talk() -> None:
                 at = 0
@@ -43,7 +44,7 @@ async def test_whatever_stops_it_midway_leaves_a_file_that_plays(
                     await asyncio.sleep(0.005)
 
             talking = asyncio.create_task(talk())
-            command = [sys.executable, "-m", "vapimedia", "listen", call.listen_url, "-o", str(path)]
+            command = [sys.executable, "-m", "vapimedia", "listen", call.listen_url.reveal(), "-o", str(path)]
             process = await asyncio.create_subprocess_exec(*command, env=os.environ | {"NO_COLOR": "1"})
             try:
                 async with asyncio.timeout(40):

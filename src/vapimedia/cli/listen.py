@@ -98,10 +98,12 @@ def listen(
     """
     if out == _STDOUT and as_json:
         raise ConfigError("--json and -o - both want standard output; choose one")
-    call = bare_url(call)
-    settings = call_settings(call, vapi_url=vapi_url, vapi_hosts=vapi_host, file=config, url_name="listenUrl")
-    if is_url(call):
-        check_monitor_url(call, "listen")
+    heard = bare_url(call)
+    settings = call_settings(
+        heard, vapi_url=vapi_url, vapi_hosts=vapi_host, file=config, url_name="listenUrl"
+    )
+    if is_url(heard):
+        check_monitor_url(heard, "listen")
     sink = _sink(out, overwrite=overwrite)
     from vapimedia.cli.listen_report import ListenRecord  # noqa: PLC0415  loads numpy
     from vapimedia.io.loop import run  # noqa: PLC0415
@@ -115,7 +117,7 @@ def listen(
 
     async def main() -> None:
         async with VapiClient.of(settings) as client:
-            listening = client.listen(call, channels=channels, sample_rate=sample_rate, give_up_s=give_up_s)
+            listening = client.listen(heard, channels=channels, sample_rate=sample_rate, give_up_s=give_up_s)
             await session.run(listening, record)
 
     try:

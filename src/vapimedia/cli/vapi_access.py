@@ -15,12 +15,13 @@ from vapimedia.io.config_sources import load_config
 from vapimedia.protocols.hosts import is_loopback
 from vapimedia.protocols.vapi import check_url_from_api
 from vapimedia.protocols.vapi.call_urls import bare_url, is_about_host, is_url
+from vapimedia.secret import Secret
 
 __all__ = ["call_settings"]
 
 
 def call_settings(
-    call: str | None,
+    call: str | Secret | None,
     *,
     vapi_url: str | None,
     vapi_hosts: list[str] | None,
@@ -40,7 +41,7 @@ def call_settings(
         return settings
     url = bare_url(call)
     try:
-        host = urlsplit(url).hostname or ""
+        host = urlsplit(url.reveal()).hostname or ""
     except ValueError:
         host = ""
     if is_loopback(host):  # a fake on this machine: whoever types its URL means it

@@ -13,6 +13,7 @@ from vapimedia.io.live_call import LiveCall
 from vapimedia.io.totals import Totals
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.token import TokenClaims, TokenSigner
+from vapimedia.secret import Secret
 from vapimedia.session import CallSummary, EndReason
 
 __all__ = ["CallBook", "EndedCall", "TokenDesk"]
@@ -113,7 +114,7 @@ class TokenDesk:
         self._waiting: dict[bytes, LiveCall] = {}  # by jti: answered, no media socket yet
         self._claims: dict[LiveCall, TokenClaims] = {}
 
-    def make(self, call_id: str, *, ring_s: float = 0.0) -> tuple[str, TokenClaims]:
+    def make(self, call_id: str, *, ring_s: float = 0.0) -> tuple[Secret, TokenClaims]:
         """Return a new token for the call that the provider names *call_id* (empty: not known yet), and its claims.
 
         *ring_s* is how long the call may ring before its media socket comes.
@@ -123,9 +124,9 @@ class TokenDesk:
         claims = self._signer.open(token, now_s)
         if isinstance(claims, Refusal):
             raise StateError(f"a media token that was just made is refused: {claims.reason}")
-        return token, claims
+        return Secret(token), claims
 
-    def bind(self, call: LiveCall, token: str, claims: TokenClaims) -> None:
+    def bind(self, call: LiveCall, token: Secret, claims: TokenClaims) -> None:
         """Give *call* its token."""
         call.token = token
         self._waiting[claims.jti] = call

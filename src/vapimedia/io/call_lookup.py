@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Literal
 from vapimedia.errors import CallOver, ConfigError, VapiError
 from vapimedia.protocols.vapi import CallRecord, CreatedCall, check_monitor_url, check_url_from_api
 from vapimedia.protocols.vapi.call_urls import bare_url, is_about_host, is_url
+from vapimedia.secret import Secret
 
 if TYPE_CHECKING:
     from vapimedia.io.vapi_client import VapiClient
 
 __all__ = ["CallLike", "Known", "check_call", "control_url_of", "id_in", "id_of", "listen_url_of"]
 
-CallLike = CreatedCall | CallRecord | str
+CallLike = CreatedCall | CallRecord | str | Secret
 """A call of ours, its record, its id, or one of its URLs."""
 
 _MAX_KNOWN = 1024
@@ -26,7 +27,7 @@ class Known:
     """The URLs of the latest calls that a client has seen, so that an id needs no request. Bounded."""
 
     def __init__(self) -> None:
-        self._urls: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self._urls: OrderedDict[str, tuple[Secret, Secret]] = OrderedDict()
 
     def add(self, call: CreatedCall | CallRecord) -> None:
         """Remember the URLs of *call*, if it has any."""
@@ -36,9 +37,9 @@ class Known:
             if len(self._urls) > _MAX_KNOWN:
                 self._urls.popitem(last=False)
 
-    def url(self, call_id: str, kind: Literal["control", "listen"]) -> str:
+    def url(self, call_id: str, kind: Literal["control", "listen"]) -> Secret:
         """Return the URL; empty if it is not known."""
-        urls = self._urls.get(call_id, ("", ""))
+        urls = self._urls.get(call_id, (Secret(), Secret()))
         return urls[0] if kind == "control" else urls[1]
 
 
@@ -53,22 +54,22 @@ def check_call(call: CallLike) -> None:
 def id_of(call: CallLike) -> str:
     """Return the id of a call. Raises ``ConfigError`` for what is none, a URL too."""
     check_call(call)
-    if not isinstance(call, str):
+    if not isinstance(call, str | Secret):
         return call.id
     if is_url(call):
         raise ConfigError("a URL of a call does not tell its id; give the id, as POST /call answers it")
-    return call
+    return Secret(call).reveal()
 
 
 def id_in(call: CallLike) -> str:
     """Return what is probably the id of a call: of a URL, the id in its path; empty if there is none."""
-    if isinstance(call, str) and is_url(call):
-        found = _UUID.search(call.lower())
+    if isinstance(call, str | Secret) and is_url(call):
+        found = _UUID.search(Secret(call).reveal().lower())
         return found[0] if found else ""
     return id_of(call)
 
 
-async def control_url_of(client: VapiClient, call: CallLike) -> str:
+async def control_url_of(client: VapiClient, call: CallLike) -> Secret:
     """Return where messages to *call* go; an id is asked for at the API unless it is known.
 
     Raises ``ConfigError`` for another kind of URL, ``CallOver``, and ``VapiError`` for a call that has no such
@@ -77,13 +78,13 @@ async def control_url_of(client: VapiClient, call: CallLike) -> str:
     return await _url_of(client, call, "control")
 
 
-async def listen_url_of(client: VapiClient, call: CallLike) -> str:
+async def listen_url_of(client: VapiClient, call: CallLike) -> Secret:
     """Return the socket on which *call* can be heard. Raises as ``control_url_of``."""
     return await _url_of(client, call, "listen")
 
 
-async def _url_of(client: VapiClient, call: CallLike, kind: Literal["control", "listen"]) -> str:
-    if isinstance(call, str) and is_url(call):
+async def _url_of(client: VapiClient, call: CallLike, kind: Literal["control", "listen"]) -> Secret:
+    if isinstance(call, str | Secret) and is_url(call):
         url = bare_url(call)
         check_monitor_url(url, kind)
         refusal = check_url_from_api(url, client.base_url, client.hosts)
@@ -107,7 +108,7 @@ async def _url_of(client: VapiClient, call: CallLike, kind: Literal["control", "
     return url
 
 
-def _own(call: CallLike, kind: Literal["control", "listen"]) -> str:
-    if isinstance(call, str):
-        return ""
+def _own(call: CallLike, kind: Literal["control", "listen"]) -> Secret:
+    if isinstance(call, str | Secret):
+        return Secret()
     return call.control_url if kind == "control" else call.listen_url

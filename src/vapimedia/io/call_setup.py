@@ -13,6 +13,7 @@ from vapimedia.protocols.dialect import Dialect
 from vapimedia.protocols.seen import OnceLedger
 from vapimedia.protocols.twilio import TwilioDialect, TwilioSettings
 from vapimedia.protocols.vonage import VonageDialect, VonageSettings
+from vapimedia.secret import Secret
 from vapimedia.session import SessionConfig
 
 __all__ = ["Dialects", "session_config", "vapi_format"]
@@ -26,7 +27,7 @@ _Maker = Callable[[str, OnceLedger], Dialect]
 
 def _twilio(config: BridgeConfig) -> _Maker:
     settings = TwilioSettings(
-        account_sid=config.twilio_account_sid,
+        account_sid=config.twilio_account_sid.reveal(),
         auth_token=config.twilio_auth_token,
         api_url=config.twilio_api_url,
         public_url=config.public_url,
@@ -37,8 +38,8 @@ def _twilio(config: BridgeConfig) -> _Maker:
 
 def _vonage(config: BridgeConfig) -> _Maker:
     settings = VonageSettings(
-        api_key=config.vonage_api_key,
-        application_id=config.vonage_application_id,
+        api_key=config.vonage_api_key.reveal(),
+        application_id=config.vonage_application_id.reveal(),
         private_key=_private_key(config.vonage_private_key),
         signature_secret=config.vonage_signature_secret,
         api_url=config.vonage_api_url,
@@ -110,12 +111,12 @@ def session_config(config: BridgeConfig, vapi_format: AudioFormat, *, ring_ms: i
     )
 
 
-def _private_key(text: str) -> str:
-    """Return the key itself, from a file if *text* is a path."""
-    if not text or text.lstrip().startswith("-----BEGIN"):
-        return text
+def _private_key(setting: Secret) -> Secret:
+    """Return the key itself, from a file if *setting* is a path."""
+    if not setting or setting.reveal().lstrip().startswith("-----BEGIN"):
+        return setting
     try:
-        return Path(text).expanduser().read_text(encoding="ascii")
+        return Secret(Path(setting.reveal()).expanduser().read_text(encoding="ascii"))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is not text"
         # The text may be a mangled key rather than a path: it is not shown.

@@ -17,6 +17,7 @@ from vapimedia.formats import AudioFormat, Quality
 from vapimedia.io.config_webhooks import WebhookSettings
 from vapimedia.protocols.hosts import is_loopback
 from vapimedia.protocols.vapi.auth import check_api_key
+from vapimedia.secret import Secret, SecretField, keep_secret
 
 __all__ = ["PROVIDERS", "SECRETS", "BridgeConfig", "check_folder", "convert"]
 
@@ -36,7 +37,7 @@ SECRETS = frozenset(
         "browser_secret",
     }
 )
-"""Settings that come by environment or file only and never appear in a ``repr``."""
+"""Settings that come by environment or file only, and that are of type ``Secret``."""
 
 _NUMBERS = frozenset({"twilio_from", "vonage_from"})
 PROVIDERS = ("twilio", "vonage", "browser")
@@ -46,7 +47,10 @@ _VAPI_ENCODINGS = ("mulaw", "pcm_s16le")
 
 
 class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Every setting of a bridge. Its ``repr`` hides the secrets; ``check`` says whether the whole can run."""
+    """Every setting of a bridge; ``check`` says whether the whole can run.
+
+    A text that is given for a secret becomes a ``Secret``. ``repr`` hides these, and the numbers.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8080
@@ -92,30 +96,31 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
     vapi_hosts: Annotated[tuple[str, ...], Meta(description="a list of host names")] = ("vapi.ai",)
     """Suffixes of hosts that a call's socket may be on, beside the API's own host."""
 
-    vapi_api_key: str = ""
-    vapi_public_key: str = ""
+    vapi_api_key: SecretField = SecretField()
+    vapi_public_key: SecretField = SecretField()
     """For calls whose ``monitorPlan`` wants it on a control or listen URL (``controlAuthenticationEnabled``)."""
-    twilio_account_sid: str = ""
-    twilio_auth_token: str = ""
+    twilio_account_sid: SecretField = SecretField()
+    twilio_auth_token: SecretField = SecretField()
     twilio_api_url: str = "https://api.twilio.com"
     twilio_from: str = ""
     """The number of the account that outbound calls come from, in E.164."""
 
-    vonage_api_key: str = ""
-    vonage_application_id: str = ""
-    vonage_private_key: str = ""
+    vonage_api_key: SecretField = SecretField()
+    vonage_application_id: SecretField = SecretField()
+    vonage_private_key: SecretField = SecretField()
     """The application's private key: the PEM text itself, or the path of its file."""
-    vonage_signature_secret: str = ""
+    vonage_signature_secret: SecretField = SecretField()
     vonage_api_url: str = "https://api.nexmo.com"
     vonage_from: str = ""
     """The number of the account that outbound calls come from."""
     vonage_rate: Literal[8000, 16000, 24000] = 16000
     """Sample rate of Vonage's media sockets."""
 
-    browser_secret: str = ""
+    browser_secret: SecretField = SecretField()
     """What a page must know to call. Without it the browser is served on this machine only."""
 
     def __post_init__(self) -> None:
+        keep_secret(self, *SECRETS)
         for name in ("vapi_url", "public_url", "twilio_api_url", "vonage_api_url"):
             value = getattr(self, name)
             if isinstance(value, str):
@@ -129,8 +134,7 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         values = {name: getattr(self, name) for name in self.__struct_fields__}
-        hidden = SECRETS | _NUMBERS
-        return [(name, "***" if name in hidden and value else value) for name, value in values.items()]
+        return [(name, "***" if name in _NUMBERS and value else value) for name, value in values.items()]
 
     def admin_address(self) -> tuple[str, int]:
         """Return host and port of ``admin``. Raises ``ConfigError``."""
@@ -237,10 +241,10 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
         for name in self.providers:
             if name not in PROVIDERS:
                 raise ConfigError(f"unknown provider {name!r}; choose from {', '.join(PROVIDERS)}")
-        if self.browser_secret and len(self.browser_secret) < _MIN_SECRET:
+        if self.browser_secret and len(self.browser_secret.reveal()) < _MIN_SECRET:
             raise ConfigError(
-                f"VAPIMEDIA_BROWSER_SECRET has {len(self.browser_secret)} characters; it needs {_MIN_SECRET}, as "
-                "whoever guesses it can call"
+                f"VAPIMEDIA_BROWSER_SECRET is too short; it needs {_MIN_SECRET} characters, as whoever guesses it can "
+                "call"
             )
         if "browser" in self.providers and self.auth and not self.browser_secret and not self._is_local():
             raise ConfigError(
@@ -279,6 +283,8 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
 
 
 def convert(info: msgspec.structs.FieldInfo, value: object, *, source: str, strict: bool) -> object:
+    if info.type is Secret and isinstance(value, str | Secret):
+        return Secret(value)
     if isinstance(value, str) and not strict:
         value = _BOOL_WORDS.get(value.lower(), value) if info.type is bool else value
     elif isinstance(value, list):
@@ -294,7 +300,7 @@ def convert(info: msgspec.structs.FieldInfo, value: object, *, source: str, stri
 def _describe(type_: Any) -> str:
     if type_ is bool:
         return "true or false"
-    if type_ is str or str in get_args(type_):
+    if type_ in (str, Secret) or str in get_args(type_):
         return "text"
     if get_origin(type_) is Literal:
         return "one of " + ", ".join(map(str, get_args(type_)))

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from vapimedia.errors import ConfigError
 from vapimedia.protocols.vapi import WebhookSecrets
+from vapimedia.secret import SecretField
 
 __all__ = ["WebhookSettings"]
 
@@ -35,7 +36,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     phone_call_control: Literal["act", "ignore"] = "act"
     assistant_request_error: str = "Sorry, nobody can take this call right now. Please try again later."
 
-    vapi_webhook_secret: str = ""
+    vapi_webhook_secret: SecretField = SecretField()
     vapi_webhook_auth: Literal["any", "secret", "bearer", "hmac"] = "any"
     vapi_webhook_bearer_header: str = "Authorization"
     vapi_webhook_bearer_prefix: str = "Bearer"

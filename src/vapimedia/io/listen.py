@@ -24,8 +24,9 @@ from vapimedia.io.listen_items import (
     ListenStats,
     Reconnected,
 )
-from vapimedia.io.vapi_requests import USER_AGENT
+from vapimedia.io.vapi_requests import USER_AGENT, bearer, revealed
 from vapimedia.protocols.vapi import check_call_url
+from vapimedia.secret import Secret
 
 __all__ = [
     "AudioChunk",
@@ -75,19 +76,20 @@ class Listening:
 
     def __init__(
         self,
-        url: str | Callable[[], Awaitable[str]],
+        url: str | Secret | Callable[[], Awaitable[str | Secret]],
         *,
-        public_key: str = "",
+        public_key: str | Secret = "",
         channels: int = 1,
         sample_rate: int = 16000,
         is_over: Callable[[], Awaitable[bool]] | None = None,
         give_up_s: float = 60.0,
         max_queue_s: float = 10.0,
     ) -> None:
-        if isinstance(url, str):
+        if isinstance(url, str | Secret):
+            url = Secret(url)
             _check(url)
         self._url, self._is_over, self._give_up_s = url, is_over, give_up_s
-        self._headers = {"Authorization": f"Bearer {public_key}"} if public_key else {}
+        self._headers = bearer(public_key)
         self.stats = ListenStats()
         self.is_connected = False
         """Whether there is a connection now."""
@@ -156,16 +158,16 @@ class Listening:
 
     async def _run(self) -> None:
         try:
-            url = self._url if isinstance(self._url, str) else await self._url()
+            url = self._url if isinstance(self._url, Secret) else Secret(await self._url())
             _check(url)
             redirects = aiohttp.TraceConfig()
             redirects.on_request_redirect.append(_refuse_redirect)
-            headers = {"User-Agent": USER_AGENT, **self._headers}
+            headers = revealed({"User-Agent": USER_AGENT, **self._headers})
             timeout = aiohttp.ClientTimeout(total=None)
             async with aiohttp.ClientSession(
                 headers=headers, timeout=timeout, trace_configs=[redirects]
             ) as http:
-                reason = await self._until_over(http, URL(url, encoded=True))
+                reason = await self._until_over(http, URL(url.reveal(), encoded=True))
         except asyncio.CancelledError:
             self._queue.put(ListenEnded("closed"))
             raise
@@ -303,10 +305,10 @@ async def _refuse_redirect(_http: Any, _context: Any, params: aiohttp.TraceReque
     )
 
 
-def _check(url: str) -> None:
+def _check(url: Secret) -> None:
     """Raise ``ConfigError`` for what no listenUrl is; any host may be."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url.reveal())
     except ValueError:
         raise ConfigError("cannot listen: the call's URL cannot be read") from None
     refusal = check_call_url(url, [parts.hostname or ""])

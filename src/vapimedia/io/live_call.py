@@ -28,6 +28,7 @@ from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendBin
 from vapimedia.protocols.dialect import Dialect, Document, Refusal
 from vapimedia.protocols.events import ProviderEvent
 from vapimedia.protocols.vapi import CreateCall, CreatedCall, check_url_from_api
+from vapimedia.secret import Secret
 from vapimedia.session import (
     Actions,
     CallEnded,
@@ -90,7 +91,7 @@ class LiveCall:
         self.handle = Call(self)
         self.call_id = info.call_id
         self.vapi_call_id = ""
-        self.token = ""
+        self.token = Secret()
         self.reference = ""
         """Our own name for a call that we make; empty for one that came in."""
         self.placing: asyncio.Task[Any] | None = None
@@ -175,7 +176,7 @@ class LiveCall:
         self.vapi_call_id = created.id
         self.controls.made(created)
         self.host.named(self)
-        control_url = created.control_url if self._refusal(created.control_url) is None else ""
+        control_url = created.control_url if self._refusal(created.control_url) is None else Secret()
         self._do(self.session.set_vapi_call(created.id, control_url, self.host.client.monitor_authorization))
 
     def _check(self, created: CreatedCall) -> None:
@@ -185,13 +186,13 @@ class LiveCall:
             if refusal is not None:
                 raise VapiError(f"Vapi's answer cannot be used: {refusal.reason}")
 
-    def _refusal(self, url: str) -> Refusal | None:
+    def _refusal(self, url: Secret) -> Refusal | None:
         return check_url_from_api(url, self.host.config.vapi_url, self.host.config.vapi_hosts)
 
     async def _connect(self, created: CreatedCall) -> None:
-        headers = [("User-Agent", USER_AGENT)]
+        headers: dict[str, str | Secret] = {"User-Agent": USER_AGENT}
         if self.host.config.vapi_ws_auth:
-            headers += self.host.client.authorization.items()
+            headers |= self.host.client.authorization
         url, ping_interval_s = created.websocket_call_url, self.host.config.ping_interval_s
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):

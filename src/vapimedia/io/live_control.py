@@ -12,11 +12,12 @@ import picows
 
 from vapimedia.errors import CallOver, VapiError
 from vapimedia.io.call_lookup import CallLike, control_url_of, id_of
-from vapimedia.io.vapi_requests import CONTROL, USER_AGENT
+from vapimedia.io.vapi_requests import CONTROL, USER_AGENT, revealed
 from vapimedia.protocols.vapi import CallRecord, TransportMessage, check_url_from_api, commands
 from vapimedia.protocols.vapi.call_records import refused
 from vapimedia.protocols.vapi.call_urls import is_url
 from vapimedia.protocols.vapi.destinations import AssistantDestination, PhoneDestination
+from vapimedia.secret import Secret
 
 if TYPE_CHECKING:
     from vapimedia.io.vapi_client import VapiClient
@@ -41,7 +42,7 @@ class LiveControl:
         self._client = client
         self._call = call
         self._timeout_s = timeout_s
-        self._url = ""
+        self._url = Secret()
 
     async def say(
         self,
@@ -111,7 +112,8 @@ class LiveControl:
     async def send(self, message: bytes) -> None:
         """Send a message of ``vapimedia.protocols.vapi.commands``."""
         self._url = self._url or await control_url_of(self._client, self._call)
-        headers = {"Content-Type": "application/json", **self._client.monitor_authorization}
+        headers: dict[str, str | Secret] = {"Content-Type": "application/json"}
+        headers |= self._client.monitor_authorization
         answer = await self._client.request(
             "POST", self._url, headers=headers, body=message, rule=CONTROL, timeout_s=self._timeout_s
         )
@@ -149,7 +151,7 @@ async def begun_call(client: VapiClient, call: CallLike, timeout_s: float) -> Ca
 
 async def end_call(client: VapiClient, call: CallLike) -> bool:
     """Do what ``VapiClient.end_call`` says."""
-    by_url = isinstance(call, str) and is_url(call)
+    by_url = isinstance(call, str | Secret) and is_url(call)
     try:
         await client.control(call).end_call()
     except CallOver as over:
@@ -196,12 +198,12 @@ async def _end_by_socket(client: VapiClient, record: CallRecord) -> None:
     refusal = check_url_from_api(url, client.base_url, client.hosts)
     if refusal is not None:
         raise VapiError(f"the call's socket cannot be used: {refusal.reason}")
-    headers = {"User-Agent": USER_AGENT, **client.authorization}
+    headers: dict[str, str | Secret] = {"User-Agent": USER_AGENT, **client.authorization}
     try:
         async with asyncio.timeout(_SOCKET_TIMEOUT_S):
             goodbye = _Goodbye()
             transport, _ = await picows.ws_connect(
-                lambda: goodbye, url, extra_headers=headers, max_redirects=0
+                lambda: goodbye, url.reveal(), extra_headers=revealed(headers), max_redirects=0
             )
             try:
                 await goodbye.is_closed

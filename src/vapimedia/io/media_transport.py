@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import aiofastnet
@@ -14,6 +14,8 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its
 from vapimedia.io.http_head import Head
 from vapimedia.io.media_socket import MediaSocket
 from vapimedia.io.tls import client_context
+from vapimedia.io.vapi_requests import revealed
+from vapimedia.secret import Secret
 
 __all__ = ["HANDSHAKE_TIMEOUT_S", "accept", "connect"]
 
@@ -52,20 +54,20 @@ async def accept(connection: socket.socket, taker: MediaSocket, ping_interval_s:
 
 
 async def connect(
-    url: str, taker: MediaSocket, headers: Iterable[tuple[str, str]], ping_interval_s: float
+    url: Secret, taker: MediaSocket, headers: Mapping[str, str | Secret], ping_interval_s: float
 ) -> None:
     """Open a WebSocket at *url* for *taker*; return once it is open.
 
     Redirects are not followed. Raises ``OSError``, ``ValueError`` or one of picows' errors, whose texts may
     hold the URL; whatever it raises, no connection is left.
     """
-    parts = urlsplit(url)
+    parts = urlsplit(url.reveal())
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ValueError("not the URL of a WebSocket")
     is_secure = parts.scheme == "wss"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     taker.max_message = _MAX_VAPI_MESSAGE
-    protocol = _protocol(taker, ping_interval_s, to=(parts.netloc, path, list(headers)))
+    protocol = _protocol(taker, ping_interval_s, to=(parts.netloc, path, list(revealed(headers).items())))
     transport, _ = await aiofastnet.create_connection(
         asyncio.get_running_loop(),
         lambda: protocol,

@@ -19,6 +19,7 @@ from vapimedia.io.media_socket import MediaSocket
 from vapimedia.io.user_code import FAILED, ask_user
 from vapimedia.protocols.dialect import Dialect, Document, Refusal
 from vapimedia.protocols.vapi import CreateCall
+from vapimedia.secret import Secret
 from vapimedia.session import EndReason
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ _UNCHOSEN = Reject("on_call failed")
 _Said = Document | Reject | Refusal | Reply
 
 
-def media_url_of(origin: str, provider: str, token: str) -> str:
+def media_url_of(origin: str, provider: str, token: Secret) -> Secret:
     """Return the URL of a media socket under our public *origin*."""
     scheme, _, host = origin.partition("://")
-    return f"{'wss' if scheme == 'https' else 'ws'}://{host}/{provider}/media/{token}"
+    return Secret(f"{'wss' if scheme == 'https' else 'ws'}://{host}/{provider}/media/{token.reveal()}")
 
 
 class Reception:
@@ -156,7 +157,7 @@ class Reception:
         media_url = media_url_of(origin, info.provider, call.token)
         try:
             call.answer = dialect.answer(
-                media_url, f"{origin}/{info.provider}/{dialect.routes.status}", chosen.parameters
+                media_url.reveal(), f"{origin}/{info.provider}/{dialect.routes.status}", chosen.parameters
             )
         except ConfigError:
             call.hang_up("the answer cannot be written")

@@ -17,7 +17,7 @@ from vapimedia.errors import ConcurrencyBlocked, ConfigError, ProviderError, Vap
 from vapimedia.io.call_lookup import CallLike, Known, check_call, id_in, id_of, listen_url_of
 from vapimedia.io.listen import Listening
 from vapimedia.io.live_control import LiveControl, begun_call, end_call
-from vapimedia.io.vapi_requests import CREATE, READ, USER_AGENT, Answer, Repetition, Requests, repeat
+from vapimedia.io.vapi_requests import CREATE, READ, USER_AGENT, Answer, Repetition, Requests, bearer, repeat
 from vapimedia.protocols.commands import HttpCall
 from vapimedia.protocols.hosts import is_loopback
 from vapimedia.protocols.vapi import (
@@ -31,6 +31,7 @@ from vapimedia.protocols.vapi import (
 )
 from vapimedia.protocols.vapi.auth import check_api_key
 from vapimedia.protocols.vapi.call_records import refused
+from vapimedia.secret import Secret
 
 if TYPE_CHECKING:
     from vapimedia.io.config import BridgeConfig
@@ -58,11 +59,11 @@ class VapiClient:
 
     def __init__(
         self,
-        key: str,
+        key: str | Secret,
         *,
         base_url: str = "https://api.vapi.ai",
         timeout_s: float = 10.0,
-        public_key: str = "",
+        public_key: str | Secret = "",
         hosts: Iterable[str] = ("vapi.ai",),
     ) -> None:
         self._key = check_api_key(key, "Vapi's private key")
@@ -84,14 +85,14 @@ class VapiClient:
         )
 
     @property
-    def authorization(self) -> dict[str, str]:
-        """The header that proves who we are. A secret."""
-        return {"Authorization": f"Bearer {self._key}"}
+    def authorization(self) -> dict[str, Secret]:
+        """The header that proves who we are."""
+        return bearer(self._key)
 
     @property
-    def monitor_authorization(self) -> dict[str, str]:
+    def monitor_authorization(self) -> dict[str, Secret]:
         """The header for control and listen URLs; empty without a public key."""
-        return {"Authorization": f"Bearer {self._public_key}"} if self._public_key else {}
+        return bearer(self._public_key)
 
     @property
     def timeout_s(self) -> float:
@@ -218,7 +219,7 @@ class VapiClient:
         check_call(call)
         call_id = id_in(call) if self._key else ""
 
-        async def url() -> str:
+        async def url() -> Secret:
             return await listen_url_of(self, call)
 
         async def is_over() -> bool:
@@ -239,15 +240,15 @@ class VapiClient:
     async def request(
         self,
         method: str,
-        url: str,
+        url: Secret,
         *,
-        headers: Mapping[str, str],
+        headers: Mapping[str, str | Secret],
         body: bytes | None,
         rule: Repetition,
         timeout_s: float,
     ) -> Answer:
         """Make one request that *rule* may repeat. Raises ``VapiError`` where no answer comes."""
-        to = URL(url, encoded=True)
+        to = URL(url.reveal(), encoded=True)
 
         async def send(connect_s: float) -> Answer:
             return await self._requests.send(
@@ -273,14 +274,17 @@ class VapiClient:
         try:
             return await self._request(call)
         except (aiohttp.ClientError, VapiError, TimeoutError, ValueError) as error:
-            host = URL(call.url, encoded=True).host
+            host = URL(call.url.reveal(), encoded=True).host
             raise ProviderError(f"the API at {host} did not answer: {type(error).__name__}") from None
 
     async def _request(self, call: HttpCall) -> tuple[int, bytes]:
-        headers = call.headers if call.sign is None else {**call.headers, **call.sign(time.time())}
-        url = URL(call.url, encoded=True)
+        url = URL(call.url.reveal(), encoded=True)
         answer = await self._requests.send(
-            call.method, url, headers=headers, timeout_s=self._timeout_s, body=call.body
+            call.method,
+            url,
+            headers=call.reveal_headers(time.time()),
+            timeout_s=self._timeout_s,
+            body=call.body,
         )
         return answer.status, answer.body
 
@@ -313,7 +317,7 @@ class VapiClient:
                 "Vapi's private key is empty, and its API wants one; give it as VapiClient(key)"
             )
         url = URL(f"{self._base_url}{path}", encoded=True).with_query(query or {})
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers: dict[str, str | Secret] = {"Content-Type": "application/json"} if body is not None else {}
         headers |= self.authorization
 
         async def send(connect_s: float) -> Answer:
@@ -332,7 +336,7 @@ class VapiClient:
         )
 
     @property
-    def _secrets(self) -> Sequence[str]:
+    def _secrets(self) -> Sequence[Secret]:
         return (self._key, self._public_key)
 
     async def close(self) -> None:

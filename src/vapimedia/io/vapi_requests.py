@@ -16,8 +16,20 @@ from yarl import URL
 from vapimedia._version import __version__
 from vapimedia.errors import VapiError
 from vapimedia.io.tls import trouble_of
+from vapimedia.secret import Secret
 
-__all__ = ["CONTROL", "CREATE", "READ", "USER_AGENT", "Answer", "Repetition", "Requests", "repeat"]
+__all__ = [
+    "CONTROL",
+    "CREATE",
+    "READ",
+    "USER_AGENT",
+    "Answer",
+    "Repetition",
+    "Requests",
+    "bearer",
+    "repeat",
+    "revealed",
+]
 
 # Vapi's edge refuses requests with a library's default User-Agent (403, "error code: 1010").
 USER_AGENT = f"vapimedia/{__version__}"
@@ -55,6 +67,16 @@ READ = Repetition(3, lambda status: status == 429 or status >= 500, after_break=
 CONTROL = Repetition(2, lambda status: status == 429)
 
 
+def bearer(key: str | Secret) -> dict[str, Secret]:
+    """Return the header that holds *key*, or none for an empty one."""
+    return {"Authorization": Secret(f"Bearer {Secret(key).reveal()}")} if key else {}
+
+
+def revealed(headers: Mapping[str, str | Secret]) -> dict[str, str]:
+    """Return *headers* as they go onto the wire."""
+    return {name: Secret(value).reveal() for name, value in headers.items()}
+
+
 class Requests:
     """One connection pool. ``close`` it."""
 
@@ -67,7 +89,7 @@ class Requests:
         method: str,
         url: URL,
         *,
-        headers: Mapping[str, str],
+        headers: Mapping[str, str | Secret],
         timeout_s: float,
         body: bytes | None = None,
         connect_s: float = _CONNECT_S,
@@ -76,7 +98,7 @@ class Requests:
         """Make one request. Raises aiohttp's errors, and ``VapiError`` for an answer that is too large."""
         limits = aiohttp.ClientTimeout(total=timeout_s, connect=connect_s)
         async with self._http().request(
-            method, url, headers=headers, data=body, allow_redirects=False, timeout=limits
+            method, url, headers=revealed(headers), data=body, allow_redirects=False, timeout=limits
         ) as answer:
             return Answer(answer.status, await _read(answer, max_bytes), _seconds(answer.headers))
 

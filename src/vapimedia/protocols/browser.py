@@ -42,6 +42,7 @@ from vapimedia.protocols.events import (
     UnknownMessage,
 )
 from vapimedia.protocols.vapi import SpeechUpdate, StatusUpdate, Transcript, VapiEvent
+from vapimedia.secret import SecretField, keep_secret
 
 __all__ = ["BrowserDialect", "BrowserSettings"]
 
@@ -65,9 +66,12 @@ class BrowserSettings(msgspec.Struct, frozen=True):
     ``public_url`` is our origin. ``auth=False`` lets everybody call. ``repr`` hides the secret.
     """
 
-    secret: str = ""
+    secret: SecretField = SecretField()
     public_url: str = ""
     auth: bool = True
+
+    def __post_init__(self) -> None:
+        keep_secret(self, "secret")
 
     def __repr__(self) -> str:
         return f"BrowserSettings(public_url={self.public_url!r}, auth={self.auth})"

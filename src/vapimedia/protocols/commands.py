@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
+
+from vapimedia.secret import Secret, SecretField, keep_secret
 
 __all__ = ["CloseSocket", "Command", "HttpCall", "SendBinary", "SendText"]
 
@@ -40,7 +42,7 @@ class CloseSocket(msgspec.Struct, frozen=True):
 
 
 class HttpCall(msgspec.Struct, frozen=True):
-    """One HTTP request, tried once; nothing is held up by it. Its ``repr`` hides everything that may be a secret.
+    """One HTTP request, tried once; nothing is held up by it. Its ``repr`` shows neither body nor headers.
 
     A status in ``gone`` means that there was nothing left to do and counts as success. ``purpose`` is a word
     for logs and counters (``hangup``, ``end-call``). ``sign`` returns headers that hold for one moment only, from
@@ -50,12 +52,20 @@ class HttpCall(msgspec.Struct, frozen=True):
 
     purpose: str
     method: str
-    url: str
-    headers: dict[str, str] = {}
+    url: SecretField
+    headers: Mapping[str, str | Secret] = {}
     body: bytes = b""
     gone: frozenset[int] = frozenset({404})
-    sign: Callable[[float], dict[str, str]] | None = None
+    sign: Callable[[float], dict[str, Secret]] | None = None
     awaited: bool = False
+
+    def __post_init__(self) -> None:
+        keep_secret(self, "url")
+
+    def reveal_headers(self, now_s: float) -> dict[str, str]:
+        """Return the headers as they go out at *now_s*, in s since 1970; those of ``sign`` included."""
+        signed = self.sign(now_s) if self.sign is not None else {}
+        return {name: Secret(value).reveal() for name, value in (*self.headers.items(), *signed.items())}
 
     def __repr__(self) -> str:
         return f"HttpCall(purpose={self.purpose!r}, method={self.method!r})"

@@ -16,6 +16,7 @@ from vapimedia.media import Envelope
 from vapimedia.protocols.commands import Command, HttpCall, SendText
 from vapimedia.protocols.events import LegFormat, ProviderEvent
 from vapimedia.protocols.forwarding import ForwardTo
+from vapimedia.secret import SecretField, keep_secret
 
 if TYPE_CHECKING:
     from vapimedia.protocols.vapi import VapiEvent
@@ -144,12 +145,15 @@ class DialRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     to: str | None
     from_: str
-    media_url: str
+    media_url: SecretField
     status_url: str
     parameters: Mapping[str, str] = {}
     ring_timeout_s: int = 60
     machine_detection: str = ""
     document: Any = None
+
+    def __post_init__(self) -> None:
+        keep_secret(self, "media_url")
 
     def __repr__(self) -> str:
         return "DialRequest()"

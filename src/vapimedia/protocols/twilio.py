@@ -62,6 +62,7 @@ from vapimedia.protocols.twilio_messages import (
 )
 from vapimedia.protocols.twilio_signature import check_upgrade_signature, check_webhook_signature
 from vapimedia.protocols.twilio_twiml import connect_stream, hang_up
+from vapimedia.secret import SecretField, keep_secret
 
 __all__ = ["TwilioDialect", "TwilioSettings"]
 
@@ -81,12 +82,13 @@ class TwilioSettings(msgspec.Struct, frozen=True):
     """
 
     account_sid: str = ""
-    auth_token: str = ""
+    auth_token: SecretField = SecretField()
     api_url: str = "https://api.twilio.com"
     public_url: str = ""
     auth: bool = True
 
     def __post_init__(self) -> None:
+        keep_secret(self, "auth_token")
         if self.public_url and not _PUBLIC_URL.fullmatch(self.public_url):
             raise ConfigError("the public URL must look like https://host, without user, query or fragment")
 

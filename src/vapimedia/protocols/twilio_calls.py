@@ -24,6 +24,7 @@ from vapimedia.protocols.forwarding import ForwardTo
 from vapimedia.protocols.phone_numbers import E164, without_separators
 from vapimedia.protocols.twilio_signature import read_fields
 from vapimedia.protocols.twilio_twiml import connect_stream, dial
+from vapimedia.secret import Secret
 
 if TYPE_CHECKING:
     from vapimedia.protocols.twilio import TwilioSettings
@@ -80,7 +81,7 @@ def dial_request(settings: TwilioSettings, request: DialRequest) -> HttpCall:
     check_ring_timeout(request.ring_timeout_s, _RING_TIMEOUT_S, "Twilio")
     if request.document is not None:
         raise ConfigError("a call through Twilio takes no document of its own; what it hears is its stream")
-    twiml = connect_stream(request.media_url, request.status_url, request.parameters).body.decode()
+    twiml = connect_stream(request.media_url.reveal(), request.status_url, request.parameters).body.decode()
     _check_length(twiml, "the parameters")
     form: dict[str, str | tuple[str, ...]] = {"To": to, "From": from_, "Twiml": twiml}
     if request.status_url:
@@ -187,19 +188,23 @@ def _post(
     *,
     gone: frozenset[int],
 ) -> HttpCall:
-    basic = base64.b64encode(f"{settings.account_sid}:{settings.auth_token}".encode()).decode()
     return HttpCall(
         purpose=purpose,
         method="POST",
         url=url,
         headers={
-            "Authorization": f"Basic {basic}",
+            "Authorization": _basic(settings),
             "Content-Type": "application/x-www-form-urlencoded",
             "Accept": "application/json",
         },
         body=urlencode(form, doseq=True).encode(),
         gone=gone,
     )
+
+
+def _basic(settings: TwilioSettings) -> Secret:
+    pair = Secret(f"{settings.account_sid}:{settings.auth_token.reveal()}")
+    return Secret(f"Basic {base64.b64encode(pair.reveal().encode()).decode()}")
 
 
 def _numbers(request: DialRequest) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import parse_qs, parse_qsl
 
 from vapimedia.protocols.dialect import Refusal, UpgradeRequest, WebhookRequest
+from vapimedia.secret import Secret
 
 __all__ = ["check_upgrade_signature", "check_webhook_signature", "form_fields", "is_form", "read_fields"]
 
@@ -28,7 +29,7 @@ _URL = re.compile(
 _DEFAULT_PORTS = {"https": "443", "wss": "443", "http": "80", "ws": "80"}
 
 
-def check_webhook_signature(request: WebhookRequest, public_url: str, auth_token: str) -> Refusal | None:
+def check_webhook_signature(request: WebhookRequest, public_url: str, auth_token: Secret) -> Refusal | None:
     """Return why a webhook must be refused, or ``None`` if Twilio signed it.
 
     A form is signed field by field; any other body by its SHA-256 in the query (``bodySHA256``).
@@ -48,7 +49,7 @@ def check_webhook_signature(request: WebhookRequest, public_url: str, auth_token
     return _check(request.headers, urls, fields, auth_token)
 
 
-def check_upgrade_signature(request: UpgradeRequest, public_url: str, auth_token: str) -> Refusal | None:
+def check_upgrade_signature(request: UpgradeRequest, public_url: str, auth_token: Secret) -> Refusal | None:
     """Return why an upgrade must be refused, or ``None`` if Twilio signed it.
 
     What is signed is the ``wss://`` URL of the TwiML, sometimes with a slash at the end or with its port.
@@ -82,7 +83,7 @@ def read_fields(request: WebhookRequest) -> dict[str, str]:
     return fields | dict(form_fields(request.body)) if is_form(request) else fields
 
 
-def _check_settings(path: str, public_url: str, auth_token: str) -> Refusal | None:
+def _check_settings(path: str, public_url: str, auth_token: Secret) -> Refusal | None:
     if not auth_token:
         return Refusal(403, "no Twilio auth token is configured, so no signature can be checked")
     if not public_url:
@@ -93,7 +94,7 @@ def _check_settings(path: str, public_url: str, auth_token: str) -> Refusal | No
 
 
 def _check(
-    headers: Mapping[str, str], urls: Iterable[str], fields: Sequence[tuple[str, str]], auth_token: str
+    headers: Mapping[str, str], urls: Iterable[str], fields: Sequence[tuple[str, str]], auth_token: Secret
 ) -> Refusal | None:
     signature = headers.get(_SIGNATURE, "")
     if not signature:
@@ -103,7 +104,7 @@ def _check(
         return Refusal(403, "the request is signed by an algorithm other than HMAC_SHA1 and HMAC_SHA256")
     sent, tail = _bytes(signature), _bytes(_joined(fields))
     for url in urls:
-        digest = hmac.digest(_bytes(auth_token), _bytes(url) + tail, algorithm)
+        digest = hmac.digest(_bytes(auth_token.reveal()), _bytes(url) + tail, algorithm)
         if hmac.compare_digest(base64.b64encode(digest), sent):
             return None
     return Refusal(403, "the X-Twilio-Signature does not match the configured public URL and auth token")

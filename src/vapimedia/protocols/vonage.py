@@ -67,6 +67,7 @@ from vapimedia.protocols.vonage_ncco import (
     phone_number,
     websocket_endpoint,
 )
+from vapimedia.secret import SecretField, keep_secret
 
 __all__ = ["VonageDialect", "VonageSettings"]
 
@@ -85,14 +86,15 @@ class VonageSettings(msgspec.Struct, frozen=True):
 
     api_key: str = ""
     application_id: str = ""
-    private_key: str = ""
-    signature_secret: str = ""
+    private_key: SecretField = SecretField()
+    signature_secret: SecretField = SecretField()
     api_url: str = "https://api.nexmo.com"
     sample_rate: int = 16000
     from_number: str = ""
     auth: bool = True
 
     def __post_init__(self) -> None:
+        keep_secret(self, "private_key", "signature_secret")
         if self.sample_rate not in SAMPLE_RATES:
             known = ", ".join(map(str, SAMPLE_RATES))
             raise ConfigError(f"vonage_rate is {self.sample_rate}; Vonage knows {known} Hz")

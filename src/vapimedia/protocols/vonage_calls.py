@@ -81,11 +81,15 @@ def dial_request(settings: VonageSettings, request: DialRequest) -> HttpCall:
         )
     check_ring_timeout(request.ring_timeout_s, _RING_TIMEOUT_S, "Vonage")
     endpoint = websocket_endpoint(
-        request.media_url, settings.sample_rate, request.parameters, signed=settings.auth
+        request.media_url.reveal(), settings.sample_rate, request.parameters, signed=settings.auth
     )
     if request.to is None:
         to = endpoint
-        ncco = wait_alone(request.media_url) if request.document is None else actions_of(request.document)
+        ncco = (
+            wait_alone(request.media_url.reveal())
+            if request.document is None
+            else actions_of(request.document)
+        )
     else:
         if request.document is not None:
             raise ConfigError(

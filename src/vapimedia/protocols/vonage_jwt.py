@@ -22,6 +22,7 @@ from vapimedia.errors import ConfigError
 from vapimedia.protocols._wire import BROKEN
 from vapimedia.protocols.dialect import Refusal, UpgradeRequest, WebhookRequest
 from vapimedia.protocols.seen import OnceLedger, refusal_of
+from vapimedia.secret import Secret
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -64,8 +65,8 @@ class TokenCheck:
     request that has no body is as good as its token alone.
     """
 
-    def __init__(self, secret: str, *, api_key: str, application_id: str, seen: OnceLedger) -> None:
-        self._secret = secret.encode("utf-8", "surrogatepass")
+    def __init__(self, secret: Secret, *, api_key: str, application_id: str, seen: OnceLedger) -> None:
+        self._secret = secret
         self._api_key = api_key
         self._application_id = application_id
         self._seen = seen
@@ -107,7 +108,7 @@ class TokenCheck:
         # The token has no say in how it is checked (RFC 8725 s. 3.1).
         if read.alg != "HS256" or read.crit is not None:
             return Refusal(401, "the token is signed in another way than HS256")
-        digest = hmac.digest(self._secret, f"{head}.{payload}".encode(), "sha256")
+        digest = hmac.digest(_bytes(self._secret.reveal()), f"{head}.{payload}".encode(), "sha256")
         if not hmac.compare_digest(digest, sent):
             return Refusal(401, "the token is not signed with VONAGE_SIGNATURE_SECRET")
         try:
@@ -135,14 +136,14 @@ class TokenCheck:
         return refusal_of(self._seen.spend(name, claims.iat + MAX_AGE_S + 1, received_s), "token")
 
 
-def signer(application_id: str, private_key: str) -> Callable[[float], dict[str, str]]:
+def signer(application_id: str, private_key: str | Secret) -> Callable[[float], dict[str, Secret]]:
     """Return what signs a request to the API, for the moment of sending. Raises ``ConfigError`` for a bad key.
 
     *private_key* is RSA in PEM.
     """
     key = load_private_key(private_key)
 
-    def sign(now_s: float) -> dict[str, str]:
+    def sign(now_s: float) -> dict[str, Secret]:
         import jwt  # noqa: PLC0415  part of the bridge extra
 
         iat = int(now_s)
@@ -152,13 +153,13 @@ def signer(application_id: str, private_key: str) -> Callable[[float], dict[str,
             "jti": str(uuid4()),
             "exp": iat + _LIFE_S,
         }
-        return {"Authorization": f"Bearer {jwt.encode(claims, key, algorithm='RS256')}"}
+        return {"Authorization": Secret(f"Bearer {jwt.encode(claims, key, algorithm='RS256')}")}
 
     return sign
 
 
 @lru_cache(maxsize=8)
-def load_private_key(pem: str) -> RSAPrivateKey:
+def load_private_key(pem: str | Secret) -> RSAPrivateKey:
     """Return the key in *pem*, parsed once. Raises ``ConfigError`` if it is no RSA key, or cannot be used here."""
     try:
         import jwt  # noqa: F401, PLC0415  part of the bridge extra
@@ -171,7 +172,7 @@ def load_private_key(pem: str) -> RSAPrivateKey:
             "run: pip install 'vapimedia[bridge]'"
         ) from None
     try:
-        key = load_pem_private_key(pem.encode("utf-8", "surrogatepass"), password=None)
+        key = load_pem_private_key(_bytes(Secret(pem).reveal()), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it is encrypted
         key = None
     if not isinstance(key, RSAPrivateKey) or key.key_size < _MIN_KEY_BITS:
@@ -214,7 +215,11 @@ def _query_as_json(path: str) -> bytes:
 
 
 def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
+    return hmac.compare_digest(_bytes(one), _bytes(other))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _decoded(part: str) -> bytes:

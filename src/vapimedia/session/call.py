@@ -9,6 +9,7 @@ from vapimedia.protocols.commands import SendText
 from vapimedia.protocols.dialect import Dialect
 from vapimedia.protocols.events import ProviderEvent, Started
 from vapimedia.protocols.forwarding import ForwardTo
+from vapimedia.secret import Secret
 from vapimedia.session.config import SessionConfig
 from vapimedia.session.core import CallCore, sends
 from vapimedia.session.events import Actions, CallSummary, EndReason
@@ -90,14 +91,16 @@ class CallSession:
 
     # Inputs
 
-    def set_vapi_call(self, call_id: str, control_url: str, headers: Mapping[str, str]) -> Actions:
+    def set_vapi_call(
+        self, call_id: str, control_url: str | Secret, headers: Mapping[str, str | Secret]
+    ) -> Actions:
         """Tell which call Vapi has made. *headers* go with requests to its control URL.
 
         The one input that may act after the end: a Vapi call that was made too late is ended at once.
         """
         actions = Actions(next_tick_ns=self.next_tick_ns)
         call = self._core.vapi_call
-        call.call_id, call.control_url, call.headers = call_id, control_url, dict(headers)
+        call.call_id, call.control_url, call.headers = call_id, Secret(control_url), dict(headers)
         if self.state is State.ENDED:
             actions.to_vapi += vapi_commands(Leg.CLOSED, call, 1000)
         return actions

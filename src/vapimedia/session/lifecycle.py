@@ -16,6 +16,7 @@ import msgspec
 
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendText
 from vapimedia.protocols.vapi import end_call
+from vapimedia.secret import Secret
 from vapimedia.session.events import EndReason
 
 __all__ = [
@@ -147,12 +148,11 @@ class VapiCall(msgspec.Struct):
     """What is known of the call on Vapi's side. ``over``: Vapi said so or was told; it is left alone."""
 
     call_id: str = ""
-    control_url: str = ""
-    headers: dict[str, str] = {}
+    control_url: Secret = Secret()
+    headers: dict[str, str | Secret] = {}
     over: bool = False
 
     def __repr__(self) -> str:
-        # The control URL is a secret.
         return f"VapiCall(call_id={self.call_id!r}, over={self.over})"
 
 

@@ -196,7 +196,7 @@ async def test_a_client_hears_a_call_by_its_id_until_the_api_says_that_it_is_ove
         call = await client.create_call(wanted)
         items: list[ListenItem] = []
         async with asyncio.timeout(10), aiohttp.ClientSession() as http, client.listen(call.id) as listening:
-            async with http.ws_connect(call.websocket_call_url) as caller:
+            async with http.ws_connect(call.websocket_call_url.reveal()) as caller:
                 async for item in listening:
                     items.append(item)
                     if isinstance(item, ListenStarted):

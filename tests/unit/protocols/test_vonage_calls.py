@@ -178,7 +178,7 @@ class TestDial:
         assert call.headers == {"Content-Type": "application/json"}
         assert call.gone == frozenset()
         assert call.sign is not None
-        assert call.sign(1_700_000_000)["Authorization"].startswith("Bearer ey")
+        assert call.sign(1_700_000_000)["Authorization"].reveal().startswith("Bearer ey")
         endpoint = WebsocketEndpoint(
             uri=MEDIA,
             contentType="audio/l16;rate=16000",

@@ -98,6 +98,8 @@ async def carry_out(request: Any) -> tuple[int, bytes]:
     assert isinstance(request, HttpCall)
     async with (
         aiohttp.ClientSession() as http,
-        http.request(request.method, request.url, headers=request.headers, data=request.body) as answer,
+        http.request(
+            request.method, request.url.reveal(), headers=request.reveal_headers(0), data=request.body
+        ) as answer,
     ):
         return answer.status, await answer.read()

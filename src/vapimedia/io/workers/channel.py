@@ -19,6 +19,7 @@ from typing import Literal
 import msgspec
 
 from vapimedia.io.workers.messages import Body, Broken
+from vapimedia.secret import Secret
 
 __all__ = ["Channel"]
 
@@ -40,8 +41,21 @@ class _Frame(msgspec.Struct, array_like=True):
     body: Body
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Frame).decode
+def _show(value: object) -> object:
+    # The other end is a process of ours, on a socket that nobody else has.
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError
+
+
+def _hide(type_: type, value: object) -> object:
+    if type_ is Secret and isinstance(value, str):
+        return Secret(value)
+    raise NotImplementedError
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_show).encode
+_decode = msgspec.msgpack.Decoder(_Frame, dec_hook=_hide).decode
 
 
 class Channel:

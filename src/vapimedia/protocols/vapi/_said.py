@@ -9,6 +9,7 @@ import msgspec
 
 from vapimedia.protocols._wire import BROKEN
 from vapimedia.protocols.vapi._json import NO_JSON
+from vapimedia.secret import Secret
 
 __all__ = ["said"]
 
@@ -31,12 +32,13 @@ class _ApiError(msgspec.Struct):
     error: msgspec.Raw = NO_JSON
 
 
-def said(body: bytes, hide: Iterable[str]) -> str:
+def said(body: bytes, hide: Iterable[str | Secret]) -> str:
     """Return the API's own message: short, on one line, without anything that must not be logged."""
     text = _message(body) or body[: 4 * _MAX_ERROR].decode("utf-8", "replace")
-    for secret in hide:
+    for secret in map(Secret, hide):
         # What is shorter is no key, and stands in every sentence.
-        text = text.replace(secret, "<hidden>") if len(secret) >= _MIN_SECRET else text
+        is_key = len(secret.reveal()) >= _MIN_SECRET
+        text = text.replace(secret.reveal(), "<hidden>") if is_key else text
     for pattern, word in _SECRET_WORDS:
         text = pattern.sub(word, text)
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())

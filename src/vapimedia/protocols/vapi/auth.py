@@ -21,6 +21,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.protocols.dialect import Refusal
+from vapimedia.secret import Secret, SecretField, keep_secret
 
 __all__ = ["WebhookSecrets", "check_api_key", "check_webhook_secret"]
 
@@ -40,11 +41,11 @@ class WebhookSecrets(msgspec.Struct, frozen=True):
     Vapi's HMAC credential. A signature without a timestamp can be replayed for ever. ``repr`` shows no secret.
     """
 
-    secret: str = ""
-    bearer: str = ""
+    secret: SecretField = SecretField()
+    bearer: SecretField = SecretField()
     bearer_header: str = "authorization"
     bearer_prefix: str = "Bearer"
-    hmac_secret: str = ""
+    hmac_secret: SecretField = SecretField()
     hmac_secret_is_base64: bool = False
     algorithm: Literal["sha256", "sha512", "sha1"] = "sha256"
     encoding: Literal["hex", "base64"] = "hex"
@@ -61,6 +62,7 @@ class WebhookSecrets(msgspec.Struct, frozen=True):
     max_age_s: float = 300.0
 
     def __post_init__(self) -> None:
+        keep_secret(self, "secret", "bearer", "hmac_secret")
         if not self.payload_format:
             usual = "{timestamp}.{body}" if self.include_timestamp else "{body}"
             msgspec.structs.force_setattr(self, "payload_format", usual)
@@ -82,14 +84,14 @@ class WebhookSecrets(msgspec.Struct, frozen=True):
                 raise ConfigError(f"{name} must be the name of a header, such as x-signature")
         if self.hmac_secret_is_base64:
             try:
-                base64.b64decode(self.hmac_secret, validate=True)
+                base64.b64decode(self.hmac_secret.reveal(), validate=True)
             except ValueError:
                 raise ConfigError(
                     "the webhook's HMAC secret is not base64, though it is said to be"
                 ) from None
 
     @classmethod
-    def any_of(cls, secret: str) -> WebhookSecrets:
+    def any_of(cls, secret: str | Secret) -> WebhookSecrets:
         """Accept *secret* in whichever of the three ways Vapi sends it."""
         return cls(secret=secret, bearer=secret, hmac_secret=secret)
 
@@ -123,7 +125,7 @@ def check_webhook_secret(
     """
     if not (secrets.secret or secrets.bearer or secrets.hmac_secret):
         return Refusal(403, "no webhook secret is configured; set VAPI_WEBHOOK_SECRET")
-    if secrets.secret and _same(headers.get("x-vapi-secret", ""), secrets.secret):
+    if secrets.secret and secrets.secret == headers.get("x-vapi-secret", ""):
         return None
     if secrets.bearer and _bears(headers.get(secrets.bearer_header.lower(), ""), secrets):
         return None
@@ -143,12 +145,12 @@ def check_webhook_secret(
 
 def _bears(value: str, secrets: WebhookSecrets) -> bool:
     if not secrets.bearer_prefix:
-        return _same(value.strip(), secrets.bearer)
+        return secrets.bearer == value.strip()
     prefix = secrets.bearer_prefix.strip()
     scheme, token = value[: len(prefix)], value[len(prefix) :]
     if scheme.lower() != prefix.lower() or not token[:1].isspace():
         return False
-    return _same(token.strip(), secrets.bearer)
+    return secrets.bearer == token.strip()
 
 
 def _check_hmac(
@@ -158,9 +160,9 @@ def _check_hmac(
     parts = _PLACEHOLDER.split(secrets.payload_format)
     payload = b"".join(values[part] if i % 2 else part.encode() for i, part in enumerate(parts))
     key = (
-        base64.b64decode(secrets.hmac_secret)
+        base64.b64decode(secrets.hmac_secret.reveal())
         if secrets.hmac_secret_is_base64
-        else secrets.hmac_secret.encode()
+        else secrets.hmac_secret.reveal().encode()
     )
     digest = hmac.digest(key, payload, secrets.algorithm)
     # While a key is being replaced a header may hold a signature by each, with spaces between.
@@ -208,22 +210,18 @@ def _iso_seconds(text: str) -> float | None:
         return None
 
 
-def _same(sent: str, expected: str) -> bool:
-    return hmac.compare_digest(_bytes(sent), _bytes(expected))
-
-
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def check_api_key(key: str, name: str) -> str:
+def check_api_key(key: str | Secret, name: str) -> Secret:
     """Return *key*, which *name* is, without the line end that files end with; it may be empty.
 
     Raises ``ConfigError`` where it cannot stand in a header.
     """
-    if not isinstance(key, str):
+    if not isinstance(key, str | Secret):
         raise ConfigError(f"{name} must be text, not {type(key).__name__}; is its variable set?")
-    key = key.strip()
-    if not all("!" <= char <= "~" for char in key):
+    key = Secret(Secret(key).reveal().strip())
+    if not all("!" <= char <= "~" for char in key.reveal()):
         raise ConfigError(f"{name} holds a space, a line break or another character that no key has")
     return key

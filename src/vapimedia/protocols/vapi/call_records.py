@@ -15,6 +15,7 @@ from vapimedia.protocols._wire import BROKEN, describe_broken
 from vapimedia.protocols.vapi._json import NO_JSON
 from vapimedia.protocols.vapi._said import said
 from vapimedia.protocols.vapi.call_urls import bare_url
+from vapimedia.secret import Secret, SecretField, keep_secret
 
 __all__ = [
     "CallRecord",
@@ -51,18 +52,21 @@ class Monitor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 
 
 class CreatedCall(msgspec.Struct, frozen=True):
-    """A call that Vapi has created. Whoever has one of its URLs is in the call: ``repr`` hides them.
+    """A call that Vapi has created. Whoever has one of its URLs is in the call: they are secrets.
 
     ``websocket_call_url`` is empty for an ordinary phone call.
     """
 
     id: str
-    websocket_call_url: str
-    control_url: str = ""
-    listen_url: str = ""
+    websocket_call_url: SecretField
+    control_url: SecretField = SecretField()
+    listen_url: SecretField = SecretField()
     concurrency_blocked: bool = False
     concurrency_limit: int | None = None
     remaining_calls: int | None = None
+
+    def __post_init__(self) -> None:
+        keep_secret(self, "websocket_call_url", "control_url", "listen_url")
 
     def __repr__(self) -> str:
         return f"CreatedCall(id={self.id!r}, concurrency_blocked={self.concurrency_blocked})"
@@ -128,17 +132,17 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         return bytes(given) if given is not None else msgspec.json.encode(self)
 
     @property
-    def control_url(self) -> str:
+    def control_url(self) -> Secret:
         """Where control messages go; empty where Vapi gave none."""
         return bare_url(self.monitor.control_url if self.monitor is not None else None)
 
     @property
-    def listen_url(self) -> str:
+    def listen_url(self) -> Secret:
         """The socket on which the call can be heard; empty where Vapi gave none."""
         return bare_url(self.monitor.listen_url if self.monitor is not None else None)
 
     @property
-    def websocket_call_url(self) -> str:
+    def websocket_call_url(self) -> Secret:
         """The call's own socket; empty for calls on another transport."""
         url = (self.transport or {}).get("websocketCallUrl")
         return bare_url(url if isinstance(url, str) else None)
@@ -193,12 +197,12 @@ class _Call(msgspec.Struct, rename="camel"):
 
 
 def read_created_call(
-    status: int, body: bytes, *, hide: Iterable[str] = (), wants_socket: bool = True
+    status: int, body: bytes, *, hide: Iterable[str | Secret] = (), wants_socket: bool = True
 ) -> CreatedCall:
     """Return the call that an answer to ``POST /call`` describes.
 
     Raises ``VapiError`` with the status and the API's own message, at most 400 bytes of it, if there is no
-    call, or, if *wants_socket*, no URL to reach it at. *hide* are strings (the key) that never show
+    call, or, if *wants_socket*, no URL to reach it at. *hide* are texts (the key) that never show
     in the text, whatever the API says.
     """
     if status not in _CREATED:
@@ -227,7 +231,7 @@ class _Limited(msgspec.Struct, rename="camel"):
     subscription_limits: SubscriptionLimits | None = None
 
 
-def refused(status: int, body: bytes, hide: Iterable[str] = (), what: str = "the call") -> VapiError:
+def refused(status: int, body: bytes, hide: Iterable[str | Secret] = (), what: str = "the call") -> VapiError:
     """Return the error of an answer that is no success; one about the account's limit has its own type."""
     text = f"Vapi refused {what} with status {status}: {said(body, hide)}"
     try:

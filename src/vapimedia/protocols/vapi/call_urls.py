@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from vapimedia.errors import ConfigError
 from vapimedia.protocols.dialect import Refusal
 from vapimedia.protocols.hosts import is_loopback
+from vapimedia.secret import Secret
 
 __all__ = ["bare_url", "check_call_url", "check_monitor_url", "check_url_from_api"]
 __all__ += ["is_about_host", "is_url"]
@@ -24,26 +25,27 @@ _NOT_ALLOWED = "is not an allowed host"
 _LISTEN = "the call's listenUrl (wss://.../listen)"
 
 
-def is_url(call: str) -> bool:
+def is_url(call: str | Secret) -> bool:
     """Return whether a text that stands for a call is a URL; if not, it is an id. Raises ``ConfigError`` for others."""
-    if "://" in call:
+    call = Secret(call)
+    if "://" in call.reveal():
         return True
-    if not _ID.fullmatch(call) or call.strip(".") == "":
+    if not _ID.fullmatch(call.reveal()) or call.reveal().strip(".") == "":
         raise ConfigError(
             "that is neither the id of a Vapi call nor one of its URLs; an id is in POST /call's answer"
         )
     return False
 
 
-def bare_url(url: str | None) -> str:
+def bare_url(url: str | Secret | None) -> Secret:
     """Return *url* without the angle brackets that the documentation, and some answers, put around it."""
-    return (url or "").strip().removeprefix("<").removesuffix(">")
+    return Secret(Secret(url or "").reveal().strip().removeprefix("<").removesuffix(">"))
 
 
-def check_monitor_url(url: str, kind: str) -> None:
+def check_monitor_url(url: str | Secret, kind: str) -> None:
     """Raise ``ConfigError`` when *url* is plainly another of a call's URLs than its ``control`` or ``listen`` one."""
-    scheme, path = url.strip().partition("://")[0].lower(), url.strip().rstrip("/>").rpartition("/")[2]
-    is_socket = scheme in ("ws", "wss")
+    text = Secret(url).reveal().strip()
+    path, is_socket = text.rstrip("/>").rpartition("/")[2], text.lower().startswith(("ws://", "wss://"))
     if kind == "control" and (is_socket or path in ("listen", "transport")):
         other = "call socket" if path == "transport" else "listenUrl"
         raise ConfigError(
@@ -53,34 +55,37 @@ def check_monitor_url(url: str, kind: str) -> None:
         raise ConfigError(f"that is no listenUrl; give {_LISTEN} or the call's id")
 
 
-def check_url_from_api(url: str, api_url: str, allowed_hosts: Iterable[str]) -> Refusal | None:
+def check_url_from_api(url: str | Secret, api_url: str, allowed_hosts: Iterable[str]) -> Refusal | None:
     """Return why *url*, which came from the API at *api_url*, must not be used, or ``None``.
 
     The API's own host may serve calls too. Loopback may only if the API is there, lest it point back at us.
     """
-    api = urlsplit(api_url).hostname or ""
+    url, api = Secret(url), urlsplit(api_url).hostname or ""
     refusal = check_call_url(url, (*allowed_hosts, api))
     if refusal is not None and is_loopback(api):
         try:
-            own = urlsplit(url).hostname or ""
+            own = urlsplit(url.reveal()).hostname or ""
         except ValueError:
             return refusal
         return check_call_url(url, [own]) if is_loopback(own) else refusal
     return refusal
 
 
-def check_call_url(url: str, allowed_hosts: Iterable[str], allow_plain: bool = False) -> Refusal | None:
+def check_call_url(
+    url: str | Secret, allowed_hosts: Iterable[str], allow_plain: bool = False
+) -> Refusal | None:
     """Return why *url*, which came from the API, must not be used, or ``None`` if it is safe.
 
     It must be wss or https (ws or http on a loopback address, or anywhere if *allow_plain*), without
     user information, on one of *allowed_hosts* or a subdomain of one. The reason names the host at
     most, never the URL.
     """
+    url = Secret(url)
     # urlsplit drops tabs and newlines and lets a backslash through, which others read as a slash.
-    if not url.isascii() or any(char <= " " or char in '\\\x7f"<>' for char in url):
+    if any(char <= " " or char > "~" or char in '\\"<>' for char in url.reveal()):
         return Refusal(502, "the call's URL holds characters that no URL has")
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url.reveal())
         host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
         return Refusal(502, "the call's URL cannot be read")
