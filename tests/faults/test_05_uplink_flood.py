@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from fault_scene import elapsed_ms, faulty
+from fault_talk import FRAME, SILENCE, numbered
 from faulty_call import live_call
 from own_bridge import own_bridge
 from scene import STOP, Leg, media
@@ -18,13 +19,6 @@ from wire import Wire, frame, nothing_left, on_both_loops, until
 TIMES = 20
 AHEAD_MS = 2000
 MOST_KB = 5 * 1024
-FRAME = 160
-SILENCE = b"\xff" * FRAME
-
-
-def numbered(i: int) -> bytes:
-    """A frame of mu-law that says which it is; its codes are all loud."""
-    return bytes(i >> 6 * place & 63 for place in range(4)) * (FRAME // 4)
 
 
 async def flood(phone: Wire, seconds: float) -> int:
@@ -53,10 +47,11 @@ def judge(n_sent: int, took_s: float, leg: Leg, uplink: dict[str, Any]) -> None:
     order = [sent[one] for one in came]  # each is one that was sent, whole
     assert order == sorted(set(order))
     assert uplink["messages_in"] == n_sent
-    assert uplink["dropped_flood_ms"] == 20 * (n_sent - len(came))
-    assert uplink["dropped_overflow_ms"] == uplink["dropped_closed_ms"] == 0
+    unread_ms = uplink["dropped_closed_ms"]  # Vapi is in this process, and may not have read for a moment
+    assert uplink["dropped_flood_ms"] + unread_ms == 20 * (n_sent - len(came))
+    assert uplink["dropped_overflow_ms"] == 0
     # Two seconds ahead of real time, and what real time gave meanwhile.
-    assert AHEAD_MS - 100 <= 20 * len(came) <= AHEAD_MS + 1000 * took_s + 100
+    assert AHEAD_MS - 100 - unread_ms <= 20 * len(came) <= AHEAD_MS + 1000 * took_s + 100
 
 
 @on_both_loops
