@@ -6,7 +6,7 @@ from libc.stddef cimport size_t
 __all__ = ["Assembly"]
 
 cdef enum:
-    MAX_FRAGMENTS = 16
+    MAX_FRAGMENTS = 64
 
 
 cdef class Assembly:

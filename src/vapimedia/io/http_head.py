@@ -66,13 +66,11 @@ class Head(msgspec.Struct, frozen=True):
             return "the upgrade has no proper Sec-WebSocket-Key"
         return ""
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether picows takes the upgrade as it is: it knows one word in ``Connection``; Firefox sends two."""
-        return self.headers.get("connection", "").lower() == "upgrade"
-
     def plain(self) -> bytes:
-        """Return the same upgrade as picows takes it: of an upgrade without a flaw, the handshake alone."""
+        """Return the handshake alone of an upgrade without a flaw.
+
+        As picows takes it: it knows one word in ``Connection``; Firefox sends two.
+        """
         return (
             "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {self.headers['sec-websocket-key']}\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -51,7 +51,8 @@ ctypedef void (*take_end)(PyObject* taker, End why) noexcept
 
 @cython.final
 cdef class Lane:
-    cdef int _fd    # -1 once parted
+    cdef int _fd    # -1 where it is not the reactor that reads
+    cdef bint _is_over    # parted
     cdef size_t _max_frame
     cdef bint _wants_mask
     cdef bint _is_deaf    # what came was no WebSocket frame
@@ -64,12 +65,21 @@ cdef class Lane:
     cdef size_t _n_rest
     cdef size_t _rest_size
 
+    cdef void aim(self, PyObject* taker, take_frame on_frame, take_end on_end, size_t max_frame, bint wants_mask)
+    cdef bint take(self, bytes early) noexcept
     cdef void part(self)
     cdef void _read(self) noexcept
+    cdef void _took(self, uint8_t* bytes, size_t n) noexcept
     cdef size_t _parse(self, uint8_t* bytes, size_t n, size_t* need) noexcept
     cdef void _refuse(self, End why) noexcept
     cdef void _keep(self, const uint8_t* bytes, size_t n, size_t need) noexcept
     cdef bint _make_room(self, size_t need) noexcept
+
+
+@cython.final
+cdef class Intake:
+    cdef object _before
+    cdef Lane _lane
 
 
 @cython.final
@@ -85,8 +95,7 @@ cdef class Reactor:
     cdef int _n_last
     cdef uint8_t* _buffer    # what was read, and after it what `out` gives
 
-    cdef Lane join(self, int fd, PyObject* taker, take_frame on_frame, take_end on_end, size_t max_frame,
-                   bint wants_mask)
+    cdef bint join(self, Lane lane, int fd)
     cdef void poll(self)
     cdef void adapt(self, int64_t over_ns) noexcept
     cdef uint8_t* out(self) noexcept

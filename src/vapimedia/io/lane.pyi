@@ -1,9 +1,12 @@
-"""Plain TCP connections read in C, many in one turn of the event loop."""
+"""Frames read in C, and plain TCP connections many in one turn of the event loop."""
 
 import asyncio
 
 class Lane:
     """One connection, read until it is parted. For other Cython code."""
+
+class Intake:
+    """Takes the bytes of a connection that the event loop reads, as its protocol. For other Cython code."""
 
 class Reactor:
     """Reads the connections of one event loop: an epoll of its own that the loop watches as one descriptor.

@@ -1,6 +1,8 @@
 # cython: language_level=3
-"""Plain TCP connections read in C, many in one turn of the event loop."""
+"""Frames read in C, and plain TCP connections many in one turn of the event loop."""
 
+from cpython.buffer cimport PyBUF_WRITE
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stddef cimport size_t
@@ -11,7 +13,7 @@ from libc.time cimport timespec
 
 from vapimedia.io.clock cimport monotonic_ns
 
-__all__ = ["Lane", "Reactor"]
+__all__ = ["Intake", "Lane", "Reactor"]
 
 cdef extern from * nogil:
     """
@@ -50,15 +52,26 @@ cdef enum:
     FEW = 6    # reads of one wake-up that are worth waiting for more
     BUFFER = 65536    # bytes read at once
     REST = 2048    # bytes kept for a frame at least
+    ROOM = 4096    # bytes that the event loop reads at once, unless a frame is larger
 
 
 cdef class Lane:
     def __dealloc__(self):
         free(self._rest)
 
+    cdef void aim(self, PyObject* taker, take_frame on_frame, take_end on_end, size_t max_frame, bint wants_mask):
+        """Say whose the frames are; call it before there are any."""
+        self._fd = -1
+        self._taker = taker
+        self._on_frame = on_frame
+        self._on_end = on_end
+        self._max_frame = max_frame
+        self._wants_mask = wants_mask
+
     cdef void part(self):
         """Read no more. The descriptor stays whose it is; call it before that is closed."""
         cdef epoll_event ignored
+        self._is_over = True
         if self._fd < 0:
             return
         epoll_ctl(self._reactor._epoll, EPOLL_CTL_DEL, self._fd, &ignored)
@@ -69,8 +82,6 @@ cdef class Lane:
     cdef void _read(self) noexcept:
         cdef uint8_t* bytes = self._reactor._buffer
         cdef size_t room = BUFFER
-        cdef size_t need = 0
-        cdef size_t n_parsed
         cdef ssize_t n
         if self._n_rest > 0:
             bytes = self._rest
@@ -80,12 +91,26 @@ cdef class Lane:
             if n == 0 or errno not in (EAGAIN, EINTR):
                 self._on_end(self._taker, END_OF_STREAM if n == 0 else END_RESET)
             return
-        if self._is_deaf:
+        self._took(bytes, self._n_rest + <size_t>n)
+
+    cdef bint take(self, bytes early) noexcept:
+        """Take what was read before; False where there is no memory for it."""
+        cdef size_t n = <size_t>len(early)
+        if not self._make_room(n):
+            return False
+        memcpy(self._rest, <const char*>early, n)
+        self._took(self._rest, n)
+        return True
+
+    cdef void _took(self, uint8_t* bytes, size_t n) noexcept:
+        """Take the *n* bytes that are there now; the rest of before, if any, is their beginning."""
+        cdef size_t need = 0
+        cdef size_t n_parsed
+        if self._is_deaf or self._is_over:
             return
-        n += self._n_rest
-        n_parsed = self._parse(bytes, <size_t>n, &need)
-        if self._fd >= 0:
-            self._keep(bytes + n_parsed, <size_t>n - n_parsed, need)
+        n_parsed = self._parse(bytes, n, &need)
+        if not self._is_over:
+            self._keep(bytes + n_parsed, n - n_parsed, need)
 
     cdef size_t _parse(self, uint8_t* bytes, size_t n, size_t* need) noexcept:
         """Hand over whole frames; return how many bytes they are, and what the next one needs as far as is known."""
@@ -94,7 +119,7 @@ cdef class Lane:
         cdef size_t at = 0
         cdef size_t size
         need[0] = VM_WS_HEAD
-        while self._fd >= 0 and vm_ws_read_head(&head, bytes + at, n - at):
+        while not self._is_over and vm_ws_read_head(&head, bytes + at, n - at):
             if not vm_ws_is_valid(&head) or head.is_masked != self._wants_mask:
                 self._refuse(END_BROKEN)
                 break
@@ -117,7 +142,7 @@ cdef class Lane:
         self._on_end(self._taker, why)
 
     cdef void _keep(self, const uint8_t* bytes, size_t n, size_t need) noexcept:
-        cdef bint is_ours = self._n_rest > 0    # `bytes` lie in the rest itself
+        cdef bint is_ours = self._rest != NULL and self._rest <= bytes <= self._rest + self._rest_size
         if n == 0 or self._is_deaf:
             free(self._rest)
             self._rest = NULL
@@ -143,6 +168,44 @@ cdef class Lane:
         return True
 
 
+cdef class Intake:
+    """The protocol (asyncio's word) of a connection that the event loop reads, decrypted if need be.
+
+    All but its bytes is *before*'s, which was its protocol so far; that keeps the lane's taker alive too.
+    """
+
+    def __cinit__(self, before, Lane lane not None):
+        self._before = before
+        self._lane = lane
+
+    def is_buffered_protocol(self):
+        return True
+
+    def get_buffer(self, Py_ssize_t hint):
+        cdef Lane lane = self._lane
+        if lane._rest_size <= lane._n_rest and not lane._make_room(lane._n_rest + ROOM):
+            raise MemoryError
+        return PyMemoryView_FromMemory(
+            <char*>lane._rest + lane._n_rest, <Py_ssize_t>(lane._rest_size - lane._n_rest), PyBUF_WRITE)
+
+    def buffer_updated(self, Py_ssize_t n):
+        self._lane._took(self._lane._rest, self._lane._n_rest + <size_t>n)
+
+    def eof_received(self):
+        if not self._lane._is_over:
+            self._lane._on_end(self._lane._taker, END_OF_STREAM)
+        return self._before.eof_received()
+
+    def connection_lost(self, error):
+        self._before.connection_lost(error)
+
+    def pause_writing(self):
+        self._before.pause_writing()
+
+    def resume_writing(self):
+        self._before.resume_writing()
+
+
 cdef class Reactor:
     def __cinit__(self, loop):
         self._loop = loop
@@ -162,33 +225,25 @@ cdef class Reactor:
     def n_lanes(self):
         return len(self._lanes)
 
-    cdef Lane join(self, int fd, PyObject* taker, take_frame on_frame, take_end on_end, size_t max_frame,
-                   bint wants_mask):
-        """Read *fd* from now on; ``None`` if it is the loop that must go on reading it."""
+    cdef bint join(self, Lane lane, int fd):
+        """Read *fd* from now on; False if it is the loop that must go on reading it."""
         cdef epoll_event event
-        cdef Lane lane = Lane.__new__(Lane)
-        lane._fd = -1
         if self._epoll < 0:
-            return None
+            return False
         if not self._is_watched:
             try:
                 self._loop.add_reader(self._epoll, self._ready)
             except (NotImplementedError, OSError):
-                return None
+                return False
             self._is_watched = True
         event.events = EPOLLIN
         event.data.ptr = <void*>lane
         if epoll_ctl(self._epoll, EPOLL_CTL_ADD, fd, &event) != 0:
-            return None
+            return False
         lane._fd = fd
-        lane._taker = taker
-        lane._on_frame = on_frame
-        lane._on_end = on_end
-        lane._max_frame = max_frame
-        lane._wants_mask = wants_mask
         lane._reactor = self
         self._lanes[fd] = lane
-        return lane
+        return True
 
     def _ready(self):
         cdef timespec pause

@@ -2,7 +2,7 @@ cimport cython
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSTransport
+from picows.picows cimport WSCloseCode, WSListener, WSTransport
 
 from vapimedia.io.assembly cimport Assembly
 from vapimedia.io.heartbeat cimport Heartbeat
@@ -33,7 +33,6 @@ cdef class MediaSocket(WSListener):
     cdef Heartbeat _heart    # None: no pings
     cdef object _close_timer
     cdef int _received_code    # of the peer's CLOSE; 0: none came
-    cdef bint _was_closed_by_us
     cdef bint _is_over    # the owner was told of the end
     cdef bint _is_cut    # the connection is being cut; picows says so only when it is
 
@@ -70,7 +69,6 @@ cdef class MediaSocket(WSListener):
     cdef void _tell_closed(self, int code)
     cdef void _part(self) noexcept
     cdef void _tell_stalled(self)
-    cdef void _enter_lane(self)
     cdef void _leave_lane(self)
     cdef void _next_mark(self) noexcept
     cdef void _note_sent(self, const int64_t* received, int n_messages) noexcept

@@ -1,5 +1,6 @@
 """One leg's WebSocket: a message layer, and the C path for media."""
 
+import asyncio
 from typing import Protocol
 
 from picows import WSListener
@@ -23,10 +24,11 @@ class SocketOwner(Protocol):
 class MediaSocket(WSListener):
     """One leg's WebSocket: a message layer, and the C path for media.
 
-    picows shakes hands; a plain TCP connection is then read by *reactor*, where there is one and it can, and else by
-    picows, as every encrypted one is. Writes go straight to the kernel unless something waits before them.
+    picows shakes hands, and no more. Then *reactor* reads a plain TCP connection, where there is one and it can, and
+    the event loop reads every other; the frames are ours either way. Writes go straight to the kernel unless
+    something waits before them.
 
-    The message layer answers CLOSE and disconnects, assembles fragments within a bound (``max_message``, 16
+    The message layer answers CLOSE and disconnects, assembles fragments within a bound (``max_message``, 64
     fragments: 1009), refuses reserved bits (1002) and invalid UTF-8 (1007). Sends after the close are counted,
     not made. A peer that does not read gets no pong but the newest, and is cut off (1006) once 256 KiB wait.
     """
@@ -53,6 +55,8 @@ class MediaSocket(WSListener):
     @property
     def write_backlog(self) -> int:
         """Bytes that the kernel has not taken yet."""
+    def take_over(self, protocol: asyncio.BufferedProtocol, early: bytes) -> None:
+        """Read the connection from now on in place of *protocol*, which has shaken hands; *early* came after that."""
     def connect_media(
         self, inbound: MediaPath | None, outbound: MediaPath | None, peer: MediaSocket | None
     ) -> None:

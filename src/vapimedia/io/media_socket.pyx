@@ -14,14 +14,14 @@ from libc.stddef cimport size_t
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t
 from libc.string cimport memcpy
 
-from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSTransport
+from picows.picows cimport WSCloseCode, WSListener, WSTransport
 
 from vapimedia.io.assembly cimport Assembly
 from vapimedia.io.clock cimport monotonic_ns
 from vapimedia.io.heartbeat cimport BEAT_LATE, BEAT_NONE, BEAT_PING, Beat, Heartbeat
 from vapimedia.io.lane cimport (
     END_BROKEN, END_OF_STREAM, END_TOO_BIG, VM_WS_BINARY, VM_WS_CLOSE, VM_WS_CONTINUATION, VM_WS_PING, VM_WS_PONG,
-    VM_WS_TEXT, End, Reactor, vm_ws_head, vm_ws_is_close_code)
+    VM_WS_TEXT, End, Intake, Lane, Reactor, vm_ws_head, vm_ws_is_close_code)
 from vapimedia.io.outlet cimport Outlet
 from vapimedia.media.path cimport HOP_CONVERT, HOP_SEND, NOT_TAKEN, NS_PER_MS, MediaPath
 from vapimedia.media.playout cimport PlayoutPath
@@ -44,7 +44,6 @@ cdef enum:
     NO_CODE = 1005    # RFC 6455 s. 7.4.1: a CLOSE came and told none
 
 cdef double _CLOSE_TIMEOUT_S = 0.5
-cdef tuple _BREACHES = (1002, 1007, 1009)    # RFC 6455 s. 7.4.1
 
 
 cdef void lane_frame(PyObject* taker, const vm_ws_head* head, char* payload, int64_t now) noexcept:
@@ -93,7 +92,7 @@ cdef class MediaSocket(WSListener):
 
     @property
     def is_in_lane(self):
-        return self._lane is not None
+        return self._lane is not None and self._lane._fd >= 0
 
     @property
     def write_backlog(self):
@@ -133,25 +132,26 @@ cdef class MediaSocket(WSListener):
             self._heart.start(monotonic_ns())
         self._owner.socket_opened(self)
 
-    cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
-        self._take(<int>frame.msg_type, frame.fin, frame.rsv1 or frame.rsv2 or frame.rsv3, frame.payload_ptr,
-                   <size_t>frame.payload_size, monotonic_ns())
-        if frame.last_in_buffer and frame.tail_size == 0 and self._fd >= 0 and self._lane is None:
-            self._enter_lane()    # nothing of a frame is left in picows' buffer
+    def take_over(self, protocol, bytes early not None):
+        cdef Lane lane = Lane.__new__(Lane)
+        if self._lane is not None or self._transport.is_disconnected:
+            return
+        self._lane = lane
+        lane.aim(<PyObject*>self, lane_frame, lane_end, <size_t>self.max_message, not self._transport.is_client_side)
+        if self._reactor is not None and self._fd >= 0 and self._reactor.join(lane, self._fd):
+            self._transport.underlying_transport.pause_reading()
+        else:
+            self._transport.underlying_transport.set_protocol(Intake(protocol, lane))
+        if early and not lane.take(early):
+            raise MemoryError
 
     cpdef on_ws_disconnected(self, WSTransport transport):
-        cdef int code = self._received_code or 1006
         self._leave_lane()
         self._fd = self._outlet._fd = self._outlet._raw_fd = -1
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None
-        handshake = transport.close_handshake
-        if not self._received_code and not self._was_closed_by_us and handshake is not None and (
-                handshake.sent is not None and handshake.sent.code in _BREACHES):
-            code = handshake.sent.code    # picows found it, and tells nobody but the peer
-            self.was_breach = True
-        self._tell_closed(code)
+        self._tell_closed(self._received_code or 1006)
 
     cdef void _tell_closed(self, int code):
         # The media paths stay joined until the owner parts them: what came before the end may still have to go on.
@@ -186,14 +186,6 @@ cdef class MediaSocket(WSListener):
         if is_stalled != self._is_stalled:
             self._is_stalled = is_stalled
             self._outbound.set_stalled(is_stalled)
-
-    cdef void _enter_lane(self):
-        if self._reactor is None or not self._is_open():
-            return
-        self._lane = self._reactor.join(self._fd, <PyObject*>self, lane_frame, lane_end, <size_t>self.max_message,
-                                        not self._transport.is_client_side)
-        if self._lane is not None:
-            self._transport.underlying_transport.pause_reading()
 
     cdef void _leave_lane(self):
         if self._lane is not None:
@@ -265,6 +257,8 @@ cdef class MediaSocket(WSListener):
 
     cdef void _closing(self, const uint8_t* payload, size_t n):
         cdef int code = payload[0] << 8 | payload[1] if n >= 2 else NO_CODE
+        if self._received_code:
+            return    # RFC 6455 s. 5.5.1: there is one
         if n == 1 or (n >= 2 and not vm_ws_is_close_code(<unsigned>code)):
             self._fail(WSCloseCode.PROTOCOL_ERROR, "a close frame without a valid code")
             return
@@ -273,8 +267,7 @@ cdef class MediaSocket(WSListener):
         except UnicodeDecodeError:
             self._fail(WSCloseCode.INVALID_TEXT, "the reason of a close frame is not UTF-8")
             return
-        if self._was_closed_by_us or not self._transport.is_close_frame_sent:
-            self._received_code = code    # else it answers picows, which found a breach
+        self._received_code = code
         if not self._transport.is_close_frame_sent:
             self._transport.send_close(<WSCloseCode>(1000 if code == NO_CODE else code))
             self._abort_soon()    # what is still to be written may never be read
@@ -354,7 +347,6 @@ cdef class MediaSocket(WSListener):
     def close(self, int code=1000, str reason=""):
         if not self._is_open():
             return
-        self._was_closed_by_us = True
         self._transport.send_close(<WSCloseCode>code, reason.encode()[:MAX_REASON].decode("utf-8", "ignore"))
         self._abort_soon()
 

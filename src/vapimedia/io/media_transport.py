@@ -28,26 +28,63 @@ HANDSHAKE_TIMEOUT_S = 5.0
 # end it.
 _MAX_VAPI_MESSAGE = 16 << 20
 
+_ROOM = 4096
+_END = b"\r\n\r\n"
+_MAX_ANSWER = 16384  # picows gives up here too
 
-class _ToldProtocol(WSProtocol):  # type: ignore[misc]  # not in its stubs
-    """Reads *head* first, before anything that comes on its connection."""
 
+class _Handshake(WSProtocol):  # type: ignore[misc]  # not in its stubs
+    """Gives picows the handshake, byte for byte, and the rest of the connection to *taker*."""
+
+    taker: MediaSocket
     head = b""
+    """Of a connection that was accepted, and read already."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._bytes = bytearray()
+        self._room = bytearray(_ROOM)
         super().connection_made(transport)
-        self.get_buffer(-1)[: len(self.head)] = self.head
-        self.buffer_updated(len(self.head))
+        if self.head:
+            self._tell_picows(self.head)
+            # The transport starts to read after this; until then nobody can take its place.
+            asyncio.get_running_loop().call_soon(self._part)
+
+    def get_buffer(self, size_hint: int) -> bytearray:
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._bytes += memoryview(self._room)[:nbytes]
+        if not self.head:
+            end = self._bytes.find(_END)
+            if end < 0 and len(self._bytes) < _MAX_ANSWER:
+                return
+            self.head = bytes(self._bytes if end < 0 else self._bytes[: end + len(_END)])
+            del self._bytes[: len(self.head)]
+            self._tell_picows(self.head)
+        self._part()
+
+    def _part(self) -> None:
+        early = bytes(self._bytes)
+        self._bytes.clear()
+        if self.taker.is_connected:  # picows is content
+            self.taker.take_over(self, early)
+
+    def _tell_picows(self, head: bytes) -> None:
+        while head:
+            room = super().get_buffer(-1)
+            n_bytes = min(len(room), len(head))
+            room[:n_bytes] = head[:n_bytes]
+            super().buffer_updated(n_bytes)
+            head = head[n_bytes:]
 
 
 async def accept(connection: socket.socket, taker: MediaSocket, ping_interval_s: float, head: Head) -> None:
     """Let *taker* serve *connection*, on which a whole upgrade request, *head*, waits to be read."""
-    protocol = _protocol(taker, ping_interval_s, kind=WSProtocol if head.is_plain else _ToldProtocol)
+    protocol = _protocol(taker, ping_interval_s)
+    protocol.head = head.plain()
     try:
-        if not head.is_plain:
-            if len(connection.recv(head.n_bytes)) != head.n_bytes:
-                raise ConnectionResetError
-            protocol.head = head.plain()
+        if len(connection.recv(head.n_bytes)) != head.n_bytes:
+            raise ConnectionResetError
         await aiofastnet.connect_accepted_socket(asyncio.get_running_loop(), lambda: protocol, connection)
     except OSError:
         connection.close()
@@ -89,11 +126,10 @@ def _protocol(
     ping_interval_s: float,
     *,
     to: tuple[str, str, list[tuple[str, str]]] | None = None,
-    kind: type[WSProtocol] = WSProtocol,
-) -> WSProtocol:
+) -> _Handshake:
     host, path, headers = to or (None, None, None)
     taker.keep_alive(ping_interval_s)
-    return kind(
+    protocol = _Handshake(
         host,
         path,
         to is not None,  # is_client_side
@@ -108,5 +144,7 @@ def _protocol(
         False,  # enable_auto_pong: the media socket does it
         taker.max_message,  # of one frame
         headers,
-        4096,  # read buffer, bytes
+        _ROOM,  # read buffer, bytes
     )
+    protocol.taker = taker
+    return protocol

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from wire import PING, PONG, Wire, connected, until
+from wire import Wire, connected, until
 
 from vapimedia.io.http_head import Head
 from vapimedia.io.http_port import close_after_answer
@@ -84,12 +84,9 @@ async def listening(*, in_lane: bool = False, kind: type[Recorder] = Recorder) -
 
 @asynccontextmanager
 async def media_socket(reader: str) -> AsyncIterator[tuple[Wire, Recorder]]:
-    """A raw client whose socket the recorder owns, read by the *reader*: ``lane`` or ``picows``."""
+    """A raw client whose socket the recorder owns, read by the *reader*: ``lane`` or ``loop``."""
     in_lane = reader == "lane"
     async with listening(in_lane=in_lane) as recorder, connected(recorder.port) as wire:
         assert (await wire.upgrade("/media")).status == 101
-        if in_lane:  # which picows leaves after a whole frame
-            wire.frame(PING, b"")
-            assert await wire.read_frame() == (PONG, b"")
         await until(lambda: recorder.opened and recorder.sockets[0].is_in_lane == in_lane)
         yield wire, recorder

@@ -130,14 +130,6 @@ async def test_connection_must_have_the_word_upgrade(connection: str) -> None:
         assert recorder.heads == []
 
 
-def test_a_head_that_picows_can_read_is_left_to_it() -> None:
-    plain = read_head(UPGRADE.replace(b"keep-alive, Upgrade", b"upgrade"))
-    assert plain is not None and plain.is_plain
-    odd = read_head(UPGRADE)
-    assert odd is not None and not odd.is_plain
-    assert odd.n_bytes == len(UPGRADE)
-
-
 def test_a_head_made_plain_says_the_same_handshake_and_nothing_else() -> None:
     head = read_head(
         upgrade_request(
@@ -146,7 +138,7 @@ def test_a_head_made_plain_says_the_same_handshake_and_nothing_else() -> None:
     )
     assert head is not None
     again = read_head(head.plain())
-    assert again is not None and again.is_plain and not again.upgrade_flaw
+    assert again is not None and not again.upgrade_flaw
     assert again.headers == {
         "upgrade": "websocket",
         "connection": "Upgrade",
