@@ -27,9 +27,9 @@ _TOO_BIG = 1009
 
 def _is_beyond(case: str, side: str) -> bool:
     """Whether *case* must be refused with 1009: over 64 KiB to a server, over 64 fragments to either."""
-    group, kind, size = (int(part) for part in case.split("."))
-    if group != 9:
+    if not case.startswith("9."):
         return False
+    kind, size = (int(part) for part in case.split(".")[1:])
     if kind in (3, 4) and size <= 6:  # 4 MiB in fragments of 64 bytes to 64 KiB, and an empty one
         return True
     return side == "server" and (kind in (3, 4, 5, 6) or (kind in (1, 2) and size >= 2))
