@@ -68,6 +68,9 @@ static void watch_queue(vm_playout *playout, int64_t low_ns, int64_t now_ns) {
     } else if (playout->long_since_ns == INT64_MAX) {
         playout->long_since_ns = now_ns;
         playout->least_ns = low_ns;
+    } else if (now_ns - playout->paced_since_ns < PACE_BAND_NS) {
+        /* What a burst began with says nothing of how long the queue stands after it. */
+        playout->least_ns = low_ns;
     } else {
         if (low_ns < playout->least_ns) playout->least_ns = low_ns;
         if (now_ns - playout->long_since_ns >= STANDING_NS && is_paced(playout, now_ns)) {

@@ -110,6 +110,10 @@ bool vm_queue_push(vm_queue *queue, const uint8_t *src, size_t n, int64_t receiv
     return true;
 }
 
+int64_t vm_queue_oldest_ns(const vm_queue *queue) {
+    return queue->n_stamps > 0 ? queue->stamps[queue->first_stamp].received_ns : INT64_MAX;
+}
+
 size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_ns) {
     const size_t taken = n < queue->n_bytes ? n : queue->n_bytes;
     if (taken == 0) return 0;

@@ -63,6 +63,9 @@ bool vm_queue_push(vm_queue *queue, const uint8_t *src, size_t n, int64_t receiv
  * arrival of the oldest, and is left alone when there were none. */
 size_t vm_queue_pop(vm_queue *queue, uint8_t *dst, size_t n, int64_t *received_ns);
 
+/* When the oldest byte arrived, or a little before; INT64_MAX if the queue is empty. */
+int64_t vm_queue_oldest_ns(const vm_queue *queue);
+
 /* Where the bytes that lie `at` bytes from the head are, and how many of them lie there one after another;
  * `at` is less than n_bytes. */
 const uint8_t *vm_queue_peek(const vm_queue *queue, size_t at, size_t *n);

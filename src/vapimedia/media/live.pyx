@@ -8,7 +8,8 @@ from libc.string cimport memset
 from vapimedia.media._types import LivePolicy
 
 from vapimedia.media.envelope cimport Envelope
-from vapimedia.media.path cimport NS_PER_MS, NS_PER_S, MediaPath, c_bool, vm_queue_pop, vm_shed, vm_shed_frame
+from vapimedia.media.path cimport (
+    NS_PER_MS, NS_PER_S, MediaPath, c_bool, vm_queue_oldest_ns, vm_queue_pop, vm_shed, vm_shed_frame)
 from vapimedia.media.tap cimport Tap
 
 __all__ = ["LivePath"]
@@ -74,10 +75,15 @@ cdef class LivePath(MediaPath):
     cdef int64_t _expires_ns(self) noexcept:
         """Return until when all that waits may wait, while the far side takes nothing."""
         cdef int64_t queued_ns = self._ns(self._queue.n_bytes)
+        cdef int64_t said_ns
         if self._queue.n_bytes == 0:
             return INT64_MAX
         if not self._live.is_open:
             return INT64_MAX if queued_ns <= self._max_early_ns else INT64_MIN
+        if queued_ns + self._held_ns > self._max_age_ns:
+            # It may have come in a burst and not be old: then the far side has only been given much at once.
+            said_ns = vm_queue_oldest_ns(&self._queue) - self._ns(self._frame_bytes)
+            return said_ns + self._max_age_ns - self._held_ns
         return vm_live_expires_ns(&self._live, queued_ns + self._held_ns, self._max_age_ns)
 
     cdef void _bound(self, int64_t now_ns) noexcept:

@@ -22,6 +22,7 @@ cdef extern from "queue.h" nogil:
     void vm_queue_free(vm_queue* queue) noexcept
     bint vm_queue_push(vm_queue* queue, const uint8_t* src, size_t n, int64_t received_ns) noexcept
     size_t vm_queue_pop(vm_queue* queue, uint8_t* dst, size_t n, int64_t* received_ns) noexcept
+    int64_t vm_queue_oldest_ns(const vm_queue* queue) noexcept
     void vm_queue_clear(vm_queue* queue) noexcept
 
 cdef extern from "shed.h" nogil:

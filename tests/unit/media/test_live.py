@@ -324,6 +324,21 @@ def test_what_waited_for_a_stall_goes_on_when_it_ends_however_far_ahead_the_stre
     assert line.take() == rest
 
 
+def test_a_burst_that_meets_a_short_stall_is_kept_and_one_that_meets_a_long_stall_is_not() -> None:
+    """The kernel takes a burst in portions: that is no far side that does not read."""
+    for stall_ms, kept_ms in ((170, 1000), (190, 60)):
+        line = Line().open()
+        line.path.set_stalled(True)
+        audio = loud(MULAW, 1000)
+        for at in range(0, len(audio), 160):
+            line.feed(audio[at : at + 160])
+        line.wait(stall_ms)
+        line.path.set_stalled(False)
+        line.wait(0)
+        assert line.take().replace(MULAW.silence, b"") == audio[-kept_ms * 8 :]
+        assert line.stats.dropped_closed_ms == 1000 - kept_ms
+
+
 def test_silence_is_not_saved_up_during_a_stall() -> None:
     line = Line().open()
     line.wait(100)

@@ -167,3 +167,13 @@ def test_what_was_said_before_the_provider_s_start_is_played_whole() -> None:
     live(speaker, 5100, is_loud=True)
     live(speaker, 2000, is_loud=False)
     assert speaker.stats.caught_up_ms > 1500
+
+
+def test_a_burst_is_worked_off_in_one_go_and_not_by_what_it_began_with() -> None:
+    speaker = Speaker(PLAIN).open()
+    live(speaker, 2000, is_loud=True)
+    for _ in range(100):  # two seconds that were held up
+        speaker.feed(loud(MULAW, 20))
+    live(speaker, 5200, is_loud=True)
+    live(speaker, 4000, is_loud=False)
+    assert speaker.queued_ms <= 300
