@@ -154,7 +154,7 @@ async def test_the_urls_of_a_call_show_in_no_repr() -> None:
     vapi = Vapi(create=create)
     async with vapi.serving(), VapiClient(KEY, base_url=vapi.url) as client:
         created = await client.create_call(REQUEST)
-        assert TOKEN in created.websocket_call_url and TOKEN in created.control_url
+        assert TOKEN in created.websocket_call_url.reveal() and TOKEN in created.control_url.reveal()
         shown = [repr(created), str(created), repr(client), repr(client.control(created))]
         shown.append(repr(client.listen(created)))
         assert not [text for text in shown if TOKEN in text or KEY in text]
