@@ -71,6 +71,7 @@ async def test_two_seconds_are_kept_and_the_rest_is_dropped_and_counted() -> Non
 
 @pytest.mark.slow
 @pytest.mark.long
+@pytest.mark.timeout(180)
 async def test_thirty_seconds_of_it_cost_five_mebibytes_at_most() -> None:
     async with own_bridge() as bridge:
         async with live_call(bridge.scene, 1) as (phone, leg):  # lets the first call's costs be paid

@@ -35,7 +35,7 @@ def an_absurd_length(end: FarEnd) -> None:
 
 
 def the_largest_length(end: FarEnd) -> None:
-    end.write(BEGUN[end.name] % struct.pack(">Q", 2**64 - 1))
+    end.write(BEGUN[end.name] % struct.pack(">Q", 2**63 - 1))
 
 
 def a_text(end: FarEnd) -> None:
