@@ -111,7 +111,7 @@ P50_TIMES, P99_TIMES, P99_US = 1.1, 1.1, 1000
 def _load(n_stalled: int) -> tuple[float, float]:
     """One load; the p50 and p99 of the calls whose phones read, in us."""
     report = carry_out(LoadPlan(calls=44, seconds=5, stalled=n_stalled))
-    assert not report.failed
+    assert not report.failed, (n_stalled, report.directions, report.ends, report.latency_us, report.notes)
     p50, p99 = report.latency_us["both"]["p50"], report.latency_us["both"]["p99"]
     assert p50 is not None and p99 is not None
     return p50, p99
