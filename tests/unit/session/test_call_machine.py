@@ -62,6 +62,7 @@ class CallMachine(RuleBasedStateMachine):
         self.vapi_format, self.has_tones = vapi_format, config["dtmf"] == "tone"
         self.call = Driver(self.provider.dialect(), control=control, vapi_format=vapi_format, **config)
         self.is_open = {"provider": False, "vapi": False}
+        self.left: set[str] = set()
         self.is_thinned = vapi_format.sample_rate > self.provider.fmt.sample_rate
         self.fed_up_ms = self.fed_down_ms = self.said_ms = self.heard_ms = 0.0
         self.n_seen = {"provider": 0, "vapi": 0}
@@ -109,6 +110,7 @@ class CallMachine(RuleBasedStateMachine):
     def provider_leaves(self, code: int, breach: bool, rarely: int) -> None:
         if not rarely:
             self.is_open["provider"] = False
+            self.left.add("provider")
             self.call.provider_closed(code, breach=breach)
 
     @rule(
@@ -145,6 +147,7 @@ class CallMachine(RuleBasedStateMachine):
         if rarely:
             return
         self.is_open["vapi"] = False
+        self.left.add("vapi")
         if code:
             self.call.vapi_closed(code, breach=breach)
         else:
@@ -191,12 +194,12 @@ class CallMachine(RuleBasedStateMachine):
         return self.call.session.state is State.ENDED
 
     def _provider_is_there(self) -> None:
-        self.is_open["provider"] |= not self._is_over
+        self.is_open["provider"] |= not self._is_over and "provider" not in self.left
 
     def _vapi_is_there(self) -> None:
-        # Once it has left, what is still told of it proves nothing.
+        # Once it has left, or was, what is still told of it proves nothing.
         closed = any(isinstance(command, CloseSocket) for command in self.call.to_vapi)
-        self.is_open["vapi"] |= not self._is_over and not closed
+        self.is_open["vapi"] |= not (self._is_over or closed or "vapi" in self.left)
 
     def _counters(self) -> tuple[int, int]:
         counters = self.call.session.summary(self.call.now_ns).counters
