@@ -69,3 +69,4 @@ async def own_bridge(*flags: str) -> AsyncIterator[OwnBridge]:
             process.output.seek(0)
             told = process.output.read().decode()
         expect_no_canary(told)
+        assert "Traceback" not in told, told
