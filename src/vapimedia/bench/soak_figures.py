@@ -13,6 +13,9 @@ _BASELINE_S = 180.0
 _BASELINE_SHARE = 0.3
 _WINDOW_SHARE = 0.05
 _LONGEST_WINDOW_S = 30.0
+_CYCLE_S = 120.0
+"""More than lies between two collections of everything, at some calls a second."""
+_CYCLES = 4
 
 
 class Sample(msgspec.Struct):
@@ -36,12 +39,12 @@ class Sample(msgspec.Struct):
 
 
 class Growth(msgspec.Struct):
-    """One figure over a soak. *baseline* and *end* are medians over a short while, to be free of single samples."""
+    """One figure over a soak: at the baseline, at the end, and how it rose between."""
 
     baseline: float
     end: float
     per_h: float
-    """Slope of the straight line through all samples from the baseline on, by least squares."""
+    """Slope of the straight line through all points from the baseline on, by least squares."""
 
     @property
     def growth(self) -> float:
@@ -71,7 +74,10 @@ def baseline_s(seconds: float) -> float:
 def growth_of(
     samples: Sequence[Sample], figure: Callable[[Sample], float | None], *, from_s: float
 ) -> Growth | None:
-    """Return how *figure* grew from then to the last sample; ``None`` with fewer than two samples that have it."""
+    """Return how *figure* grew from then to the last sample; ``None`` with fewer than two samples that have it.
+
+    *baseline* and *end* are medians over a short while, to be free of single samples.
+    """
     points = [
         (one.at_s, value) for one in samples if one.at_s >= from_s and (value := figure(one)) is not None
     ]
@@ -84,6 +90,27 @@ def growth_of(
         end=median(value for at_s, value in points if at_s >= last_s - window_s),
         per_h=slope_per_h(points),
     )
+
+
+def live_growth_of(
+    samples: Sequence[Sample], figure: Callable[[Sample], float | None], *, from_s: float
+) -> Growth | None:
+    """Return what ``growth_of`` does of what lives, garbage left out: of the least in each two minutes, or quarter.
+
+    What an allocator has given out rises until Python's collector has looked at everything, and falls.
+    """
+    points = [
+        (one.at_s, value) for one in samples if one.at_s >= from_s and (value := figure(one)) is not None
+    ]
+    if len(points) < _CYCLES:
+        return None
+    first_s, length_s = points[0][0], points[-1][0] - points[0][0]
+    n_cycles = max(_CYCLES, int(length_s / _CYCLE_S))
+    cycles: list[list[tuple[float, float]]] = [[] for _ in range(n_cycles)]
+    for at_s, value in points:
+        cycles[min(int((at_s - first_s) / (length_s or 1) * n_cycles), n_cycles - 1)].append((at_s, value))
+    lows = [min(cycle, key=lambda point: point[1]) for cycle in cycles if cycle]
+    return Growth(baseline=lows[0][1], end=lows[-1][1], per_h=slope_per_h(lows))
 
 
 def slope_per_h(points: Sequence[tuple[float, float]]) -> float:

@@ -62,6 +62,17 @@ def test_a_soak_has_settled_at_minute_3_or_after_three_tenths(seconds: float, se
     assert soak_figures.baseline_s(seconds) == settled_s
 
 
+@pytest.mark.parametrize("per_period", [0.0, 50.0])
+def test_garbage_that_is_collected_now_and_then_is_no_growth(per_period: float) -> None:
+    taken = [
+        Sample(5.0 * i, 10, allocated_kb=20_000 + (7 * i) % 119 * 40 + per_period * (i // 17))
+        for i in range(120)
+    ]
+    growth = soak_figures.live_growth_of(taken, lambda one: one.allocated_kb, from_s=180)
+    assert growth is not None
+    assert growth.growth == pytest.approx(per_period * 5, abs=200)
+
+
 def test_what_is_not_told_has_no_growth() -> None:
     told = [Sample(float(i), 1) for i in range(5)]
     assert soak_figures.growth_of(told, lambda one: one.rss_kb, from_s=0) is None
@@ -81,7 +92,10 @@ def test_what_stays_as_it_is_holds() -> None:
         (judged(samples(), Churn(ended=Counter(stop=1200), not_ended=1)), "1 calls did not end on both legs"),
         (judged(samples(), Churn(ended=Counter(stop=1200), not_joined=2)), "2 calls were not joined"),
         (judged(samples(), Churn(ended=Counter(stop=1200), died=3)), "3 calls ended though nobody"),
-        (judged(samples(), Churn(ended=Counter(stop=1200), frames=Counter(sent=9, lost=1))), "{'lost': 1}"),
+        (
+            judged(samples(), Churn(ended=Counter(stop=1200), frames=Counter(sent=9, lost=1))),
+            "of 9 frames: 1 lost",
+        ),
     ],
     ids=["memory", "descriptors", "not ended", "not joined", "died", "damage"],
 )
