@@ -21,10 +21,13 @@ _log = logging.getLogger("vapimedia.io")
 
 HANDSHAKE_TIMEOUT_S = 5.0
 _ACCEPT_PAUSE_S = 0.2
+_TURNED_AWAY = 16
+"""Connections at a time that are refused for want of a descriptor: between two pauses, so that it costs little."""
 _BACKLOG = 512
 _AT_ONCE = 65536
 _MAX_UNREAD = 1 << 20
 """What a refused peer may still say, in bytes, before it is cut off."""
+_FULL = refusal(503, "the bridge has no descriptor free for another connection")
 
 
 class Handovers:
@@ -81,6 +84,8 @@ class FrontDoor:
         self.handovers = Handovers()
         self._take = take
         self._listening: socket.socket | None = None
+        self._reserve: socket.socket | None = None
+        self._is_full = False
         self._waiting: dict[socket.socket, asyncio.TimerHandle] = {}
         self._seen: dict[socket.socket, int] = {}  # bytes of a partial head
 
@@ -99,6 +104,8 @@ class FrontDoor:
     def open(self) -> None:
         """Let in who connects."""
         if self._listening is not None:
+            if self._reserve is None:
+                self._reserve = _reserve_of(self._listening)
             asyncio.get_running_loop().add_reader(self._listening, self._accept)
 
     def stop_listening(self) -> None:
@@ -107,6 +114,9 @@ class FrontDoor:
             asyncio.get_running_loop().remove_reader(self._listening)
             self._listening.close()
             self._listening = None
+        if self._reserve is not None:
+            self._reserve.close()
+            self._reserve = None
 
     async def close(self) -> None:
         """Stop listening and drop every connection that has not said what it wants."""
@@ -125,13 +135,37 @@ class FrontDoor:
             return
         except OSError as error:
             # Out of descriptors: the listening socket stays readable, so stop looking at it for a moment.
-            _log.error("cannot accept connections for now: %s", error.strerror)
+            if not self._is_full:
+                _log.error("cannot accept connections for now, they are refused: %s", error.strerror)
+            self._is_full = True
+            self._turn_away(self._listening)
             loop.remove_reader(self._listening)
             loop.call_later(_ACCEPT_PAUSE_S, self.open)
             return
+        if self._is_full:
+            _log.warning("connections are accepted again")
+            self._is_full = False
         connection.setblocking(False)
         self._waiting[connection] = loop.call_later(HANDSHAKE_TIMEOUT_S, self._drop, connection)
         loop.add_reader(connection, self._peek, connection)
+
+    def _turn_away(self, listening: socket.socket) -> None:
+        """Refuse some of those who wait: for that a descriptor is kept in reserve."""
+        for _ in range(_TURNED_AWAY):
+            if self._reserve is None:
+                return
+            self._reserve.close()
+            self._reserve = None
+            try:
+                connection, _address = listening.accept()
+                with connection:
+                    connection.setblocking(False)
+                    connection.send(_FULL)
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.recv(MAX_HEAD_BYTES)  # closing on unread bytes would reset the answer too
+            except OSError:
+                pass
+            self._reserve = _reserve_of(listening)
 
     def _peek(self, connection: socket.socket) -> None:
         try:
@@ -189,6 +223,14 @@ def address_of(connection: socket.socket) -> str:
         return str(connection.getpeername()[0])
     except OSError:
         return ""
+
+
+def _reserve_of(listening: socket.socket) -> socket.socket | None:
+    """Return one more descriptor, whatever of; ``None`` when there is none."""
+    try:
+        return listening.dup()
+    except OSError:
+        return None
 
 
 async def _answer_and_close(connection: socket.socket, answer: bytes) -> None:
