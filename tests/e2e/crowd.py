@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -169,12 +169,14 @@ class Crowd:
     """All assistants: where their call sockets are served."""
 
     n_frames: int
+    assistant: Callable[[Crowd], Assistant] = Assistant
     assistants: list[Assistant] = field(default_factory=list)
     url: str = ""
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Crowd]:
-        server = await asyncio.get_running_loop().create_server(lambda: Assistant(self), "127.0.0.1", 0)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: self.assistant(self), "127.0.0.1", 0)
         self.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield self

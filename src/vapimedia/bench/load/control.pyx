@@ -167,6 +167,10 @@ cdef class Control(Generator):
         memset(&self.figures.down, 0, sizeof(Histogram))
         memset(&self.figures.late, 0, sizeof(Histogram))
 
+    def leave_out(self, int call, bint out=True):
+        """The latencies of this call do not go into the figures, or do so again."""
+        self.calls[call].up.measures = self.calls[call].down.measures = not out
+
     def set_apart(self, int n_calls):
         """The latencies of the first calls do not go into the figures."""
         for call in range(n_calls):

@@ -1,0 +1,77 @@
+"""A worker is killed, and the median latency of the calls of the others rises by 10 % at most."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import urllib.request
+from statistics import median
+from typing import Any
+
+import msgspec
+import pytest
+
+if not sys.platform.startswith("linux"):
+    pytest.skip("the load generator is built on Linux only", allow_module_level=True)
+from vapimedia.bench.load.churn import ChurnRun
+from vapimedia.bench.load.plan import LoadPlan
+from vapimedia.bench.load.run import sid
+from vapimedia.bench.load.target import Target, target
+
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(300)]
+
+N_CALLS, N_WORKERS, N_ROUNDS = 12, 3, 7
+WINDOW_S, SETTLE_S = 2.0, 2.5
+
+
+class Watched(ChurnRun):
+    """A load whose latencies are those of the calls that nothing was done to."""
+
+    def _replace(self, call: int, way: str) -> None:
+        super()._replace(call, way)
+        self.leave_out(call)
+
+    def median_us(self) -> float:
+        """Return the median latency of the next two seconds, in us."""
+        self.forget_latencies()
+        self.go_on(WINDOW_S)
+        p50 = self.latencies()["both"]["p50"]
+        assert p50 is not None
+        return p50
+
+
+def told(bridge: Target, path: str) -> Any:
+    with urllib.request.urlopen(f"http://127.0.0.1:{bridge.admin_port}{path}", timeout=5) as answer:
+        return msgspec.json.decode(answer.read())
+
+
+def test_a_killed_worker_leaves_the_latency_of_the_others_as_it_was() -> None:
+    """Pairs of windows: before and after a kill, and, in turn with them, before and after nothing."""
+    run = Watched(webhooks=True)
+    ratios: dict[bool, list[float]] = {True: [], False: []}
+    with target(LoadPlan(calls=N_CALLS, serve_flags=["--workers", str(N_WORKERS)]), run) as bridge:
+        run.populate(N_CALLS, mulaw=False)
+        run.go_on(SETTLE_S)
+        for i in range(2 * N_ROUNDS):
+            kills = i % 2 == 0
+            worker_of = {call["call_id"]: call["worker"] for call in told(bridge, "/calls")}
+            workers = {one["worker"]: one["pid"] for one in told(bridge, "/status")["workers"]}
+            assert len(workers) == N_WORKERS
+            doomed = min(workers)
+            lost = [call for call in range(N_CALLS) if worker_of[sid("CA", run.serial(call))] == doomed]
+            assert len(lost) == N_CALLS // N_WORKERS
+            for call in range(N_CALLS):
+                run.leave_out(call, call in lost)
+            before_us = run.median_us()
+            died = run.churn.died
+            if kills:
+                os.kill(workers[doomed], signal.SIGKILL)
+            ratios[kills].append(run.median_us() / before_us)
+            assert run.churn.died - died == (len(lost) if kills else 0)
+            run.go_on(SETTLE_S)
+            assert run.n_live == N_CALLS
+        run.end_all()
+    killed, unharmed = median(ratios[True]), median(ratios[False])
+    print(f"p50 after / before: {killed:.3f} with a kill, {unharmed:.3f} without; {ratios}")
+    assert killed / unharmed <= 1.10
