@@ -22,15 +22,23 @@ from vapimedia.bench.load.target import Target, target
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(300)]
 
 N_CALLS, N_WORKERS, N_ROUNDS = 12, 3, 7
-WINDOW_S, SETTLE_S = 2.0, 2.5
+WINDOW_S, SETTLE_S = 2.0, 1.5
 
 
 class Watched(ChurnRun):
-    """A load whose latencies are those of the calls that nothing was done to."""
+    """A load whose calls are replaced when it is told to: none begins at a worker whose end is not noticed yet."""
 
-    def _replace(self, call: int, way: str) -> None:
-        super()._replace(call, way)
-        self.leave_out(call)
+    def call_again(self, n_workers: int, bridge: Target) -> None:
+        """Place calls for those that are gone, once there are so many workers."""
+        for _ in range(60):
+            if len(told(bridge, "/status")["workers"]) == n_workers:
+                break
+            self.go_on(0.5)
+        self.replaces = True
+        self._waiting.extend(call for call in range(N_CALLS) if call not in self._live)
+        self.go_on(30, until=lambda: self.n_live == N_CALLS)
+        self.replaces = False
+        self.go_on(SETTLE_S)
 
     def median_us(self) -> float:
         """Return the median latency of the next two seconds, in us."""
@@ -52,6 +60,7 @@ def test_a_killed_worker_leaves_the_latency_of_the_others_as_it_was() -> None:
     ratios: dict[bool, list[float]] = {True: [], False: []}
     with target(LoadPlan(calls=N_CALLS, serve_flags=["--workers", str(N_WORKERS)]), run) as bridge:
         run.populate(N_CALLS, mulaw=False)
+        run.replaces = False
         run.go_on(SETTLE_S)
         for i in range(2 * N_ROUNDS):
             kills = i % 2 == 0
@@ -60,7 +69,7 @@ def test_a_killed_worker_leaves_the_latency_of_the_others_as_it_was() -> None:
             assert len(workers) == N_WORKERS
             doomed = min(workers)
             lost = [call for call in range(N_CALLS) if worker_of[sid("CA", run.serial(call))] == doomed]
-            assert len(lost) == N_CALLS // N_WORKERS
+            assert 0 < len(lost) < N_CALLS
             for call in range(N_CALLS):
                 run.leave_out(call, call in lost)
             before_us = run.median_us()
@@ -69,7 +78,7 @@ def test_a_killed_worker_leaves_the_latency_of_the_others_as_it_was() -> None:
                 os.kill(workers[doomed], signal.SIGKILL)
             ratios[kills].append(run.median_us() / before_us)
             assert run.churn.died - died == (len(lost) if kills else 0)
-            run.go_on(SETTLE_S)
+            run.call_again(N_WORKERS, bridge)
             assert run.n_live == N_CALLS
         run.end_all()
     killed, unharmed = median(ratios[True]), median(ratios[False])

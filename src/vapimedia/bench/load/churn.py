@@ -25,6 +25,7 @@ _STREAM = re.compile(rb'<Stream url="ws://[^/"]+(/[^"]+)"')
 _TRANSCRIPT = b'{"type":"transcript","role":"user","transcriptType":"final","transcript":"one of many words"}'
 _ENDED = b'{"type":"status-update","status":"ended","endedReason":"customer-ended-call"}'
 
+_BY_ITSELF = "by itself"
 _LEAVES, _NEVER = "the phone leaves while Vapi's socket opens", "the media socket never comes"
 _ENDS: dict[str, Callable[[ChurnRun, int], None]] = {
     "stop": lambda run, call: run.say_stop(call),
@@ -61,7 +62,10 @@ class Churn(msgspec.Struct):
 
 
 class ChurnRun(LoadRun):
-    """A load whose calls come and go. With *webhooks* each begins and ends with Twilio's, as it does at ``serve``."""
+    """A load whose calls come and go. With *webhooks* each begins and ends with Twilio's, as it does at ``serve``.
+
+    *replaces* may be switched off: calls that end are then no more replaced.
+    """
 
     def __init__(self, *, vapi_port: int = 0, times: Times | None = None, webhooks: bool = False) -> None:
         super().__init__(vapi_port=vapi_port, times=times)
@@ -78,7 +82,7 @@ class ChurnRun(LoadRun):
         self._dialled_ns = 0
         self._n_ends = 0
         self._end_due_ns = 0
-        self._is_ending_all = False
+        self.replaces = True
 
     def serial(self, call: int) -> int:
         return self._serials[call]
@@ -115,7 +119,7 @@ class ChurnRun(LoadRun):
 
     def end_all(self) -> None:
         """End every call in one way or another, and place none anew."""
-        self._is_ending_all = True
+        self.replaces = False
         self._waiting.clear()
         self.go_on(_JOIN_NS / _NS + 1, until=lambda: self._dialled < 0)
         while self._live:
@@ -129,7 +133,7 @@ class ChurnRun(LoadRun):
             self.churn.died += 1
             self._live.remove(call)
             self.let_end(call)
-            self._leaving[call] = "by itself", now
+            self._leaving[call] = _BY_ITSELF, now
         for call, (way, began_ns) in list(self._leaving.items()):
             if self._is_over(call, way):
                 self.churn.end_ms.append((now - began_ns) / 1e6)
@@ -211,14 +215,20 @@ class ChurnRun(LoadRun):
         for counts in self.counts_of(call):
             for name in ("sent", "received", "lost", "duplicated", "corrupted", "crossed"):
                 self.churn.frames[name] += int(counts[name] or 0)
-        if self._webhooks and way != _NEVER:
+        if self._webhooks and way not in (_NEVER, _BY_ITSELF):  # whose process may be gone
             self._tell_status(call)
         for known in (self._created, self._controlled):
             known.discard(call)
+        for place in [
+            place for place, dialled in self._phones.items() if dialled == call
+        ]:  # it never came through
+            del self._phones[place]
+            self._data.pop(place, None)
+            self.drop(place)
         self._paths.pop(call, None)
         self._serials[call] = max(self._serials) + 1
         self.renew(call, sid("MZ", self._serials[call]).encode())
-        if not self._is_ending_all:
+        if self.replaces:
             self._waiting.append(call)
 
     # --- heads -----------------------------------------------------------------------------------------------
@@ -239,7 +249,8 @@ class ChurnRun(LoadRun):
         self.drop(place)
         stream = _STREAM.search(head.body)
         if head.target != "200" or stream is None:
-            raise VapimediaError(f"the bridge answered the voice webhook with {head.target}")
+            said = head.body[:80].decode("latin-1").strip()
+            raise VapimediaError(f"the bridge answered the voice webhook with {head.target}: {said}")
         self._paths[call] = stream[1].decode()
         if self._way_to_begin(call) != _NEVER:
             self._dial(call, small=False)
