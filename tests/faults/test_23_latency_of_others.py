@@ -1,4 +1,4 @@
-"""A worker is killed, and the median latency of the calls of the others rises by 10 % at most."""
+"""A worker is killed and replaced, and the median latency of the calls of the others rises by 10 % at most."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vapimedia.bench.load.target import Target, target
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(300)]
 
-N_CALLS, N_WORKERS, N_ROUNDS = 12, 3, 7
+N_CALLS, N_WORKERS, N_ROUNDS = 12, 3, 5
 WINDOW_S, SETTLE_S = 2.0, 1.5
 
 
@@ -55,9 +55,14 @@ def told(bridge: Target, path: str) -> Any:
 
 
 def test_a_killed_worker_leaves_the_latency_of_the_others_as_it_was() -> None:
-    """Pairs of windows: before and after a kill, and, in turn with them, before and after nothing."""
+    """Pairs of windows: before a kill and with another worker there, in turn with such pairs without a kill.
+
+    Between, a Python process starts, which takes a second of a processor: how much that costs the others is the
+    machine's affair, and only printed.
+    """
     run = Watched(webhooks=True)
-    ratios: dict[bool, list[float]] = {True: [], False: []}
+    at_once: dict[bool, list[float]] = {True: [], False: []}
+    after: dict[bool, list[float]] = {True: [], False: []}
     with target(LoadPlan(calls=N_CALLS, serve_flags=["--workers", str(N_WORKERS)]), run) as bridge:
         run.populate(N_CALLS, mulaw=False)
         run.replaces = False
@@ -76,11 +81,17 @@ def test_a_killed_worker_leaves_the_latency_of_the_others_as_it_was() -> None:
             died = run.churn.died
             if kills:
                 os.kill(workers[doomed], signal.SIGKILL)
-            ratios[kills].append(run.median_us() / before_us)
+            at_once[kills].append(run.median_us() / before_us)
             assert run.churn.died - died == (len(lost) if kills else 0)
             run.call_again(N_WORKERS, bridge)
             assert run.n_live == N_CALLS
+            for call in lost:
+                run.leave_out(call)
+            after[kills].append(run.median_us() / before_us)
         run.end_all()
-    killed, unharmed = median(ratios[True]), median(ratios[False])
-    print(f"p50 after / before: {killed:.3f} with a kill, {unharmed:.3f} without; {ratios}")
+    print(
+        f"p50, at once / before: {median(at_once[True]):.3f} with a kill, {median(at_once[False]):.3f} without"
+    )
+    killed, unharmed = median(after[True]), median(after[False])
+    print(f"p50, replaced / before: {killed:.3f} with a kill, {unharmed:.3f} without; {after}")
     assert killed / unharmed <= 1.10
