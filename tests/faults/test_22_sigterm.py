@@ -63,7 +63,7 @@ async def test_sigterm_during_100_calls_loses_no_end_and_exits_with_0(n_workers:
             service.signal()
             told_s = loop.time()
             while (await scene.voice(N_CALLS + 2)).status != 503:
-                assert loop.time() - told_s < 1
+                assert loop.time() - told_s < 3
             refused_s = loop.time() - told_s
             assert (await scene.get("/readyz")).status == 503
             async with scene.socket(waiting) as late:  # its token lives
@@ -77,7 +77,7 @@ async def test_sigterm_during_100_calls_loses_no_end_and_exits_with_0(n_workers:
             await scene.until_gone()  # with exit code 0
 
             ended_s = [(caller.lost_s or 0) - told_s for caller in callers]
-            assert min(ended_s) >= DRAIN_S - 0.1 and max(ended_s) < DRAIN_S + 2
+            assert min(ended_s) >= DRAIN_S - 0.1 and max(ended_s) < DRAIN_S + 10
             for caller in callers:
                 assert last_words(caller, CLOSE) == [GOING_AWAY]
             assistants = [one for one in crowd.assistants if last_words(one, CLOSE) == [GOING_AWAY]]
