@@ -28,7 +28,7 @@ from autobahntestsuite import fuzzing, wstest
 fuzzing.listenWS = functools.partial(fuzzing.listenWS, interface="127.0.0.1")  # else it listens everywhere
 wstest.run()
 PYTHON
-wstest() { env -u PYTHONPATH "$build/venv/bin/python" "$build/wstest.py" "$@"; }
+wstest() (exec env -u PYTHONPATH "$build/venv/bin/python" "$build/wstest.py" "$@")
 
 started=()
 # shellcheck disable=SC2317  # the trap calls it
@@ -69,7 +69,7 @@ echo "{\"outdir\": \"$build/server\", \"servers\": [$servers], $rest}" >"$build/
 wstest -m fuzzingclient -s "$build/server.json" >"$build/fuzzingclient.log" 2>&1
 
 echo "{\"outdir\": \"$build/client\", \"url\": \"ws://127.0.0.1:$first_port\", $rest}" >"$build/client.json"
-wstest -m fuzzingserver -u 0 -s "$build/client.json" >"$build/fuzzingserver.log" 2>&1 &
+env -u PYTHONPATH "$build/venv/bin/python" "$build/wstest.py" -m fuzzingserver -u 0 -s "$build/client.json" >"$build/fuzzingserver.log" 2>&1 &
 started+=($!)
 await_port "$first_port"
 for variant in "${variants[@]}"; do
@@ -77,4 +77,6 @@ for variant in "${variants[@]}"; do
         --reader "${variant%:*}" --loop "${variant#*:}" 2>"$build/ask-${variant/:/-}.log"
 done
 
-python tests/autobahn/report.py "$build/server/index.json" "$build/client/index.json"
+some=()
+[ $# -eq 0 ] || some=(--some)
+python tests/autobahn/report.py "${some[@]}" "$build/server/index.json" "$build/client/index.json"
