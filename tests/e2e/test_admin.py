@@ -126,17 +126,19 @@ async def test_the_end_of_a_call_is_one_line_of_ids_and_figures(caplog: pytest.L
         await talk(phone, leg, 10)
         phone.text(STOP)
         await until(lambda: scene.ended)
-    [line] = [record.getMessage() for record in caplog.records if " ended: " in record.getMessage()]
-    assert line.startswith(f"call {call_sid()} ended: provider_stop") and "\n" not in line
+    [line] = [
+        record.getMessage() for record in caplog.records if record.getMessage().startswith("call_ended ")
+    ]
+    assert f" call_id={call_sid()} " in line and " reason=provider_stop " in line and "\n" not in line
     for word in (
-        "up 10/",
-        "down 10/",
-        "p50 ",
-        "p99 ",
-        "gaps 0",
-        "heard ",
-        "backlog max 0/0",
-        "loop lag max ",
+        "up_messages_in=10 ",
+        "down_messages_in=10 ",
+        "up_p50_ms=",
+        "down_p99_ms=",
+        "gaps=0 ",
+        "heard_s=",
+        "provider_backlog_max_bytes=0 vapi_backlog_max_bytes=0 ",
+        "loop_lag_max_ms=",
     ):
         assert word in line, line
     [told] = [event.summary for event in scene.ended]

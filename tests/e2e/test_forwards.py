@@ -138,7 +138,7 @@ async def test_a_tool_forwards_a_call_of_twilios_that_nobody_hangs_up(log: io.St
         assert [text for _, text in leg.texts_received] == [{"type": "end-call"}]
         assert scene.bridge.book.ended_by_reason == {"forwarded": 1}
     assert "4155550100" not in log.getvalue()
-    assert "ended: forwarded" in log.getvalue()
+    assert "reason=forwarded" in log.getvalue()
 
 
 async def test_a_transfer_that_vapi_tells_of_is_done_once_though_the_assistant_leaves_with_it() -> None:

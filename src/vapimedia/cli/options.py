@@ -22,6 +22,7 @@ __all__ = [
     "Host",
     "InterruptGuardMs",
     "LeadMs",
+    "LogFormat",
     "LogLevel",
     "MaxCalls",
     "OnCallbackError",
@@ -42,6 +43,7 @@ __all__ = [
     "VapiWsAuth",
     "VonageRate",
     "WebhookTimeoutS",
+    "WireLog",
     "Workers",
     "config_file",
     "option",
@@ -91,6 +93,14 @@ Workers = Annotated[
 ]
 LogLevel = Annotated[
     str | None, option("--log-level", text=f"One of {', '.join(LOG_LEVELS)}.", default="info")
+]
+LogFormat = Annotated[
+    str | None, option("--log-format", text="One line a record: text, or json.", default="text")
+]
+
+WireLog = Annotated[
+    str | None,
+    option("--wire-log", text="File for the structure of each message, without contents; for debugging."),
 ]
 
 VapiFormat = Annotated[str | None, _media("--vapi-format", "auto, mulaw/8000, pcm_s16le/16000, ...", "auto")]

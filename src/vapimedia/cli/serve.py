@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from vapimedia.cli import options, report
 from vapimedia.errors import ConfigError
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.config_sources import load_config
+from vapimedia.io.log_format import write_log
 
 if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
@@ -55,6 +55,8 @@ def serve(
     config: options.ConfigFile = None,
     workers: options.Workers = None,
     log_level: options.LogLevel = None,
+    log_format: options.LogFormat = None,
+    wire_log: options.WireLog = None,
     vapi_format: options.VapiFormat = None,
     vonage_rate: options.VonageRate = None,
     quality: options.Quality = None,
@@ -85,8 +87,9 @@ def serve(
         flags.pop(name)
     flags["providers"] = flags.pop("provider") or None
     flags["vapi_hosts"] = flags.pop("vapi_host") or None
-    level = set_up_logging(log_level)
+    set_up_logging(log_level)  # for what the user's module logs when it is imported
     bridge, settings = prepare(flags, os.environ, config)
+    level = set_up_logging(log_level, settings.log_format)
     if bridge is None and not settings.assistant_id:
         raise ConfigError(
             "assistant_id is not set; pass --assistant-id, or an --app that chooses one per call"
@@ -190,15 +193,13 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def set_up_logging(flag: str | None, *, default: str = "info") -> str:
-    """Log to standard error from the level on that *flag* or the environment names, and return it.
+def set_up_logging(flag: str | None, form: str = "text", *, default: str = "info") -> str:
+    """Log to standard error, in *form*, from the level on that *flag* or the environment names, and return it.
 
     Raises ``ConfigError``.
     """
     level = flag or os.environ.get("VAPIMEDIA_LOG_LEVEL") or default
     if level.lower() not in options.LOG_LEVELS:
         raise ConfigError(f"log level must be one of {', '.join(options.LOG_LEVELS)}, not {level!r}")
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    write_log(level, "json" if form == "json" else "text")
     return level

@@ -13,6 +13,7 @@ from aiohttp import web
 from vapimedia.errors import ConfigError, StateError
 from vapimedia.io.admin import admin_app
 from vapimedia.io.book import CallBook
+from vapimedia.io.call_log import NOBODY, CallLog, HidesWords, about
 from vapimedia.io.call_setup import Dialects
 from vapimedia.io.clerk import Clerk
 from vapimedia.io.config import BridgeConfig
@@ -34,6 +35,7 @@ from vapimedia.io.tls import client_context
 from vapimedia.io.user_code import describe_failure
 from vapimedia.io.vapi_client import VapiClient
 from vapimedia.io.webhooks import public_app
+from vapimedia.io.wire_log import WireLog, regarding
 from vapimedia.media import HopStats
 from vapimedia.media.distribution import hop_of
 from vapimedia.protocols.commands import HttpCall
@@ -43,6 +45,8 @@ from vapimedia.session import CallSummary
 __all__ = ["Bridge"]
 
 _log = logging.getLogger("vapimedia.bridge")
+_http_log = logging.getLogger("vapimedia.io.http")
+_http_log.addFilter(HidesWords())  # aiohttp tells of requests that it cannot read
 
 _T = TypeVar("_T")
 
@@ -67,6 +71,7 @@ class Bridge(Registry):
         self.reception: Reception
         self.clerk: Clerk
         self.recorder: Recorder | None = None
+        self.wire: WireLog | None = None
         self._leftovers = Leftovers()
         self._tasks = self._leftovers.tasks
         self._is_closing = False
@@ -131,7 +136,11 @@ class Bridge(Registry):
         self.clerk = Clerk(self)
         self.pump = Pump(asyncio.get_running_loop())
         self.pump.reactor.coalesce_us = self.config.coalesce_us
+        if self.config.wire_log:
+            self.wire = WireLog(self.config.wire_log)
+            self.wire.start()
         self.client = VapiClient.of(self.config)
+        self.client.tell(self.wire)
         if self.config.vapi_url.startswith("https:"):
             await client_context()  # now, and not when the first call wants it
         self.recorder = Recorder(self.config.record, self.count) if self.config.record else None
@@ -147,6 +156,7 @@ class Bridge(Registry):
         runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_http_log,
             handle_signals=False,
             shutdown_timeout=1.0,
             lingering_time=1.0,
@@ -213,6 +223,8 @@ class Bridge(Registry):
         if self.recorder is not None:
             await self.recorder.close()
         await self.client.close()
+        if self.wire is not None:
+            self.wire.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -285,11 +297,12 @@ class Bridge(Registry):
         """Run *work* beside everything else; it is waited for, briefly, at the end."""
         return self._leftovers.run(work)
 
-    def carry_out(self, request: HttpCall, *, ends: str = "") -> asyncio.Task[bool]:
+    def carry_out(self, request: HttpCall, *, ends: str = "", log: CallLog = NOBODY) -> asyncio.Task[bool]:
         """Make a request that nobody waits for; a failure is counted, and the call that it *ends* remembered."""
 
         async def work() -> bool:
-            is_done = await self.client.carry_out(request)
+            regarding(log)
+            is_done = await self.client.carry_out(request, log)
             if not is_done:
                 self.count(f"{request.purpose}_failed")
                 if ends:
@@ -313,7 +326,9 @@ class Bridge(Registry):
         except (
             BaseException
         ) as error:  # a user's function may raise anything, CancelledError and SystemExit too
-            _log.error("on_event raised %s at %s", describe_failure(error), type(event).__name__)
+            log = about(None if call is None else call.handle)
+            told = describe_failure(error)
+            log.fault("on_event_failed", "on_event raised %s at %s", told, type(event).__name__)
             self.count("callback_error")
             goes_on = self.config.on_callback_error == "continue"
             if call is not None and not call.is_over and not goes_on:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from vapimedia.errors import ConfigError, ProtocolError
 from vapimedia.io.book import EndedCall
+from vapimedia.io.call_log import CallLog, CallNames, about, plain
 from vapimedia.io.desk import name_of
 from vapimedia.io.errands import Errand, Reply, refused
 from vapimedia.io.hooks import CallInfo, Reject
 from vapimedia.io.outbound import hang_up_given_up
 from vapimedia.io.server_url import ServerUrl
+from vapimedia.io.wire_log import regarding
 from vapimedia.protocols.dialect import Dialect, Document, IncomingCall, Refusal, StatusReport, WebhookRequest
 from vapimedia.protocols.events import Stopped
 from vapimedia.protocols.seen import NotedUses
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
 
 __all__ = ["Clerk"]
-
-_log = logging.getLogger("vapimedia.io")
 
 
 class Clerk:
@@ -57,12 +56,13 @@ class Clerk:
             direction=incoming.direction,
             fields=incoming.fields,
         )
+        regarding(_log_of(info))
         try:
             said = await bridge.reception.answer(info, dialect, origin)
         except ConfigError as error:
-            _log.error("call %s cannot be answered: %s", info.call_id, error)
+            _log_of(info).fault("call_unanswered", "the call cannot be answered: %s", plain(str(error)))
             return Reply.of(dialect.refuse(str(error)))
-        return _reply(said, info.call_id, dialect)
+        return _reply(said, info, dialect)
 
     async def status(self, provider: str, reference: str, webhook: WebhookRequest) -> Reply:
         """Something has become of a call; with *reference* of one that we made."""
@@ -92,12 +92,13 @@ class Clerk:
         if errand.kind == "status":
             return await self._status(errand.provider, errand.reference, dialect.read_status_webhook(webhook))
         said = await self._bridge.reception.answer_again(errand.provider, errand.call_id)
-        return _reply(said, errand.call_id, dialect)
+        return _reply(said, CallInfo(provider=errand.provider, call_id=errand.call_id), dialect)
 
     async def _status(self, provider: str, reference: str, report: StatusReport) -> Reply:
         bridge = self._bridge
         call = bridge.book.find_any(provider, report.call_id, reference)
         if call is not None:
+            regarding(call.log)
             call.provider_events(report.events)
         elif any(isinstance(event, Stopped) for event in report.events) and not reference:
             bridge.reception.call_is_over(provider, report.call_id)
@@ -109,17 +110,19 @@ class Clerk:
         lost = bridge.book.ended(provider, report.call_id, reference)
         if call is not None:
             lost = EndedCall(call.info, None)
-        _log.warning(
-            "call %s: the provider reports its media socket %s", lost.info.call_id, report.media_lost
-        )
+        _log_of(lost.info).trouble("media_lost", status=report.media_lost)
         document = await bridge.reception.fall_back(lost, report.media_lost)
         return Reply() if document is None else Reply.of(document)
 
 
-def _reply(said: Document | Reject | Refusal | Reply, call_id: str, dialect: Dialect) -> Reply:
+def _log_of(info: CallInfo) -> CallLog:
+    return about(CallNames(call_id=info.call_id, provider=info.provider))
+
+
+def _reply(said: Document | Reject | Refusal | Reply, info: CallInfo, dialect: Dialect) -> Reply:
     if isinstance(said, Reply):
         return said
     if isinstance(said, Reject):
-        _log.info("call %s rejected: %s", call_id, said.reason)
+        _log_of(info).note("call_rejected", "%s", plain(said.reason))
         return Reply.of(dialect.refuse(said.reason))
     return refused(said) if isinstance(said, Refusal) else Reply.of(said)

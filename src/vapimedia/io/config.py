@@ -69,6 +69,10 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
     workers: Annotated[int, Meta(ge=1, le=256, description="a number of processes, 1..256")] = 1
     record: str | None = None
     """A folder that exists: both legs of every call are recorded there."""
+    log_format: Literal["text", "json"] = "text"
+    """How ``vapimedia serve`` writes its log, one line a record; a program of one's own sets its logging itself."""
+    wire_log: str | None = None
+    """For debugging: a file to which a line goes for each message and request, contents left out."""
     auth: bool = True
     unpaced: bool = False
 
@@ -166,6 +170,8 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
             convert(info, getattr(self, info.name), source="", strict=True)
         if self.record:
             check_folder("record", self.record)
+        if self.wire_log and (Path(self.wire_log).is_dir() or not Path(self.wire_log).parent.is_dir()):
+            raise ConfigError(f"wire_log: {self.wire_log!r} must name a file in a folder that exists")
         self._check_providers()
         _check_url("vapi_url", self.vapi_url, plain_on_loopback_only=True)
         for name in ("twilio_api_url", "vonage_api_url"):
@@ -202,6 +208,10 @@ class BridgeConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True, kw_
         if not self.auth:
             found.append(
                 "--no-auth: webhooks and media sockets are NOT verified; use it for development only"
+            )
+        if self.wire_log:
+            found.append(
+                f"--wire-log: the structure of every message goes to {self.wire_log}; use it for debugging only"
             )
         if self.unpaced:
             found.append("--unpaced: lead and flood limits are off; use it for benchmarks only")

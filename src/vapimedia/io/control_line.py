@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
 from vapimedia.errors import StateError, VapiError, VapimediaError
+from vapimedia.io.call_log import CallLog
 from vapimedia.io.live_control import LiveControl
+from vapimedia.io.wire_log import regarding
 
 if TYPE_CHECKING:
     from vapimedia.io.live_call import CallHost
     from vapimedia.protocols.vapi import CreatedCall
 
 __all__ = ["ControlLine"]
-
-_log = logging.getLogger("vapimedia.call")
 
 _MAX_WAITING = 32
 
@@ -27,8 +26,8 @@ class ControlLine:
     ``control_failed``) and logged without content.
     """
 
-    def __init__(self, host: CallHost) -> None:
-        self._host = host
+    def __init__(self, host: CallHost, log: CallLog) -> None:
+        self._host, self._log = host, log
         self._control: LiveControl | None = None
         self._waiting: deque[bytes] = deque()
         self._is_open = self._is_sending = self._is_closed = False
@@ -70,6 +69,7 @@ class ControlLine:
             self._host.run(self._send_all(self._control))
 
     async def _send_all(self, control: LiveControl) -> None:
+        regarding(self._log)
         try:
             while self._waiting:
                 try:
@@ -78,8 +78,7 @@ class ControlLine:
                     self._host.count("control_failed")
                     status = error.status if isinstance(error, VapiError) else None
                     # The text may quote what was to be said.
-                    _log.warning(
-                        "a control message was not taken: %s, status %s", type(error).__name__, status
-                    )
+                    told: dict[str, object] = {} if status is None else {"status": status}
+                    self._log.trouble("control_failed", error=type(error).__name__, **told)
         finally:
             self._is_sending = False

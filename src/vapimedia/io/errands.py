@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from vapimedia.io.call_log import plain
 from vapimedia.protocols.dialect import Document, Refusal, WebhookRequest
 
 __all__ = ["JSON", "Errand", "Reply", "refused"]
@@ -55,5 +56,5 @@ class Reply(msgspec.Struct, frozen=True):
 
 def refused(refusal: Refusal) -> Reply:
     """Return the answer that refuses a webhook, and log why."""
-    _log.warning("webhook refused with %d: %s", refusal.status, refusal.reason)
+    _log.warning("webhook refused with %d: %s", refusal.status, plain(refusal.reason))
     return Reply.of(refusal)

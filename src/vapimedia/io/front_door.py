@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from vapimedia.io.call_log import plain
 from vapimedia.io.http_head import MAX_HEAD_BYTES, Head, read_head, refusal
 from vapimedia.protocols.dialect import Refusal
 
@@ -50,7 +51,7 @@ class Handovers:
 
     def refuse(self, connection: socket.socket, refused: Refusal) -> None:
         """Tell the peer why, in plain HTTP, and close."""
-        _log.warning("connection refused with %d: %s", refused.status, refused.reason)
+        _log.warning("connection refused with %d: %s", refused.status, plain(refused.reason))
         self.answer(connection, refusal(refused.status, refused.reason))
 
     def answer(self, connection: socket.socket, answer: bytes) -> None:

@@ -5,12 +5,12 @@ Whatever a handler does, an answer that Vapi can use goes out before Vapi stops 
 
 from __future__ import annotations
 
-import logging
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from vapimedia.errors import ConfigError
+from vapimedia.io.call_log import about
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.hooks import Call
 from vapimedia.io.user_code import (
@@ -37,7 +37,6 @@ from vapimedia.protocols.vapi import (
 
 __all__ = ["ASSISTANT_REQUEST_S", "HANDLERS", "Handlers", "check_handler"]
 
-_log = logging.getLogger("vapimedia.handlers")
 
 ASSISTANT_REQUEST_S = 6.0
 """Vapi waits 7.5 s from end to end, which nothing can change; the rest is for the network."""
@@ -113,10 +112,12 @@ class Handlers:
                 return bytes(reply.encode())
             # A dict in it was changed after it was made: it holds something that is no JSON now.
             except (TypeError, ValueError, OverflowError, RecursionError):
-                self._fault(name, "wrong", "returned an answer that cannot be written as JSON")
+                self._fault(call, name, "wrong", "returned an answer that cannot be written as JSON")
         elif reply is not FAILED:
             expected = wanted.__name__ if wanted is not None else "Reply"
-            self._fault(name, "wrong", f"returned {_a(reply)}, not a vapimedia.protocols.vapi.{expected}")
+            self._fault(
+                call, name, "wrong", f"returned {_a(reply)}, not a vapimedia.protocols.vapi.{expected}"
+            )
         return self.fallback(name)
 
     def fallback(self, name: str) -> bytes:
@@ -135,13 +136,13 @@ class Handlers:
             return True
         said = await self._ask(name, call, request, 0.0)
         if said is not FAILED and said is not None and not isinstance(said, bool):
-            self._fault(name, "wrong", f"returned {_a(said)}, not None or False; the bridge acts")
+            self._fault(call, name, "wrong", f"returned {_a(said)}, not None or False; the bridge acts")
         return said is not False
 
     async def _ask(self, name: str, call: Call | None, request: Event, spent_s: float) -> Any:
         handler = self._handlers.get(name)
         if handler is None:
-            self._fault(name, "missing", "is not registered")
+            self._fault(call, name, "missing", "is not registered")
             return FAILED
         limit_s = self.limit_s(request)
         try:
@@ -149,9 +150,9 @@ class Handlers:
                 handler.function, call, request, on_loop=handler.on_loop, deadline_s=limit_s - spent_s
             )
         except LateError:
-            self._fault(name, "late", f"took longer than {limit_s:g} s")
+            self._fault(call, name, "late", f"took longer than {limit_s:g} s")
         except UserCodeError as failure:
-            self._fault(name, "failed", f"raised {describe_failure(failure.error)}")
+            self._fault(call, name, "failed", f"raised {describe_failure(failure.error)}")
         return FAILED
 
     def limit_s(self, request: Event) -> float:
@@ -163,9 +164,10 @@ class Handlers:
             self.config.endpointing_timeout_s if name == "on_endpointing" else self.config.webhook_timeout_s
         )
 
-    def _fault(self, name: str, what: str, told: str) -> None:
+    def _fault(self, call: Call | None, name: str, what: str, told: str) -> None:
         self._count(f"{name}_{what}")
-        _log.log(logging.WARNING if what == "missing" else logging.ERROR, "%s %s", name, told)
+        log = about(call)
+        (log.trouble if what == "missing" else log.fault)(f"{name}_{what}", "%s %s", name, told)
 
     def close(self) -> None:
         """Let go of the threads; functions that still run are not waited for."""

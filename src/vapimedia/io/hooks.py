@@ -13,6 +13,7 @@ import msgspec
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
+from vapimedia.io.call_log import CallLog
 from vapimedia.io.forward import wanted_destination
 from vapimedia.protocols.vapi import (
     AssistantDestination,
@@ -132,6 +133,11 @@ class Call:
         self._live = live
         self._loop = asyncio.get_running_loop()
         self.user_data: dict[str, Any] = {}
+
+    @property
+    def log(self) -> CallLog:
+        """Writes lines about this call to the log, with its names (docs/logging.md)."""
+        return self._live.log
 
     @property
     def info(self) -> CallInfo:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import secrets
 from collections import deque
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -13,7 +13,9 @@ import picows
 
 from vapimedia.errors import ConcurrencyBlocked, ConfigError, VapiError
 from vapimedia.io import media_transport
-from vapimedia.io.call_line import ended_line
+from vapimedia.io.call_figures import figures_of
+from vapimedia.io.call_log import NOBODY, CallLog, CallNames, plain
+from vapimedia.io.call_story import CallStory
 from vapimedia.io.config import BridgeConfig
 from vapimedia.io.control_line import ControlLine
 from vapimedia.io.forward import trouble_with
@@ -24,6 +26,7 @@ from vapimedia.io.pump import Pump, now_ns
 from vapimedia.io.recording import Recorder, Recording
 from vapimedia.io.tls import trouble_of
 from vapimedia.io.vapi_client import USER_AGENT, VapiClient
+from vapimedia.io.wire_log import WireLog, regarding, regarding_call
 from vapimedia.protocols.commands import CloseSocket, Command, HttpCall, SendBinary, SendText
 from vapimedia.protocols.dialect import Dialect, Document, Refusal
 from vapimedia.protocols.events import ProviderEvent
@@ -37,14 +40,11 @@ from vapimedia.session import (
     CallSession,
     CallStarted,
     CallSummary,
-    ForwardFailed,
     ForwardTarget,
     SessionConfig,
 )
 
 __all__ = ["CallHost", "LiveCall"]
-
-_log = logging.getLogger("vapimedia.call")
 
 _CONNECT_TIMEOUT_S = 4.8
 _T = TypeVar("_T")
@@ -56,12 +56,13 @@ class CallHost(Protocol):
     config: BridgeConfig
     pump: Pump
     client: VapiClient
+    wire: WireLog | None
 
     def run(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run *work* beside everything else."""
 
     def count(self, what: str, n: int = 1) -> None: ...
-    def carry_out(self, request: HttpCall, *, ends: str = "") -> asyncio.Task[bool]:
+    def carry_out(self, request: HttpCall, *, ends: str = "", log: CallLog = NOBODY) -> asyncio.Task[bool]:
         """Make a request that nobody waits for; the task says whether it did its work.
 
         *ends* is our reference of the call that it is to end: if it does not, it is tried again when the provider
@@ -102,21 +103,25 @@ class LiveCall:
         self.recording: Recording | None = None
         self.is_over = False
         self.session = CallSession(dialect, config, now_ns=now_ns(), carries_media=False)
+        own = secrets.token_hex(4)
+        self.log = CallLog(lambda: CallNames(own, self.call_id, self.vapi_call_id, info.provider))
+        self._story = CallStory(self.log, self.session)
+        self._wire = None if host.wire is None else host.wire.of(self.log, self.session)
         self.provider = MediaSocket(self, "provider", host.pump.reactor)
         self.vapi = MediaSocket(self, "vapi", host.pump.reactor)
+        self.provider.log, self.vapi.log = self.log.of_leg("provider"), self.log.of_leg("vapi")
         # Asked more often than one is due: the end of an utterance shifts the marks.
         self.vapi.mark_every_ms = max(1, config.mark_interval_ms // 4)
-        self.controls = ControlLine(host)
+        self.controls = ControlLine(host, self.log)
         self._created: CreatedCall | None = None
         self._request: CreateCall | None = None
-        self._untold: deque[CallEvent] = deque()
-        self._is_telling = False
+        self._untold, self._is_telling = deque[CallEvent](), False
         self._task: asyncio.Task[None] | None = None
         self._provider_is_there = asyncio.Event()
-        self._is_given_up = asyncio.Event()
-        self._requests = PhoneRequests()
+        self._is_given_up, self._requests = asyncio.Event(), PhoneRequests()
         host.pump.add(self.provider, self._tick)
         host.pump.add(self.vapi, self._tick)
+        self.log.note("call_created", direction=info.direction)
         self._do(self.session.tick(now_ns()))
 
     @property
@@ -140,7 +145,7 @@ class LiveCall:
 
     def start_vapi(self, request: CreateCall) -> None:
         """Create the call at Vapi now, and open its socket once the provider's is there."""
-        self._task = self.host.run(self._run_vapi(request))
+        self._task = self.host.run(regarding_call(self.log, self._run_vapi(request)))
 
     def start_vapi_when_answered(self, request: CreateCall) -> None:
         """Create the call at Vapi as soon as somebody has answered the call that we make."""
@@ -164,16 +169,17 @@ class LiveCall:
             if isinstance(error, ConcurrencyBlocked) and error.call is not None:
                 self._take_created(error.call)  # Vapi has it all the same: it is ended there
             if not self.is_over:
-                _log.error("call %s: %s", self.call_id or "(new)", error)
+                self.vapi.log.fault("vapi_failed", "%s", plain(str(error), 500))
             self._do(self.session.vapi_failed(str(error), now_ns()))
         except Exception as error:  # whatever broke, the caller must not be left in silence
-            _log.exception("call %s: opening Vapi's leg failed", self.call_id or "(new)")
+            self.vapi.log.broke("vapi_failed", error)
             self._do(self.session.vapi_failed(type(error).__name__, now_ns()))
 
     def _take_created(self, created: CreatedCall) -> None:
         """Learn how to end the call before anything is found wrong with it."""
         self._created = created
         self.vapi_call_id = created.id
+        self.vapi.log.note("vapi_created")
         self.controls.made(created)
         self.host.named(self)
         control_url = created.control_url if self._refusal(created.control_url) is None else Secret()
@@ -205,7 +211,7 @@ class LiveCall:
 
     def record(self, recorder: Recorder) -> None:
         """Have both legs recorded, from the provider's start message on, or from now if that was before."""
-        self.recording = recorder.take(self.session)
+        self.recording = recorder.take(self.session, self.log)
         if self.session.started is not None:
             self.recording.begin(self.info.provider, self.call_id)
 
@@ -218,6 +224,9 @@ class LiveCall:
             socket.close(1001)
             return
         session = self.session
+        socket.log.note("leg_open")
+        if self._wire is not None:
+            self._wire.opened(socket.name)
         if socket is self.provider:
             socket.connect_media(session.uplink, session.downlink, self.vapi)
             self._provider_is_there.set()
@@ -230,6 +239,8 @@ class LiveCall:
 
     def socket_message(self, socket: MediaSocket, message: bytes, is_text: bool) -> None:
         """Hand over what the media paths did not take."""
+        if self._wire is not None:
+            self._wire.came(socket.name, message, is_text)
         take = self.session.provider_message if socket is self.provider else self.session.vapi_message
         self._do(take(message, is_text, now_ns()))
         self.vapi.drop_inbound_until(self.session.drop_downlink_until_ns)
@@ -238,10 +249,12 @@ class LiveCall:
         """Send a mark after the audio that has just gone to the provider, if it is time for one."""
         mark = self.session.mark_due(now_ns())
         if mark is not None:
-            self.provider.send_text(mark.data)
+            self._command(self.provider, [mark])
 
     def socket_closed(self, socket: MediaSocket, code: int) -> None:
         """Let the session end the call."""
+        if self._wire is not None:
+            self._wire.closed(socket.name, code)
         if socket is self.provider:
             self._requests.socket_closed()
         closed = self.session.provider_closed if socket is self.provider else self.session.vapi_closed
@@ -261,7 +274,7 @@ class LiveCall:
 
     def ask_provider(self, command: HttpCall) -> asyncio.Task[bool]:
         """Make a request of the provider's API. Where no closing socket ends the call too, close waits for it."""
-        request = self.host.carry_out(command, ends=self.reference)
+        request = self.host.carry_out(command, ends=self.reference, log=self.provider.log)
         if not self.provider.is_connected:
             self._requests.keep(request)
         return request
@@ -284,33 +297,18 @@ class LiveCall:
 
     def forward(self, destination: ForwardTarget) -> None:
         """Have the phone call go on at *destination*; what keeps it from that is told by ``ForwardFailed``."""
+        self.log.note("forward")
         self._do(self.session.forward(destination, now_ns()))
 
     async def _ask_forward(self, command: HttpCall) -> bool:
+        regarding(self.log)
         trouble = await trouble_with(self.host.client, command)
         self._do(self.session.forward_answered(trouble, now_ns()))
         return not trouble
 
     def summary(self) -> CallSummary:
         """Return the call in figures, with what the sockets counted."""
-        summary, recording = self.session.summary(now_ns()), self.recording
-        counted = {
-            "provider_unsent": self.provider.unsent,
-            "vapi_unsent": self.vapi.unsent,
-            "guarded_message": self.vapi.guarded,
-            "recording_incomplete": int(recording is not None and recording.dropped_ms > 0),
-        }
-        counters = summary.counters | {name: n for name, n in counted.items() if n}
-        return msgspec.structs.replace(
-            summary,
-            counters=counters,
-            call_id=summary.call_id or self.call_id,
-            provider_backlog_max_bytes=self.provider.max_backlog_bytes,
-            vapi_backlog_max_bytes=self.vapi.max_backlog_bytes,
-            loop_lag_max_ms=self.host.pump.worst_lag_ns(summary.created_ns) / 1e6,
-            recording=str(recording.path) if recording is not None and recording.path is not None else "",
-            recording_dropped_ms=recording.dropped_ms if recording is not None else 0.0,
-        )
+        return figures_of(self)
 
     def _tick(self, at_ns: int) -> None:
         self._do(self.session.tick(at_ns))
@@ -322,6 +320,7 @@ class LiveCall:
         self._command(self.provider, actions.to_provider)
         if not self.is_over:
             self.host.pump.set_deadline(self.provider, actions.next_tick_ns)
+        self._story.look(now_ns())
         self._untold += actions.events
         if self._is_telling:
             return  # a callback asked for this: what came before it is told first
@@ -340,19 +339,20 @@ class LiveCall:
             self.host.started(self, event.call_id)
             if self.recording is not None:
                 self.recording.begin(self.info.provider, self.call_id)
-        if isinstance(event, ForwardFailed):
-            _log.warning("call %s: not forwarded: %s", self.call_id or "(new)", event.detail)
         if isinstance(event, CallProgress) and event.status == "answered":
             self._is_answered()
         if isinstance(event, CallEnded):
             event = msgspec.structs.replace(event, summary=self.summary())
             self._finish(event)
+        self._story.take(event)
         self.host.tell(self, event)
         if isinstance(event, CallEnded) and not self.end.done():
             self.end.set_result(event)
 
-    def _command(self, socket: MediaSocket, commands: Iterable[Command]) -> None:
+    def _command(self, socket: MediaSocket, commands: Sequence[Command]) -> None:
         is_phone = socket is self.provider
+        if self._wire is not None and commands:
+            self._wire.goes(socket.name, commands)
         request = self._requests.forward if is_phone else None
         for command in commands:
             match command:
@@ -367,14 +367,18 @@ class LiveCall:
                 case HttpCall(awaited=True):
                     request = self._requests.keep(self.host.run(self._ask_forward(command)))
                     self._requests.forward = request
+                case HttpCall() if is_phone:
+                    request = self.ask_provider(command)
                 case HttpCall():
-                    request = self.ask_provider(command) if is_phone else self.host.carry_out(command)
+                    self.host.carry_out(command, log=self.vapi.log)
 
     def _finish(self, event: CallEnded) -> None:
         if self.is_over:
             return
         self.is_over = True
         self.controls.close()
+        if self._wire is not None:
+            self._wire.over()
         if self.recording is not None:
             self.recording.finish()
         self.host.pump.remove(self.provider)
@@ -382,7 +386,6 @@ class LiveCall:
         for socket in (self.provider, self.vapi):
             socket.connect_media(None, None, None)
         self._abandon_vapi()
-        _log.info("%s", ended_line(event))
         self.host.ended(self, event.summary)
 
     def _abandon_vapi(self) -> None:

@@ -15,6 +15,7 @@ from vapimedia.media.playout cimport PlayoutPath
 @cython.final
 cdef class MediaSocket(WSListener):
     cdef readonly str name
+    cdef public object log
     cdef readonly uint64_t unsent
     cdef readonly uint64_t guarded
     cdef readonly uint64_t late_echoes

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from picows import WSListener
 
+from vapimedia.io.call_log import CallLog
 from vapimedia.io.lane import Reactor
 from vapimedia.media import MediaPath
 
@@ -42,6 +43,8 @@ class MediaSocket(WSListener):
     def __init__(self, owner: SocketOwner, name: str, reactor: Reactor | None = None) -> None: ...
     name: str
     """``provider`` or ``vapi``."""
+    log: CallLog
+    """Where what befalls the socket is told; about no call that is known, unless set."""
     unsent: int
     """Messages that came after the close."""
     @property

@@ -2,11 +2,11 @@
 """One leg's WebSocket. This is the one file that knows picows' C interface."""
 
 import asyncio
-import logging
 
 import picows
 
 from vapimedia.errors import ConfigError
+from vapimedia.io.call_log import NOBODY
 from vapimedia.io.socket_options import tune
 
 from cpython.ref cimport PyObject
@@ -33,8 +33,6 @@ if picows.__version__.split(".")[:2] != ["2", "3"]:
     raise ConfigError(
         f"vapimedia needs picows 2.3, found {picows.__version__}; install it with: pip install 'picows>=2.3.1,<2.4'")
 
-_log = logging.getLogger("vapimedia.io")
-
 cdef enum:
     MAX_MESSAGE = 65536    # bytes of one message, fragments together, unless the socket is told otherwise
     MAX_REASON = 123    # bytes of a close frame's text, RFC 6455 s. 5.5
@@ -50,8 +48,8 @@ cdef void lane_frame(PyObject* taker, const vm_ws_head* head, char* payload, int
     cdef MediaSocket receiver = <MediaSocket>taker
     try:
         receiver._take(head.opcode, head.fin, head.rsv, payload, <size_t>head.n_payload, now)
-    except Exception:    # whatever broke is this call's; picows does the same
-        _log.exception("a message of the %s leg failed", receiver.name)
+    except Exception as error:    # whatever broke is this call's; picows does the same
+        receiver.log.broke("message_failed", error)
         receiver.close(1011)
 
 
@@ -71,6 +69,7 @@ cdef class MediaSocket(WSListener):
     def __init__(self, owner, str name not None, Reactor reactor=None):
         self._owner = owner
         self.name = name
+        self.log = NOBODY.of_leg(name)
         self._assembly = Assembly.__new__(Assembly)
         self._reactor = reactor
         self._fd = -1
@@ -274,7 +273,7 @@ cdef class MediaSocket(WSListener):
         self._transport.disconnect()
 
     cdef void _fail(self, WSCloseCode code, str reason):
-        _log.warning("%s leg closed with %d: %s", self.name, <int>code, reason)
+        self.log.trouble("leg_closed", reason, code=<int>code)
         self._assembly.end()
         self.was_breach = True
         self.close(code, reason)
@@ -337,7 +336,7 @@ cdef class MediaSocket(WSListener):
 
     cdef void _send(self, uint8_t opcode, bytes data):
         if self._is_paused and self._is_open() and self._outlet.backlog() > MAX_BACKLOG:
-            _log.warning("%s leg cut: its peer does not read", self.name)
+            self.log.trouble("leg_cut", "its peer does not read")
             self.abort()    # the owner, who may be in the middle of something, is told in another turn of the loop
         if self._is_open():
             self._outlet.send(opcode, data)
@@ -378,7 +377,7 @@ cdef class MediaSocket(WSListener):
             self.late_echoes += 1
             self._tell_stalled()
         else:
-            _log.warning("%s leg closed: its peer answers no ping", self.name)
+            self.log.trouble("leg_lost", "its peer answers no ping")
             self.close(1001, "no answer to a ping")
             self.abort()
 

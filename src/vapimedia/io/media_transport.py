@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import aiofastnet
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
+from vapimedia.io.call_log import HidesWords
 from vapimedia.io.http_head import Head
 from vapimedia.io.media_socket import MediaSocket
 from vapimedia.io.tls import client_context
@@ -22,6 +23,7 @@ __all__ = ["HANDSHAKE_TIMEOUT_S", "accept", "connect"]
 _picows_log = logging.getLogger("vapimedia.io.picows")
 # Below this it tells of every connection, with peers' addresses and, at its most talkative, request heads.
 _picows_log.setLevel(logging.WARNING)
+_picows_log.addFilter(HidesWords())
 
 HANDSHAKE_TIMEOUT_S = 5.0
 # A conversation-update holds the whole conversation twice, with a time for each word: that of a long call must not

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from vapimedia.errors import ConfigError, ProviderError, StateError
+from vapimedia.io.call_log import CallNames, about
 from vapimedia.io.call_setup import session_config, vapi_format
 from vapimedia.io.desk import Seat, Ticket
 from vapimedia.io.hooks import Call, CallInfo, CallOptions, Reject, check_types
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Order", "dial", "hang_up_given_up"]
 
-_log = logging.getLogger("vapimedia.call")
 
 # From the answer to the media socket, and for our clock to differ from the provider's.
 _AFTER_RING_S = 15
@@ -94,7 +93,8 @@ def hang_up_given_up(bridge: Bridge, provider: str, reference: str, report: Stat
         return
     plan = bridge.dialects.new(provider, report.call_id).hangup()
     for request in (step for step in plan if isinstance(step, HttpCall)):
-        _log.warning("call %s was given up and lives on: %s is asked to end it", report.call_id, provider)
+        names = CallNames(call_id=report.call_id, provider=provider)
+        about(names).trouble("given_up_call", "it lives on: the provider is asked to end it")
         bridge.count("given_up_call")
         book.forget_given_up(reference)
         bridge.carry_out(request, ends=reference)

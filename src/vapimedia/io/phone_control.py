@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
+from vapimedia.io.call_log import NOBODY, CallLog, word_of
 from vapimedia.io.live_call import LiveCall
 from vapimedia.protocols.vapi import PhoneCallControl
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["control_phone"]
 
-_log = logging.getLogger("vapimedia.call")
+
+def _log_of(call: LiveCall | None) -> CallLog:
+    return NOBODY if call is None else call.log
 
 
 async def control_phone(bridge: Bridge, call: LiveCall | None, message: PhoneCallControl) -> None:
@@ -24,11 +26,11 @@ async def control_phone(bridge: Bridge, call: LiveCall | None, message: PhoneCal
     to = message.destination if message.request == "forward" else None
     if message.request != "hang-up" and to is None:
         bridge.count("phone_call_control_unknown")
-        call_id = call.call_id if call is not None else "that is not here (any more)"
-        _log.error("call %s: Vapi asks for something of the phone leg that cannot be read", call_id)
+        _log_of(call).fault("phone_call_control_unknown", "what Vapi asks of the phone leg cannot be read")
     elif call is None or call.is_over:
         bridge.count("phone_call_control_lost")
-        _log.warning("Vapi asks for %r of a call that is not here (any more)", message.request)
+        asked = word_of(message.request or "")
+        _log_of(call).trouble("phone_call_control_lost", "the call is not here (any more)", request=asked)
     elif to is None:
         call.hang_up_when_heard("phone-call-control")
     else:

@@ -1,7 +1,6 @@
 # cython: language_level=3
 """One timer for all calls of a worker."""
 
-import logging
 
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
@@ -12,7 +11,6 @@ from vapimedia.media.tally cimport VM_HISTOGRAM_BUCKETS, Tally, vm_histogram_buc
 
 __all__ = ["Pump", "now_ns"]
 
-_log = logging.getLogger("vapimedia.io")
 
 cdef enum:
     TICK_NS = 10000000
@@ -123,15 +121,15 @@ cdef class Pump:
                     receiver.watch(now)
                 if now - receiver._sampled_ns >= SAMPLE_NS:
                     self._sample(receiver, now)
-            except Exception:
-                _log.exception("media of the %s leg failed", receiver.name)
+            except Exception as error:
+                receiver.log.broke("media_failed", error)
                 receiver.close(1011)    # as picows does when the fault shows as a message arrives
             try:
                 if receiver._deadline_ns <= now and receiver._deadline is not None:
                     receiver._deadline_ns = INT64_MAX
                     receiver._deadline(now)
-            except Exception:
-                _log.exception("a deadline of the %s leg failed", receiver.name)
+            except Exception as error:
+                receiver.log.broke("deadline_failed", error)
         # An absolute grid: being late once does not move what follows; ticks that were missed whole are left out.
         self._due_ns += TICK_NS * max(1, (now - self._due_ns) // TICK_NS + 1)
         if self._driven:

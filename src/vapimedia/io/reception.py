@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from vapimedia.errors import ConfigError
 from vapimedia.formats import AudioFormat
 from vapimedia.io.book import EndedCall, TokenDesk
+from vapimedia.io.call_log import CallNames, about, plain
 from vapimedia.io.call_setup import session_config, vapi_format
 from vapimedia.io.desk import Entry, Seat, Ticket, name_of
 from vapimedia.io.errands import Errand, Reply
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from vapimedia.io.bridge import Bridge
 
 __all__ = ["OnCall", "OnFallback", "Reception", "media_url_of"]
-
-_log = logging.getLogger("vapimedia.bridge")
 
 OnCall = Callable[[CallInfo], Awaitable[CallOptions | Reject | None]]
 OnFallback = Callable[[CallInfo, str], Awaitable[Any]]
@@ -162,6 +160,7 @@ class Reception:
         except ConfigError:
             call.hang_up("the answer cannot be written")
             raise
+        call.log.detail("call_answered")
         call.start_vapi(request)  # costs money: last
         return call.answer
 
@@ -188,14 +187,17 @@ class Reception:
         on_call = self._on_call
         if on_call is None:
             return CallOptions()
-        chosen = await ask_user("on_call", lambda: on_call(info), ON_CALL_TIMEOUT_S)
+        log = about(CallNames(call_id=info.call_id, provider=info.provider))
+        chosen = await ask_user("on_call", lambda: on_call(info), ON_CALL_TIMEOUT_S, log)
         if chosen is FAILED:
             self._bridge.count("on_call_failed")
             return _UNCHOSEN
         if chosen is None:
             return CallOptions()
         if not isinstance(chosen, CallOptions | Reject):
-            _log.error("on_call returned %s instead of CallOptions or Reject", type(chosen).__name__)
+            log.fault(
+                "on_call_wrong", "on_call returned %s instead of CallOptions or Reject", type(chosen).__name__
+            )
             self._bridge.count("on_call_failed")
             return _UNCHOSEN
         return chosen
@@ -208,7 +210,8 @@ class Reception:
         on_fallback, info = self._on_fallback, call.info
         if on_fallback is None or self._was_to_end(call):
             return None
-        chosen = await ask_user("on_fallback", lambda: on_fallback(info, status), ON_CALL_TIMEOUT_S)
+        log = about(CallNames(call_id=info.call_id, provider=info.provider))
+        chosen = await ask_user("on_fallback", lambda: on_fallback(info, status), ON_CALL_TIMEOUT_S, log)
         if chosen is FAILED:
             self._bridge.count("on_fallback_failed")
         if chosen is FAILED or chosen is None:
@@ -217,7 +220,7 @@ class Reception:
             return self._bridge.dialects.new(info.provider, info.call_id).fallback(chosen)
         except ConfigError as error:
             self._bridge.count("on_fallback_failed")
-            _log.error("on_fallback: %s", error)
+            log.fault("on_fallback_wrong", "on_fallback: %s", plain(str(error)))
             return None
 
     # --- media sockets ---------------------------------------------------------------------------
@@ -255,5 +258,5 @@ class Reception:
             call.start_vapi(self.request(options, wanted))
             self.record(call, options)
         except ConfigError as error:
-            _log.error("%s", error)
+            call.log.fault("call_unanswered", "%s", plain(str(error)))
             call.hang_up("no assistant")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from vapimedia.errors import ConfigError
+from vapimedia.io.call_log import NOBODY, CallLog, plain
 from vapimedia.io.config import check_folder
 from vapimedia.io.pump import now_ns
 from vapimedia.io.wav_file import WavFile
@@ -59,8 +60,9 @@ OpenFile = Callable[[Path, int, int], RecordingFile]
 class Recording:
     """One call's. Made on the loop; ``write`` and ``_open`` are the thread's, ``fail`` is either's."""
 
-    def __init__(self, recorder: Recorder, session: CallSession) -> None:
+    def __init__(self, recorder: Recorder, session: CallSession, log: CallLog) -> None:
         self._recorder = recorder
+        self.log = log
         self._session = session
         fmt = session.downlink.target  # the provider's, in both directions
         self._caller = Tap(fmt, is_live=True, max_ms=_STALL_MS)
@@ -115,7 +117,7 @@ class Recording:
                     return self.fail()  # the file has told why
             self._file.flush()
         except (ConfigError, OSError) as error:
-            _log.error("a recording has ended: %s", error)
+            self.log.fault("recording_ended", "the recording has ended: %s", plain(str(error)))
             return self.fail()
         if end_ns is not None:
             self._file.close()
@@ -163,9 +165,9 @@ class Recorder:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def take(self, session: CallSession) -> Recording:
-        """Have a call recorded, once it starts."""
-        return Recording(self, session)
+    def take(self, session: CallSession, log: CallLog = NOBODY) -> Recording:
+        """Have a call recorded, once it starts. *log* is told what keeps it from that."""
+        return Recording(self, session, log)
 
     def add(self, recording: Recording) -> None:
         """Write *recording* from now on."""
@@ -234,8 +236,8 @@ class Recorder:
     def _write(self, recording: Recording) -> bool:
         try:
             return recording.write(now_ns())
-        except Exception:  # one recording's fault must not end the others
-            _log.exception("a recording failed")
+        except Exception as error:  # one recording's fault must not end the others
+            recording.log.broke("recording_failed", error)
             return recording.fail()
 
 

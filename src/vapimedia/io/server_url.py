@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from vapimedia.io.call_log import CallNames, about, plain, word_of
 from vapimedia.io.desk import name_of
 from vapimedia.io.errands import JSON, Errand, Reply, refused
 from vapimedia.io.live_call import LiveCall
 from vapimedia.io.phone_control import control_phone
 from vapimedia.io.repeats import Repeats, key_of
+from vapimedia.io.wire_log import regarding
 from vapimedia.protocols.dialect import Refusal, WebhookRequest
 from vapimedia.protocols.vapi import (
     Event,
@@ -106,6 +108,7 @@ class ServerUrl:
             bridge.count("vapi_webhook_unknown")
             return self._tell(None, message)
         call = bridge.book.find_vapi(message.call_id)
+        regarding(about(CallNames(vapi_call_id=message.call_id or "")) if call is None else call.log)
         is_function = self._is_function(message)
         is_asked = isinstance(message, ToolCalls) or is_function or bridge.handlers.wants(message)
         key = key_of(message, webhook.body, wants_answer=is_asked and not is_function)
@@ -207,7 +210,8 @@ class ServerUrl:
         else:
             fallback = self._bridge.handlers.fallback_for(message.type)
         answered = "refused with 400" if fallback is None else "answered with the fallback"
-        _log.warning("%s cannot be read (%s); %s", message.type or "a server message", why, answered)
+        what = word_of(message.type) if message.type else "a server message"
+        _log.warning("%s cannot be read (%s); %s", what, plain(why), answered)
         return Reply.of(Refusal(400, why)) if fallback is None else Reply(200, fallback, JSON)
 
     def _tell(self, call: LiveCall | None, message: object) -> Reply:

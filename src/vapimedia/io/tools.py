@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import logging
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import msgspec
 
 from vapimedia.errors import ConfigError
+from vapimedia.io.call_log import about, word_of
 from vapimedia.io.hooks import Call
 from vapimedia.io.user_code import LateError, Runner, UserCodeError, check_answers, describe_failure, is_async
 from vapimedia.protocols.vapi import (
@@ -28,7 +28,6 @@ __all__ = ["ToolBox", "ToolFunction"]
 
 ToolFunction = Callable[[Call | None, Any], Any]
 
-_log = logging.getLogger("vapimedia.tools")
 _NEVER_AN_OBJECT = (
     msgspec.inspect.CustomType,
     msgspec.inspect.IntType,
@@ -105,10 +104,12 @@ class ToolBox:
         def failed(error: str) -> ToolResult:
             return ToolResult(wanted.id, wanted.name, error=error)
 
-        tool = self._tools.get(wanted.name)
+        log, tool = about(call), self._tools.get(wanted.name)
         if tool is None:
             self._count("tool_unknown")
-            _log.warning("Vapi asked for tool %r, which is not registered", wanted.name[:64])
+            log.trouble(
+                "tool_unknown", "Vapi asked for a tool that is not registered", tool=word_of(wanted.name)
+            )
             return failed(f"there is no tool named {wanted.name}")
         try:
             arguments = msgspec.convert(wanted.arguments(), tool.arguments, strict=False)
@@ -116,13 +117,12 @@ class ToolBox:
             self._count("tool_misfit")
             # What msgspec quotes, and what a Struct's __post_init__ says, may be what a caller said.
             why = without_values(str(error)) if error.__cause__ is None else describe_failure(error.__cause__)
-            _log.warning("the arguments of tool %r do not fit: %s", wanted.name, why)
+            log.trouble("tool_misfit", "the arguments of tool %r do not fit: %s", wanted.name, why)
             return failed(f"the arguments do not fit: {error}")
         except Exception as error:  # the __post_init__ of a user's Struct may raise anything
             self._count("tool_misfit")
-            _log.error(
-                "the arguments of tool %r: reading them raised %s", wanted.name, describe_failure(error)
-            )
+            told = describe_failure(error)
+            log.fault("tool_misfit", "the arguments of tool %r: reading them raised %s", wanted.name, told)
             return failed(f"the arguments do not fit: {type(error).__name__}")
         try:
             result = await self._runner.run(
@@ -130,24 +130,27 @@ class ToolBox:
             )
         except LateError:
             self._count("tool_late")
-            _log.warning("tool %r took longer than %g s", wanted.name, limit_s)
+            log.trouble("tool_late", "tool %r took longer than %g s", wanted.name, limit_s)
             return failed(f"the tool took longer than {limit_s:g} s")
         except UserCodeError as failure:
             self._count("tool_failed")
-            _log.error("tool %r raised %s", wanted.name, describe_failure(failure.error))
+            log.fault("tool_failed", "tool %r raised %s", wanted.name, describe_failure(failure.error))
             return failed(f"the tool failed: {type(failure.error).__name__}")
         if not isinstance(result, ToolResult):
             result = ToolResult(wanted.id, wanted.name, result=result)
         if result.tool_call_id != wanted.id:
             self._count("tool_foreign_result")
-            _log.error(
-                "tool %r returned a ToolResult for another tool call than it was asked for", wanted.name
+            log.fault(
+                "tool_foreign_result",
+                "tool %r returned a ToolResult for another tool call than it was asked for",
+                wanted.name,
             )
             return failed("the tool answered another tool call")
         written = as_written(result)
         if written is None:
             self._count("tool_unwritable")
-            _log.error(
+            log.fault(
+                "tool_unwritable",
                 "tool %r returned %s that cannot be written as JSON",
                 wanted.name,
                 "a ToolResult with a part"

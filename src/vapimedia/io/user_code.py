@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vapimedia.errors import ConfigError
+from vapimedia.io.call_log import NOBODY, CallLog
 from vapimedia.io.user_threads import UserThreads
 
 __all__ = [
@@ -212,15 +213,17 @@ def _call(function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
 _asking = Runner("vapimedia-asking")  # all of it on loops: no thread ever begins
 
 
-async def ask_user(name: str, ask: Callable[[], Awaitable[object]], timeout_s: float) -> object:
-    """Await the user's function *name*; log why and return ``FAILED`` if it raises or takes too long.
+async def ask_user(
+    name: str, ask: Callable[[], Awaitable[object]], timeout_s: float, log: CallLog = NOBODY
+) -> object:
+    """Await the user's function *name*; tell *log* why and return ``FAILED`` if it raises or takes too long.
 
     One that is late is cancelled and not waited for, whatever it does about that.
     """
     try:
         return await _asking.run(ask, on_loop=True, deadline_s=timeout_s)
     except LateError:
-        _log.error("%s took longer than %g s", name, timeout_s)
+        log.fault(f"{name}_late", "%s took longer than %g s", name, timeout_s)
     except UserCodeError as failure:
-        _log.error("%s raised %s", name, describe_failure(failure.error))
+        log.fault(f"{name}_failed", "%s raised %s", name, describe_failure(failure.error))
     return FAILED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -14,10 +13,12 @@ import aiohttp
 from yarl import URL
 
 from vapimedia.errors import ConcurrencyBlocked, ConfigError, ProviderError, VapiError
+from vapimedia.io.call_log import NOBODY, CallLog
 from vapimedia.io.call_lookup import CallLike, Known, check_call, id_in, id_of, listen_url_of
 from vapimedia.io.listen import Listening
 from vapimedia.io.live_control import LiveControl, begun_call, end_call
 from vapimedia.io.vapi_requests import CREATE, READ, USER_AGENT, Answer, Repetition, Requests, bearer, repeat
+from vapimedia.io.wire_log import WireLog
 from vapimedia.protocols.commands import HttpCall
 from vapimedia.protocols.hosts import is_loopback
 from vapimedia.protocols.vapi import (
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from vapimedia.io.config import BridgeConfig
 
 __all__ = ["USER_AGENT", "VapiClient"]
-
-_log = logging.getLogger("vapimedia.io")
 
 # A record holds every word of its call, and a list a hundred of them.
 _MAX_RECORD_BYTES = 16 << 20
@@ -257,16 +256,18 @@ class VapiClient:
 
         return await repeat(send, rule, host=to.host_port_subcomponent or "", timeout_s=timeout_s)
 
-    async def carry_out(self, call: HttpCall) -> bool:
-        """Make one request; return whether it did its work. Never raises; logs purpose and status alone."""
+    async def carry_out(self, call: HttpCall, log: CallLog = NOBODY) -> bool:
+        """Make one request; return whether it did its work. Never raises; tells *log* purpose and status alone."""
         try:
             status, _ = await self._request(call)
         except (aiohttp.ClientError, VapiError, TimeoutError, ValueError) as error:
-            _log.warning("request to %s failed: %s", call.purpose, type(error).__name__)
+            text = "request to %s failed: %s"
+            log.trouble("request_failed", text, call.purpose, type(error).__name__, purpose=call.purpose)
             return False
         if status < 300 or status in call.gone:
             return True
-        _log.warning("request to %s was refused with status %d", call.purpose, status)
+        text = "request to %s was refused with status %d"
+        log.trouble("request_refused", text, call.purpose, status, purpose=call.purpose, status=status)
         return False
 
     async def ask(self, call: HttpCall) -> tuple[int, bytes]:
@@ -338,6 +339,10 @@ class VapiClient:
     @property
     def _secrets(self) -> Sequence[Secret]:
         return (self._key, self._public_key)
+
+    def tell(self, wire: WireLog | None) -> None:
+        """Have *wire* tell of each request from now on."""
+        self._requests.wire = wire
 
     async def close(self) -> None:
         """Close the connections, for good."""

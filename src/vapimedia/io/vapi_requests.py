@@ -16,6 +16,7 @@ from yarl import URL
 from vapimedia._version import __version__
 from vapimedia.errors import VapiError
 from vapimedia.io.tls import trouble_of
+from vapimedia.io.wire_log import WireLog
 from vapimedia.secret import Secret
 
 __all__ = [
@@ -83,6 +84,7 @@ class Requests:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self._is_closed = False
+        self.wire: WireLog | None = None
 
     async def send(
         self,
@@ -97,10 +99,20 @@ class Requests:
     ) -> Answer:
         """Make one request. Raises aiohttp's errors, and ``VapiError`` for an answer that is too large."""
         limits = aiohttp.ClientTimeout(total=timeout_s, connect=connect_s)
-        async with self._http().request(
-            method, url, headers=revealed(headers), data=body, allow_redirects=False, timeout=limits
-        ) as answer:
-            return Answer(answer.status, await _read(answer, max_bytes), _seconds(answer.headers))
+        told = None if self.wire is None else self.wire.begin("out", method, url.host or "", len(body or b""))
+        try:
+            async with self._http().request(
+                method, url, headers=revealed(headers), data=body, allow_redirects=False, timeout=limits
+            ) as answer:
+                if told is not None:
+                    told.status = answer.status
+                read = await _read(answer, max_bytes)
+                if told is not None:
+                    told.n_bytes = len(read)
+                return Answer(answer.status, read, _seconds(answer.headers))
+        finally:
+            if told is not None:
+                told.end()
 
     async def close(self) -> None:
         """Close the connections, for good."""

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
+from vapimedia.io.call_log import NOBODY
 from vapimedia.io.errands import Reply, refused
 from vapimedia.io.http_port import close_after_answer
 from vapimedia.io.phone_page import add_phone_page
 from vapimedia.io.request_body import read_body
+from vapimedia.io.wire_log import WireLog, regarding
 from vapimedia.protocols import get_dialect
 from vapimedia.protocols.dialect import Refusal, WebhookRequest
 
@@ -30,7 +33,7 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 def public_app(bridge: Bridge) -> web.Application:
     """Return the application behind the public port, with the routes of the chosen providers only."""
-    app = web.Application()
+    app = web.Application() if bridge.wire is None else web.Application(middlewares=[_telling(bridge.wire)])
     app.on_response_prepare.append(close_after_answer)
     routes = _Routes(bridge)
     for provider in bridge.config.providers:
@@ -50,6 +53,28 @@ def public_app(bridge: Bridge) -> web.Application:
     app.router.add_get("/healthz", routes.healthz)
     app.router.add_get("/readyz", routes.readyz)
     return app
+
+
+def _telling(wire: WireLog) -> Middleware:
+    """Return what has *wire* tell of each request."""
+
+    @web.middleware
+    async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+        regarding(NOBODY)
+        resource = request.match_info.route.resource
+        route = "(none)" if resource is None else resource.canonical
+        told = wire.begin("in", request.method, route, request.content_length or 0)
+        try:
+            answer = await handler(request)
+            told.status, told.n_bytes = answer.status, answer.content_length or 0
+            return answer  # noqa: TRY300
+        except web.HTTPException as error:
+            told.status = error.status
+            raise
+        finally:
+            told.end()
+
+    return tell
 
 
 def _response(reply: Reply) -> web.Response:

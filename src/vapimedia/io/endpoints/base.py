@@ -14,6 +14,7 @@ from aiohttp import web
 from vapimedia.audio import Resampler
 from vapimedia.errors import ConfigError
 from vapimedia.formats import Quality
+from vapimedia.io.call_log import plain
 from vapimedia.io.endpoints.conversation import Conversation
 from vapimedia.io.request_body import read_body
 from vapimedia.io.user_code import (
@@ -144,7 +145,7 @@ class RequestEndpoint(Endpoint):
         if isinstance(message, Malformed):
             self.counts["malformed"] += 1
             reason = describe_malformed(message, body)
-            _log.warning("%s cannot read a request: %s", type(self).__name__, reason)
+            _log.warning("%s cannot read a request: %s", type(self).__name__, plain(reason))
             return refused(Refusal(400, reason))
         self.counts["other_type"] += 1
         _log.warning("%s was sent a message of another type", type(self).__name__)

@@ -14,6 +14,7 @@ from aiohttp import WSMessage, WSMsgType, web
 from vapimedia.audio import Resampler
 from vapimedia.errors import ConfigError, ProtocolError
 from vapimedia.formats import AudioFormat, Quality
+from vapimedia.io.call_log import plain
 from vapimedia.io.endpoints.base import Endpoint, refused
 from vapimedia.io.endpoints.stream import StereoCutter, TranscriberStream, check_response
 from vapimedia.io.user_code import check_streams, describe_failure, is_our_cancelling, place_in
@@ -177,7 +178,7 @@ class _Connection:
         return None
 
     async def _refuse(self, error: str, code: int) -> None:
-        _log.warning("the transcriber refused a call with %d: %s", code, error[:_MAX_LOGGED])
+        _log.warning("the transcriber refused a call with %d: %s", code, plain(error, _MAX_LOGGED))
         await self._fail(error, code)
 
     async def _start(self) -> TranscriberStart | None:

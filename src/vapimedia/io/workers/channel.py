@@ -18,6 +18,7 @@ from typing import Literal
 
 import msgspec
 
+from vapimedia.io.call_log import told_of
 from vapimedia.io.workers.messages import Body, Broken
 from vapimedia.secret import Secret
 
@@ -223,8 +224,8 @@ class Channel:
     async def _answer(self, id_: int, body: Body) -> None:
         try:
             answer = await self._asked(body)
-        except Exception:  # whatever broke, the other side must not wait for good
-            _log.exception("a question of the other process could not be answered: %r", body)
+        except Exception as error:  # whatever broke, the other side must not wait for good
+            _log.error("a question of the other process could not be answered: %r: %s", body, told_of(error))
             answer = Broken()
         self._send("answer", id_, answer)
 

@@ -23,6 +23,7 @@ from vapimedia.io.call_setup import Dialects
 from vapimedia.io.desk import Entry
 from vapimedia.io.front_door import address_of
 from vapimedia.io.http_head import MAX_HEAD_BYTES, Head, read_head
+from vapimedia.io.log_format import write_log
 from vapimedia.io.loop import run
 from vapimedia.io.public_port import PublicPort
 from vapimedia.io.snapshot import source_of, take_snapshot
@@ -57,8 +58,7 @@ class Worker:
     async def serve(self) -> int:
         """Run until the bridge is closed; return the exit code."""
         setup = await self._setup
-        text = f"%(asctime)s %(levelname)s worker {setup.number} %(name)s: %(message)s"
-        logging.basicConfig(level=setup.log_level.upper(), format=text, stream=sys.stderr)
+        write_log(setup.log_level, setup.config.log_format, worker=setup.number)
         try:
             await self._start(setup)
         except ConfigError as error:
