@@ -45,23 +45,23 @@ static inline uint32_t take_word(input *in) {
     return low | (uint32_t)take_byte(in) << 8;
 }
 
-/* How a stream is cut into chunks: eight sizes, again and again. */
+/* How a stream is cut into chunks: eight sizes, again and again; what is left after MAX_CUTS is one. */
+enum { MAX_CUTS = 80 };
 typedef struct cuts {
     uint8_t size[8];
-    size_t i, n_empty;
+    size_t i;
 } cuts;
 
 static inline cuts take_cuts(input *in) {
-    cuts taken = {{0}, 0, 0};
+    cuts taken = {{0}, 0};
     for (size_t i = 0; i < sizeof taken.size; i++)
         taken.size[i] = take_byte(in);
     return taken;
 }
 
 static inline size_t next_cut(cuts *c, size_t n_left) {
+    if (c->i == MAX_CUTS) return n_left;
     const size_t size = c->size[c->i++ % sizeof c->size];
-    c->n_empty = size == 0 ? c->n_empty + 1 : 0;
-    if (c->n_empty > sizeof c->size) return n_left;
     return less(size < 240 ? size : (size - 239) * 131, n_left);
 }
 

@@ -24,14 +24,13 @@ RATES = {8000: 0, 16_000: 1, 24_000: 2, 48_000: 3, 11_025: 4, 44_100: 6, 7000: 2
 
 
 def spoken() -> tuple[list[dict[str, object]], bytes, bytes]:
-    """Return the text messages of a Twilio call, its audio, and that of a Vonage call."""
+    """Return the text messages of a Twilio call, their audio, and loud samples: recordings begin with silence."""
     twilio = (DATA / "twilio" / "twilio_bidirectional.jsonl").read_text(encoding="utf-8").splitlines()
     messages = [json.loads(line) for line in twilio]
     texts = [json.loads(message["wire"]) for message in messages if message["kind"] == "text"]
     mulaw = [base64.b64decode(text["media"]["payload"]) for text in texts if text["event"] == "media"]
-    vonage = (DATA / "vonage" / "vonage_16k.jsonl").read_text(encoding="utf-8").splitlines()
-    frames = [base64.b64decode(m["b64"]) for m in map(json.loads, vonage) if m["kind"] == "binary"]
-    return texts, b"".join(mulaw[:12]), b"".join(frames[:4])
+    loud = ((i * i // 3 + i * 7919) % 24_001 - 12_000 for i in range(1300))
+    return texts, b"".join(mulaw[:12]), struct.pack("<1300h", *loud)
 
 
 def rate_byte(hz: int) -> bytes:
@@ -52,13 +51,15 @@ def envelopes(texts: list[dict[str, object]], mulaw: bytes) -> Iterator[bytes]:
     yield b'\2{"p":"AA==","q":' + b"[" * 32 + b"]" * 32 + b"}"
     yield b'\2{"p":"AA==","q":' + b"[" * 33 + b"]" * 33 + b"}"
     yield b'\2{"p":"AA=\\u003d"}'
+    yield b'\2{"n":[0,12,-3,-0.50,1.5e-07,2E+9,{"s":"\\"\\\\\\u00fF\\n","":[]}],"p":"AAAA","q":"\\/"}'
+    yield b'\1{"a":{"c":"x"},"a":{"b":"AAAA"},"e":{"b":"z"}}'
     yield b'\3{"":{"p":"1","pay":"AAAA"},"p":{"":"2"}}'
 
 
 def kernels() -> dict[str, list[bytes]]:
     """Return what each of the kernels' targets starts from."""
     texts, mulaw, pcm = spoken()
-    samples = struct.pack("<8h", 0, 1, -1, 32_767, -32_768, 132, -8159, 255) + pcm[:1200]
+    samples = struct.pack("<8h", 0, 1, -1, 32_767, -32_768, 132, -8159, 255) + pcm[:2600]
     pairs = [
         (8000, 16_000),
         (16_000, 8000),
@@ -77,9 +78,9 @@ def kernels() -> dict[str, list[bytes]]:
             bytes([variant, 3 * variant]) + bytes(range(256)) + samples[:300] for variant in EVERY_VARIANT
         ],
         "slicer": [
-            struct.pack("<BH", 0, 159) + CUTS[0] + mulaw[:900],
+            struct.pack("<BH", 0, 159) + CUTS[0] + bytes(range(256)) * 4,
             struct.pack("<BH", 1, 319) + CUTS[1] + pcm[:700],
-            struct.pack("<BH", 0, 0) + CUTS[2] + mulaw[:50],
+            struct.pack("<BH", 0, 0) + CUTS[2] + bytes(range(50)),
         ],
         "resampler": [],
         "converter": [],
@@ -94,10 +95,13 @@ def kernels() -> dict[str, list[bytes]]:
         ],
     }
     for i, pair in enumerate(rates):
-        tail = CUTS[i % 3] + samples[: 300 + 90 * i]
+        tail = CUTS[(i + i // 3) % 3] + samples[: 300 + 90 * i]
         found["resampler"].append(pair + bytes([i % 3, i % 5, i]) + tail)
         found["converter"].append(bytes([i % 3, i // 3 % 3]) + pair + bytes([i % 3, i % 5]) + tail)
         found["line"].append(pair + bytes([i % 5, i % 6, i % 3, 128 * (i % 2) + 4]) + samples[: 300 + 90 * i])
+    many_phases = rate_byte(16_000) + rate_byte(44_100)
+    found["resampler"].append(many_phases + bytes([1, 1, 3]) + bytes([200] * 8) + samples)
+    found["converter"].append(b"\2\2" + many_phases + bytes([1, 1]) + CUTS[0] + samples)
     return found
 
 
