@@ -83,7 +83,7 @@ async def test_sigterm_during_100_calls_loses_no_end_and_exits_with_0(n_workers:
             assert len(assistants) == N_CALLS
             for one in assistants:
                 assert last_words(one, TEXT)[-1] == b'{"type":"end-call"}'
-            told = re.findall(r"call (CA\w+) ended: (\w+)", service.told())
+            told = re.findall(r"call_ended .*? call_id=(CA\w+) .*? reason=(\w+)", service.told())
             assert len(set(told)) == len(told) == N_CALLS + 1
             assert Counter(reason for _, reason in told) == {"drain": N_CALLS, "provider_stop": 1}
             print(

@@ -122,6 +122,7 @@ def dial(
         "vapi_hosts": vapi_host or None,
     }
     bridge, settings = prepare(flags, os.environ, config)
+    set_up_logging(log_level, settings.log_format, default="warning")
     if bridge is None and not settings.assistant_id:
         raise ConfigError(
             "assistant_id is not set; pass --assistant-id, or an --app that chooses one in on_call"
