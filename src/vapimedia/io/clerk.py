@@ -75,6 +75,7 @@ class Clerk:
             report = dialect.read_status_webhook(webhook)
         except ProtocolError as error:
             return refused(Refusal(400, str(error)))
+        regarding(about(CallNames(call_id=report.call_id, provider=provider)))
         if self._bridge.book.find_any(provider, report.call_id, reference) is None:
             one = (f"{provider}/ref", reference) if reference else (provider, report.call_id)
             errand = Errand("status", provider, reference=reference, webhook=webhook)
