@@ -27,6 +27,7 @@ from vapimedia.protocols.dialect import DialRequest
 from vapimedia.protocols.twilio import TwilioSettings
 from vapimedia.protocols.vapi import WebhookSecrets
 from vapimedia.protocols.vonage import VonageSettings
+from vapimedia.secret import hide_received, reveal_to_ourselves
 from vapimedia.session.lifecycle import VapiCall
 
 CANARY = "canary-0123456789"
@@ -163,3 +164,10 @@ def test_settings_reach_a_worker_with_their_secrets() -> None:
     came = channel._decode(channel._encode(frame)).body
     assert isinstance(came, Setup) and came.config == config
     assert came.config.vapi_api_key.reveal() == CANARY
+
+
+def test_settings_reach_the_demos_bridge_with_their_secrets() -> None:
+    config = BridgeConfig(vapi_api_key=CANARY)
+    told = msgspec.json.encode(config, enc_hook=reveal_to_ourselves)
+    came = msgspec.json.decode(told, type=BridgeConfig, dec_hook=hide_received)
+    assert came == config and came.vapi_api_key.reveal() == CANARY

@@ -21,6 +21,7 @@ from vapimedia.io.config import BridgeConfig
 from vapimedia.io.loop import loop_name, run
 from vapimedia.protocols import events as provider
 from vapimedia.protocols import vapi
+from vapimedia.secret import hide_received
 from vapimedia.session import events as session
 
 __all__ = ["main"]
@@ -142,7 +143,7 @@ def _speaker(role: str | None) -> str:
 
 
 def main() -> None:
-    settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=BridgeConfig)
+    settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=BridgeConfig, dec_hook=hide_received)
     run(serve(settings))
 
 

@@ -14,6 +14,7 @@ import msgspec
 from vapimedia.cli.demo_lines import Line, Moment, Ready, Result
 from vapimedia.errors import VapimediaError
 from vapimedia.io.config import BridgeConfig
+from vapimedia.secret import reveal_to_ourselves
 
 __all__ = ["BridgeProcess"]
 
@@ -53,7 +54,7 @@ class BridgeProcess:
             raise VapimediaError("the demo's bridge process has no pipes")
         self._reader = asyncio.create_task(self._read(process.stdout))
         try:
-            process.stdin.write(msgspec.json.encode(self._settings) + b"\n")
+            process.stdin.write(msgspec.json.encode(self._settings, enc_hook=reveal_to_ourselves) + b"\n")
             await process.stdin.drain()
             self.port = (await self._wait_for(self._ready, _START_TIMEOUT_S)).port
         except BaseException:

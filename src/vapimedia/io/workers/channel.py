@@ -20,7 +20,7 @@ import msgspec
 
 from vapimedia.io.call_log import told_of
 from vapimedia.io.workers.messages import Body, Broken
-from vapimedia.secret import Secret
+from vapimedia.secret import hide_received, reveal_to_ourselves
 
 __all__ = ["Channel"]
 
@@ -42,21 +42,8 @@ class _Frame(msgspec.Struct, array_like=True):
     body: Body
 
 
-def _show(value: object) -> object:
-    # The other end is a process of ours, on a socket that nobody else has.
-    if isinstance(value, Secret):
-        return value.reveal()
-    raise NotImplementedError
-
-
-def _hide(type_: type, value: object) -> object:
-    if type_ is Secret and isinstance(value, str):
-        return Secret(value)
-    raise NotImplementedError
-
-
-_encode = msgspec.msgpack.Encoder(enc_hook=_show).encode
-_decode = msgspec.msgpack.Decoder(_Frame, dec_hook=_hide).decode
+_encode = msgspec.msgpack.Encoder(enc_hook=reveal_to_ourselves).encode
+_decode = msgspec.msgpack.Decoder(_Frame, dec_hook=hide_received).decode
 
 
 class Channel:
