@@ -95,6 +95,8 @@ cdef bint keep(Kept* kept, const uint8_t* data, size_t n) noexcept nogil:
     """Append; false when it is more than any frame may have, or memory is out."""
     cdef size_t room = kept.room
     cdef void* grown
+    if n == 0:
+        return True  # there may be no memory yet to copy nothing to
     if kept.n + n > room:
         room = max(2 * room, kept.n + n)
         if room > 4 * SCRATCH:
