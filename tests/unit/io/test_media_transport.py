@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from recorder import Recorder
 from wire import BINARY, CLOSE, PING, PONG, TEXT, Wire, frame, on_both_loops, until
 
+from vapimedia import Secret
 from vapimedia.io import media_transport
 from vapimedia.io.lane import Reactor
 from vapimedia.io.media_socket import MediaSocket
@@ -95,8 +96,8 @@ class FarSide:
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=self.context)
         async with server:
             scheme = "wss" if self.context else "ws"
-            url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-            await media_transport.connect(url, socket, [], 20)
+            url = Secret(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+            await media_transport.connect(url, socket, {}, 20)
             wire = await wires.get()
             yield wire, recorder
             socket.abort()
