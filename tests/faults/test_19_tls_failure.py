@@ -3,6 +3,7 @@ API and at its call socket alike; nothing is tried again in the clear."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
 import time
@@ -127,6 +128,22 @@ async def test_the_certificates_of_the_system_are_read_once_and_never_on_the_loo
                 phone.close()
                 await phone.close_code()
     assert len(made) == 1 and made[0] != "MainThread"
+
+
+async def test_calls_that_come_at_once_wait_for_one_reading_of_the_certificates(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ssl.SSLContext] = []
+
+    def slow() -> ssl.SSLContext:
+        time.sleep(0.05)
+        made.append(context)
+        return context
+
+    context = ssl.create_default_context()
+    monkeypatch.setattr(ssl, "create_default_context", slow)
+    assert await asyncio.gather(*(tls.client_context() for _ in range(4))) == [context] * 4
+    assert len(made) == 1
 
 
 def test_nothing_in_the_source_can_turn_the_check_off() -> None:

@@ -6,13 +6,22 @@ import asyncio
 import functools
 import socket
 import ssl
+import threading
 
 __all__ = ["client_context", "trouble_of"]
+
+
+_making = threading.Lock()
 
 
 @functools.cache
 def _made() -> ssl.SSLContext:
     return ssl.create_default_context()
+
+
+def _made_once() -> ssl.SSLContext:
+    with _making:  # the cache alone lets all who come before the first is done make one of their own
+        return _made()
 
 
 async def client_context() -> ssl.SSLContext:
@@ -21,7 +30,7 @@ async def client_context() -> ssl.SSLContext:
     Reading the system's certificates takes 20 to 100 ms: it is done once, in a thread, and never on the loop.
     """
     if not _made.cache_info().currsize:
-        await asyncio.to_thread(_made)
+        await asyncio.to_thread(_made_once)
     return _made()
 
 
