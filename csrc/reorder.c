@@ -38,6 +38,21 @@ static int waiting(const vm_reorder *reorder, int64_t number) {
     return -1;
 }
 
+static int64_t first_waiting(const vm_reorder *reorder) {
+    int64_t first = INT64_MAX;
+    for (unsigned i = 0; i < VM_REORDER_WINDOW; i++) {
+        if (reorder->number[i] >= 0 && reorder->number[i] < first) first = reorder->number[i];
+    }
+    return first;
+}
+
+/* Give up what comes before `number`. */
+static void skip_to(vm_reorder *reorder, int64_t number) {
+    const int64_t n_missing = number - reorder->next;
+    reorder->came = n_missing < VM_REORDER_MEMORY ? reorder->came << n_missing : 0;
+    reorder->next = number;
+}
+
 vm_reorder_verdict vm_reorder_judge(vm_reorder *reorder, int64_t number, vm_queue **audio) {
     if (reorder->next < 0) reorder->next = first_of(number);
     if (number == reorder->next) {
@@ -51,7 +66,12 @@ vm_reorder_verdict vm_reorder_judge(vm_reorder *reorder, int64_t number, vm_queu
     }
     if (waiting(reorder, number) >= 0) return VM_REORDER_DUPLICATE;
     const int room = waiting(reorder, -1);
-    if (room < 0) return VM_REORDER_FULL;
+    if (room < 0) {
+        if (number > first_waiting(reorder)) return VM_REORDER_FULL;
+        skip_to(reorder, number);
+        advance(reorder);
+        return VM_REORDER_NEXT;
+    }
     reorder->number[room] = number;
     reorder->n_waiting++;
     *audio = &reorder->audio[room];
@@ -68,12 +88,5 @@ vm_queue *vm_reorder_pop(vm_reorder *reorder) {
 }
 
 void vm_reorder_skip(vm_reorder *reorder) {
-    int64_t first = INT64_MAX;
-    if (reorder->n_waiting == 0) return;
-    for (unsigned i = 0; i < VM_REORDER_WINDOW; i++) {
-        if (reorder->number[i] >= 0 && reorder->number[i] < first) first = reorder->number[i];
-    }
-    const int64_t n_missing = first - reorder->next;
-    reorder->came = n_missing < VM_REORDER_MEMORY ? reorder->came << n_missing : 0;
-    reorder->next = first;
+    if (reorder->n_waiting > 0) skip_to(reorder, first_waiting(reorder));
 }

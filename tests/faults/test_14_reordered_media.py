@@ -114,6 +114,15 @@ def test_a_fourth_message_is_not_waited_for_and_the_missing_one_is_dropped_when_
     assert missing_ms(figures) == 0
 
 
+def test_what_comes_before_those_who_wait_goes_before_them_though_another_is_missing() -> None:
+    call = live()
+    assert say(call, [1, 4, 5, 6]) == in_order([1])
+    assert say(call, [3, 7]) == in_order([1, 3, 4, 5, 6, 7])
+    assert say(call, [2]) == in_order([1, 3, 4, 5, 6, 7])
+    figures = stats(call)
+    assert (figures.dropped_disorder_ms, figures.reordered, figures.duplicates) == (20, 1, 0)
+
+
 def test_nobody_waits_longer_than_silence_would_be_put_in() -> None:
     call = live()
     say(call, [1, 3])
