@@ -80,6 +80,8 @@ cdef class LivePath(MediaPath):
             return INT64_MAX
         if not self._live.is_open:
             return INT64_MAX if queued_ns <= self._max_early_ns else INT64_MIN
+        if queued_ns > max(self._max_early_ns, self._max_age_ns):
+            return INT64_MIN    # a flood
         if queued_ns + self._held_ns > self._max_age_ns:
             # It may have come in a burst and not be old: then the far side has only been given much at once.
             said_ns = vm_queue_oldest_ns(&self._queue) - self._ns(self._frame_bytes)

@@ -339,6 +339,20 @@ def test_a_burst_that_meets_a_short_stall_is_kept_and_one_that_meets_a_long_stal
         assert line.stats.dropped_closed_ms == 1000 - kept_ms
 
 
+def test_a_flood_that_meets_a_stall_leaves_no_more_than_two_seconds() -> None:
+    """It is not old yet: but it must not fill memory, nor hold the loop up when it is."""
+    line = Line().open()
+    line.path.set_stalled(True)
+    audio = loud(MULAW, 10_000)
+    for at in range(0, len(audio), 8000):
+        line.feed(audio[at : at + 8000])
+        assert line.stats.queued_ms <= 2000
+    line.path.set_stalled(False)
+    line.wait(0)
+    assert line.take() == audio[-16_000:]
+    assert line.stats.dropped_closed_ms == 8000
+
+
 def test_silence_is_not_saved_up_during_a_stall() -> None:
     line = Line().open()
     line.wait(100)
