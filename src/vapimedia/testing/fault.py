@@ -120,8 +120,8 @@ class Fault:
         value = ""
         if self.value is not None:
             unit = "s" if kind is not None and kind.value == "seconds" else ""
-            value = f"={self.value:g}{unit}" if isinstance(self.value, int | float) else f"={self.value}"
-        at = f"@{self.at_s:g}s" if self.at_s else ""
+            value = f"={self.value:.15g}{unit}" if isinstance(self.value, int | float) else f"={self.value}"
+        at = f"@{self.at_s:.15g}s" if self.at_s else ""
         return f"{self.kind}{value}{at}{'' if self.direction == 'both' else ':' + self.direction}"
 
 

@@ -69,7 +69,8 @@ class VapiApi:
             await self._check("create", request)
             call = vapi.make_call(body, request.headers)
         except RefusalError as refusal:
-            asked.status = refusal.status
+            if not vapi.closing.is_set():  # what hangs until then was not answered
+                asked.status = refusal.status
             return self._refuse(refusal)
         asked.status = 201
         live = sum(one.status in {"in-progress", "ringing"} for one in vapi.calls.values())

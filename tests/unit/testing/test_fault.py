@@ -19,6 +19,7 @@ from vapimedia.testing import Fault, parse_fault
         ("half-open@10s", Fault("half-open", 10.0)),
         ("cut@800ms", Fault("cut", 0.8)),
         ("slice=1", Fault("slice", 0.0, 1)),
+        ("rate=1234567", Fault("rate", 0.0, 1234567)),
         ("rate=16000:both", Fault("rate", 0.0, 16000)),
         ("refuse", Fault("refuse")),
     ],
