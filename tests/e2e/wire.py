@@ -33,6 +33,11 @@ def on_uvloop_first(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
     return _on([pytest.param("asyncio", marks=pytest.mark.slow), "uvloop"], test)
 
 
+def on_uvloop_mostly(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """The same for what takes seconds: on uvloop, and in the long part on asyncio's loop too."""
+    return _on([pytest.param("asyncio", marks=[pytest.mark.slow, pytest.mark.long]), "uvloop"], test)
+
+
 def _on(loops: list[Any], test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     @functools.wraps(test)
     def run(loop_name: str, **fixtures: Any) -> None:

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from canaries import CANARIES
-from scene import Leg, Scene, start, stream_url
-from twilio.request_validator import RequestValidator
-from wire import Wire, connected, until
+from faulty_call import live_call
+from scene import Leg, Scene, call_sid
+from wire import Wire, until
 
+from vapimedia.io.live_call import LiveCall
 from vapimedia.testing import Fault, FaultProxy, ProxiedConnection
 
 __all__ = ["ProxiedCall", "proxied_call"]
@@ -19,17 +19,18 @@ __all__ = ["ProxiedCall", "proxied_call"]
 
 @dataclass
 class ProxiedCall:
-    """Both far ends, and the connections that lead to them."""
+    """Both far ends, the connections that lead to them, and what the bridge has between."""
 
     phone: Wire
     leg: Leg
     provider_connection: ProxiedConnection
     vapi_connection: ProxiedConnection
+    live: LiveCall
 
 
 @asynccontextmanager
 async def proxied_call(
-    scene: Scene, faults: Sequence[Fault] = (), buffer_bytes: int | None = None
+    scene: Scene, faults: Sequence[Fault] = (), buffer_bytes: int | None = None, number: int = 1
 ) -> AsyncIterator[ProxiedCall]:
     """A live call of Twilio's. *faults* are those of both legs."""
     vapi_port = urlsplit(scene.vapi.url).port
@@ -37,16 +38,8 @@ async def proxied_call(
     async with (
         FaultProxy("127.0.0.1", scene.bridge.port, faults=faults, buffer_bytes=buffer_bytes) as to_bridge,
         FaultProxy("127.0.0.1", vapi_port, faults=faults, buffer_bytes=buffer_bytes) as to_vapi,
+        live_call(scene, number, {"provider": to_bridge, "vapi": to_vapi}) as (phone, leg),
     ):
-        token = CANARIES["the token in Vapi's URLs"]
-        scene.vapi.socket_url = f"{to_vapi.url('ws')}/vapi-call-1/transport?token={token}"
-        url = stream_url(await scene.voice())
-        signature = RequestValidator(scene.auth_token).compute_signature(url, {})
-        async with connected(to_bridge.port) as phone:
-            answer = await phone.upgrade(urlsplit(url).path, {"X-Twilio-Signature": signature})
-            assert answer.status == 101, answer
-            phone.text({"event": "connected", "protocol": "Call", "version": "1.0.0"})
-            phone.text(start())
-            leg = await scene.vapi.leg()
-            await until(lambda: leg.audio and scene.bridge.calls[0].session.started)
-            yield ProxiedCall(phone, leg, await to_bridge.connection(), await to_vapi.connection())
+        live = next(one for one in scene.bridge.calls if one.call_id == call_sid(number))
+        await until(lambda: live.session.started)
+        yield ProxiedCall(phone, leg, await to_bridge.connection(), await to_vapi.connection(), live)

@@ -1,18 +1,24 @@
 """A TCP reset of Vapi's leg closes the provider's within 200 ms: the caller is hung up, or left to the rest of the
-provider's document. Nothing is written after that to either."""
+provider's document, or gets the fallback. Nothing is written after that to either."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
+import vonage_scene
 from fault_scene import elapsed_ms, faulty
 from faulty_call import live_call, rst, soon
 from scene import ACCOUNT, call_sid, media
 from wire import CLOSE, nothing_left, on_both_loops, until
 
+from vapimedia import Bridge, CallInfo
+from vapimedia.testing import FaultProxy
+
 BOUND_MS = 200
+FALLBACK = [{"action": "talk", "text": "Our assistant is not available."}]
 
 
 @on_both_loops
@@ -49,5 +55,38 @@ async def test_the_caller_is_let_go_in_time_and_nothing_is_written_after(policy:
             assert scene.vapi.controls == [(leg.call_id, {"type": "end-call"})]
             assert [event.reason for event in scene.ended] == ["vapi_lost"]
             return took_ms
+
+        await soon(BOUND_MS, attempt)
+
+
+async def test_the_fallback_hook_runs_in_time() -> None:
+    numbers = itertools.count(1)
+    asked_s: list[float] = []
+
+    def prepare(bridge: Bridge) -> None:
+        @bridge.on_fallback
+        async def fall_back(_info: CallInfo, _status: str) -> Any:
+            asked_s.append(asyncio.get_running_loop().time())
+            return FALLBACK
+
+    async with (
+        vonage_scene.running(None, prepare, on_vapi_lost="continue") as scene,
+        FaultProxy("127.0.0.1", scene.vapi.port) as proxy,
+    ):
+        scene.vapi.socket_url = proxy.url("ws")
+
+        async def attempt() -> float:
+            scene.events.clear()
+            phone, number = scene.phone(caller=()), next(numbers)
+            calling = asyncio.create_task(phone.run())
+            connection = await proxy.connection(number)
+            await until(lambda: connection.n_bytes_up > 5000)
+            since_s = asyncio.get_running_loop().time()
+            connection.reset("client")
+            await calling
+            assert phone.fallback_ncco == FALLBACK
+            assert [event.reason for event in scene.ended] == ["vapi_lost"]
+            assert len(asked_s) == number
+            return 1000 * (asked_s[-1] - since_s)
 
         await soon(BOUND_MS, attempt)

@@ -14,7 +14,7 @@ from fault_scene import elapsed_ms, faulty
 from fault_talk import Talk
 from faulty_call import LEGS, live_call, soon
 from scene import Scene, call_sid
-from wire import nothing_left, on_uvloop_first, until
+from wire import nothing_left, on_uvloop_mostly, until
 
 from vapimedia.bench.load.modes import carry_out
 from vapimedia.bench.load.plan import LoadPlan
@@ -42,7 +42,7 @@ def _proxy(scene: Scene, leg_name: str, buffer_bytes: int | None = None) -> Faul
 
 
 @pytest.mark.slow
-@on_uvloop_first
+@on_uvloop_mostly
 @pytest.mark.parametrize("leg_name", LEGS)
 async def test_what_is_held_is_never_late_and_what_is_older_is_dropped_and_counted(leg_name: str) -> None:
     numbers = itertools.count(1)
@@ -75,7 +75,7 @@ async def test_what_is_held_is_never_late_and_what_is_older_is_dropped_and_count
 
 
 @pytest.mark.slow
-@on_uvloop_first
+@on_uvloop_mostly
 async def test_nothing_is_sent_once_the_echo_is_a_second_old() -> None:
     async with faulty() as scene, AsyncExitStack() as stack:
         legs = []

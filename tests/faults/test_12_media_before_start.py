@@ -35,6 +35,7 @@ async def test_early_media_is_dropped_and_counted_and_the_call_goes_on() -> None
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_socket_without_start_is_closed_after_10_s_whatever_else_it_says() -> None:
     loop = asyncio.get_running_loop()
     async with faulty() as scene, nothing_left():

@@ -186,6 +186,7 @@ async def test_the_caller_gets_the_fallback_when_a_name_is_unknown(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_the_caller_gets_the_fallback_when_the_resolver_does_not_answer() -> None:
     took_ms: list[tuple[float, ...]] = []
     while not took_ms or (max(took_ms[-1]) >= 5000 and len(took_ms) < 3):

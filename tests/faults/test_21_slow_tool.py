@@ -129,6 +129,7 @@ async def test_a_slow_tool_holds_the_loop_for_20_ms_at_most() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the load generator runs on Linux only")
 def test_tools_are_answered_in_order_and_in_time_beside_fifty_calls() -> None:
     done = subprocess.run(

@@ -1,5 +1,5 @@
-"""A worker is killed: only its calls end, another serves in its place within 2 s, and the others'
-median latency rises by 10 % at most."""
+"""A worker is killed: only its calls end, another serves in its place within 2 s, and the others' calls are as fast as
+before (``benchmarks/killed_worker.py`` measures that: p50 within 10 % where a processor is free)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from workers_scene import WorkersScene, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-N_WORKERS, N_CALLS, N_FRAMES, AT_ONCE = 4, 200, 300, 20
+AT_ONCE = 20
 
 
 async def replaced(scene: WorkersScene, number: int) -> float:
@@ -42,25 +42,30 @@ def pair(callers: list[Caller], assistants: list[Assistant]) -> dict[Caller, Ass
     return {by_number[int.from_bytes(one.heard[1:3], "big")]: one for one in assistants}
 
 
-async def test_a_crowd_is_shared_out_and_a_killed_worker_ends_only_its_own_calls() -> None:
-    crowd = Crowd(N_FRAMES)
-    with served(N_WORKERS, "--max-calls", str(N_CALLS), "--log-level", "warning") as service:
+@pytest.mark.parametrize(
+    ("n_workers", "n_calls", "n_frames"), [(3, 60, 150), pytest.param(4, 200, 300, marks=pytest.mark.long)]
+)
+async def test_a_crowd_is_shared_out_and_a_killed_worker_ends_only_its_own_calls(
+    n_workers: int, n_calls: int, n_frames: int
+) -> None:
+    crowd = Crowd(n_frames)
+    with served(n_workers, "--max-calls", str(n_calls), "--log-level", "warning") as service:
         async with crowd.serving(), service.scene(vapi_of(crowd)) as scene:
             await scene.live()  # the first request opens what stays open
             held = open_files(service.process.pid)
-            callers = [Caller(number, N_FRAMES) for number in range(1, N_CALLS + 1)]
+            callers = [Caller(number, n_frames) for number in range(1, n_calls + 1)]
             gate = asyncio.Semaphore(AT_ONCE)
             named = await asyncio.gather(*(come_in(scene, caller, gate) for caller in callers))
-            live = await scene.until_live(N_CALLS)
+            live = await scene.until_live(n_calls)
             # None was refused, and each is where its token says; the workers carry nearly the same.
             assert live == {
                 call_sid(caller.number): worker for caller, worker in zip(callers, named, strict=True)
             }
-            assert (await scene.voice(N_CALLS + 1)).status == 503
+            assert (await scene.voice(n_calls + 1)).status == 503
             carried = Counter(named)
-            assert len(carried) == N_WORKERS and max(carried.values()) - min(carried.values()) <= 10
+            assert len(carried) == n_workers and max(carried.values()) - min(carried.values()) <= 10
 
-            await until(lambda: len(crowd.assistants) == N_CALLS, 20)
+            await until(lambda: len(crowd.assistants) == n_calls, 20)
             await asyncio.sleep(1)
             lost = named[0]
             os.kill(await scene.pid_of(lost), signal.SIGKILL)
@@ -72,22 +77,22 @@ async def test_a_crowd_is_shared_out_and_a_killed_worker_ends_only_its_own_calls
             await scene.until_live(len(stay))
 
             # The others say and hear everything, to the end.
-            await until(lambda: all(len(caller.spoken) == N_FRAMES for caller in stay), 30)
+            await until(lambda: all(len(caller.spoken) == n_frames for caller in stay), 30)
             await asyncio.sleep(1)
             assert not any(caller.is_lost.is_set() for caller in stay)
             for caller in stay:
                 caller.say(STOP | {"streamSid": caller.stream})
             await scene.until_live(0)
-            # Nothing of 200 calls and a lost worker is left.
+            # Nothing of the calls and a lost worker is left.
             await until(lambda: open_files(service.process.pid) <= held)
             pairs = pair(callers, crowd.assistants)
-            assert len(pairs) == N_CALLS
+            assert len(pairs) == n_calls
             totals: Counter[str] = Counter()
             for caller in stay:
                 assistant = pairs[caller]
                 totals.update(asdict(judge(caller.spoken, assistant.heard)))
                 totals.update(asdict(judge(assistant.spoken, caller.heard)))
-            assert totals["sent"] >= 2 * len(stay) * N_FRAMES * 0.9
+            assert totals["sent"] >= 2 * len(stay) * n_frames * 0.9
             # Nothing is lost but what a machine that stood still made too late, and that is told.
             metrics = (await scene.get("/metrics", admin=True)).body.decode()
             dropped = re.findall(
@@ -110,6 +115,7 @@ def waited_s(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
+@pytest.mark.long
 async def test_a_killed_worker_is_replaced_within_2_s() -> None:
     """What the new one waits for a processor that others have does not count."""
     with served(2) as service:

@@ -72,7 +72,10 @@ async def expect_all_hear(scene: WorkersScene, phones: list[Wire]) -> None:
     await until(lambda: all(leg.audio.count(SAID) > n for leg, n in zip(scene.vapi.legs, heard, strict=True)))
 
 
-@pytest.mark.parametrize(("n_workers", "which"), [(1, "all"), (2, "the supervisor"), (2, "the workers")])
+@pytest.mark.parametrize(
+    ("n_workers", "which"),
+    [(1, "all"), pytest.param(2, "the supervisor", marks=pytest.mark.long), (2, "the workers")],
+)
 async def test_without_descriptors_new_calls_are_refused_and_live_ones_go_on(
     n_workers: int, which: str
 ) -> None:

@@ -10,7 +10,7 @@ from fault_scene import faulty
 from media_feeds import noise
 from media_laws import missing_from_ledger_ms
 from session_fakes import INTERRUPTED, Driver
-from wire import CLOSE, TEXT, Wire, on_both_loops
+from wire import CLOSE, TEXT, Wire, on_uvloop_mostly
 
 from vapimedia.session import BargeIn
 
@@ -51,7 +51,7 @@ async def count_clears(phone: Wire, n: int) -> int:
 
 
 @pytest.mark.slow
-@on_both_loops
+@on_uvloop_mostly
 async def test_over_sockets_each_of_a_hundred_clears_a_second_leaves_nothing_queued() -> None:
     async with faulty() as scene, scene.call() as (phone, leg):
         loop = asyncio.get_running_loop()

@@ -78,6 +78,7 @@ async def p50_us(scene: Scene, pings_per_s: int, number: int, seconds: float = 1
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_the_median_delay_of_another_call_grows_by_ten_percent_at_most() -> None:
     ratios = []
     async with faulty() as scene:

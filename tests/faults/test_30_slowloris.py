@@ -14,7 +14,7 @@ from fault_scene import elapsed_ms, faulty
 from loop_lag import loop_lag
 from scene import Scene
 from skipped_time import in_skipped_time
-from wire import Wire, connected, descriptors, on_both_loops, until
+from wire import Wire, connected, descriptors, on_both_loops, on_uvloop_mostly, until
 
 BEGINNING = b"GET /heal"[:8]
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: b\r\nX-Filler: "
@@ -132,7 +132,7 @@ async def silent_peers(scene: Scene) -> AsyncIterator[None]:
 
 
 @pytest.mark.slow
-@on_both_loops
+@on_uvloop_mostly
 async def test_a_hundred_peers_that_say_no_more_cost_less_than_2_percent() -> None:
     shares = []
     async with faulty() as scene:

@@ -24,7 +24,7 @@ from vapimedia.protocols.events import Media, Problem, ProviderEvent, Started, S
 from vapimedia.protocols.forwarding import ForwardTo
 from vapimedia.protocols.vapi import decode_event
 
-N_LONG = int(os.environ.get("DIALECT_MACHINE_EXAMPLES", "25"))
+N_LONG = int(os.environ.get("DIALECT_MACHINE_EXAMPLES", "10"))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 JSON = st.recursive(
     SCALARS,

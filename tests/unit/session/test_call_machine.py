@@ -23,7 +23,7 @@ from vapimedia.protocols.events import Problem, Stopped
 from vapimedia.protocols.forwarding import ForwardTo
 from vapimedia.session import CallEnded, State
 
-N_LONG = int(os.environ.get("CALL_MACHINE_EXAMPLES", "20"))
+N_LONG = int(os.environ.get("CALL_MACHINE_EXAMPLES", "10"))
 FORMATS = [AudioFormat("mulaw", 8000), AudioFormat("pcm_s16le", 16_000)]
 VAPI_TEXTS = [
     *(speech(role, status) for role in ("user", "assistant") for status in ("started", "stopped")),
