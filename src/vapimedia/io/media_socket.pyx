@@ -129,7 +129,11 @@ cdef class MediaSocket(WSListener):
             self._outlet._batch = self._reactor.out()
         if self._heart is not None:
             self._heart.start(monotonic_ns())
-        self._owner.socket_opened(self)
+        try:
+            self._owner.socket_opened(self)
+        except Exception as error:    # picows would log its words, and keep it as a result that nobody asks for
+            self.log.broke("leg_failed", error)
+            self.close(1011)
 
     def take_over(self, protocol, bytes early not None):
         cdef Lane lane = Lane.__new__(Lane)
@@ -157,7 +161,10 @@ cdef class MediaSocket(WSListener):
         if self._is_over:
             return
         self._is_over = True
-        self._owner.socket_closed(self, code)
+        try:
+            self._owner.socket_closed(self, code)
+        except Exception as error:
+            self.log.broke("leg_failed", error)
         self._part()
 
     cdef void _part(self) noexcept:

@@ -24,6 +24,8 @@ _picows_log = logging.getLogger("vapimedia.io.picows")
 # Below this it tells of every connection, with peers' addresses and, at its most talkative, request heads.
 _picows_log.setLevel(logging.WARNING)
 _picows_log.addFilter(HidesWords())
+# Of a logger itself picows makes one of its own for each connection, past the filter.
+_picows_told = logging.LoggerAdapter(_picows_log)
 
 HANDSHAKE_TIMEOUT_S = 5.0
 # A conversation-update holds the whole conversation twice, with a time for each word: that of a long call must not
@@ -136,7 +138,7 @@ def _protocol(
         path,
         to is not None,  # is_client_side
         lambda *_request: taker,
-        _picows_log,
+        _picows_told,
         True,  # disconnect_on_exception
         HANDSHAKE_TIMEOUT_S,
         False,  # enable_auto_ping: the media socket does it, for its echo too

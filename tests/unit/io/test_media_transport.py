@@ -160,6 +160,26 @@ async def test_what_came_whole_before_a_breach_is_told(far_side: FarSide) -> Non
         assert recorder.messages == MESSAGES
 
 
+class Broken(list[int]):
+    """Takes the end of a socket, and raises what holds a secret."""
+
+    def append(self, code: int) -> None:
+        super().append(code)
+        raise RuntimeError("a secret")
+
+
+@on_both_loops
+async def test_an_owner_that_fails_at_the_end_is_told_of_without_its_words(
+    far_side: FarSide, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with far_side.answering(FIRST, []) as (wire, recorder):
+        recorder.closed = Broken()
+        wire.writer.close()
+        await until(lambda: recorder.closed == [1006])
+    assert "leg_failed" in caplog.text and "RuntimeError" in caplog.text
+    assert "a secret" not in caplog.text
+
+
 async def masked_frame(wire: Wire) -> tuple[int, bytes]:
     """Read one short frame as a client sends it."""
     async with asyncio.timeout(5):
