@@ -12,9 +12,9 @@ class LivePolicy(msgspec.Struct, frozen=True):
 
     ``gap_ms``: silence is inserted after this much without media, or twice the largest chunk if that is more.
     ``max_backlog_ms``: how far the stream may run ahead of real time before frames are dropped (flood), and how
-    much is kept at most while the far side is not open yet, or does not read. ``max_age_ms``: how much is kept while the far side does not
-    read, what the socket still holds included; of what is older silence is dropped first. ``paced=False`` lifts
-    the flood limit and inserts no silence (benchmarks).
+    much is kept at most while the far side is not open yet, or does not read. ``max_age_ms``: how much of what is
+    that old is kept while it does not read, what the socket still holds included; silence is dropped first.
+    ``paced=False`` lifts the flood limit and inserts no silence (benchmarks).
     """
 
     gap_ms: int = 60
