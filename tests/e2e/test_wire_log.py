@@ -15,6 +15,8 @@ from wire import until
 
 from vapimedia import BridgeConfig
 from vapimedia.errors import ConfigError
+from vapimedia.io.call_log import NOBODY
+from vapimedia.io.wire_log import WireLog
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -79,6 +81,15 @@ async def test_without_the_setting_there_is_no_wire_log() -> None:
     async with running() as scene, scene.call():
         assert scene.bridge.wire is None
         assert all(call._wire is None for call in scene.bridge.calls)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full is Linux's /dev/full")
+def test_a_wire_log_that_can_be_written_no_more_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    wire = WireLog("/dev/full")
+    for _ in range(3):
+        wire.write(NOBODY, "", "in", "open", {})
+    (told,) = [record for record in caplog.records if vars(record).get("event") == "wire_log_ended"]
+    assert "No space left" in told.getMessage()
 
 
 def test_it_is_said_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

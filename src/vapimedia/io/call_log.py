@@ -109,7 +109,9 @@ class HidesWords(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Change *record*, and let it pass."""
         if record.exc_info and record.exc_info[1] is not None:
-            record.msg = f"{plain(record.getMessage())}: {told_of(record.exc_info[1])}"
+            # asyncio shows the exception again in further lines, and a callback's arguments in parentheses.
+            said = record.getMessage().partition("\n")[0].partition("(")[0].rstrip()
+            record.msg = f"{plain(said)}: {told_of(record.exc_info[1])}"
             record.args, record.exc_info, record.exc_text = (), None, None
         return True
 

@@ -39,6 +39,10 @@ _COUNTS: Final = frozenset(
     {"sequenceNumber", "chunk", "timestamp", "code", "sampleRate", "channels", "turn", "rate", "media_format"}
 )
 _MARKS: Final = frozenset({"name"})  # where it is below "mark"
+# Below these the keys are somebody's own too: nothing shows, whatever it is called.
+_PRIVATE: Final = frozenset(
+    {"arguments", "customParameters", "metadata", "parameters", "result", "variables", "variableValues"}
+)
 _ID: Final = re.compile(
     r"[A-Za-z]{2}[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|CON-[0-9a-f-]{36}"
 )
@@ -78,7 +82,9 @@ def _value(above: str, key: str, value: Any, depth: int) -> object:
         if depth >= _MAX_DEPTH:
             return f"({len(value)} keys)"
         some = list(value.items())[:_MAX_ITEMS]
-        told = {word_of(name): _value(key, name, one, depth + 1) for name, one in some}
+        # Within what is private no key is known.
+        is_private = key in _PRIVATE
+        told = {word_of(name): _value(key, key if is_private else name, one, depth + 1) for name, one in some}
         return told | ({"...": f"({len(value)} keys)"} if len(value) > len(some) else {})
     if isinstance(value, list):
         if depth >= _MAX_DEPTH:

@@ -76,8 +76,9 @@ class WireLog:
         line |= {"dir": direction, "kind": kind, **told}
         try:
             self._file.write(f"{json.dumps(line)}\n")
-        except OSError:  # the disk is full: the calls go on
+        except OSError as error:  # the disk is full: the calls go on
             self.close()
+            log.fault("wire_log_ended", "nothing more is written to it: %s", error.strerror)
 
     def left(self, call: CallWire) -> None:
         """The call is over."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 import json
 import logging
@@ -131,6 +133,35 @@ def test_the_words_of_an_exception_are_left_out_where_a_library_logs_it() -> Non
     logger.removeHandler(handler)
     assert "a request failed: ValueError at test_call_log.py" in text.getvalue()
     assert "canary" not in text.getvalue() and len(text.getvalue().splitlines()) == 1
+
+
+async def test_what_asyncio_says_of_an_exception_has_none_of_its_words_nor_of_a_callbacks_arguments() -> None:
+    logger, text = logging.getLogger("asyncio"), io.StringIO()
+    handler, hides = logging.StreamHandler(text), HidesWords()
+    logger.addHandler(handler)
+    logger.addFilter(hides)
+
+    def fail(words: str) -> None:
+        raise ValueError(words)
+
+    async def fail_alone() -> None:
+        fail("canary")
+
+    try:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(fail, "canary")
+        alone = asyncio.ensure_future(fail_alone())
+        await asyncio.wait([alone])
+        del alone
+        gc.collect()
+        await asyncio.sleep(0)
+    finally:
+        logger.removeFilter(hides)
+        logger.removeHandler(handler)
+    said = text.getvalue()
+    assert "Exception in callback" in said and "Task exception was never retrieved" in said
+    assert said.count(": ValueError at test_call_log.py") == 2
+    assert "canary" not in said and len(said.splitlines()) == 2
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,14 @@ def test_keys_ids_and_counts_show_and_contents_do_not() -> None:
     assert type_of(json.dumps(message).encode()) == "start"
 
 
+@pytest.mark.parametrize("above", ["customParameters", "arguments", "parameters", "variableValues"])
+def test_what_a_tool_or_a_call_is_given_never_shows_whatever_it_is_called(above: str) -> None:
+    given = {"type": "Canary", "status": "Canary", "code": 4711, "x": [{"role": "Canary", "name": {"id": 1}}]}
+    shown = json.dumps(elided(json.dumps({"type": "start", "start": {above: given}}).encode()))
+    assert "Canary" not in shown and "4711" not in shown
+    assert '"type": "(6 characters)"' in shown
+
+
 _VALUES = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.just(5557770123), st.sampled_from([CANARY, CANARY * 9, "+15557770123"])
