@@ -7,7 +7,7 @@ import base64
 import hashlib
 import itertools
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -22,7 +22,7 @@ from recorder import Recorder
 from wire import BINARY, CLOSE, PING, PONG, TEXT, Wire, frame, on_both_loops, until
 
 from vapimedia import Secret
-from vapimedia.io import media_transport
+from vapimedia.io import media_transport, tls
 from vapimedia.io.lane import Reactor
 from vapimedia.io.media_socket import MediaSocket
 
@@ -109,8 +109,12 @@ class FarSide:
 
 
 @pytest.fixture(params=READERS)
-def far_side(request: pytest.FixtureRequest, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> FarSide:
-    return FarSide(str(request.param), certificate, monkeypatch)
+def far_side(
+    request: pytest.FixtureRequest, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FarSide]:
+    tls._made.cache_clear()  # what other tests trusted
+    yield FarSide(str(request.param), certificate, monkeypatch)
+    tls._made.cache_clear()
 
 
 @on_both_loops
